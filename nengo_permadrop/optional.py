@@ -1,0 +1,46 @@
+"""The one place that knows how to install what is optional."""
+
+import importlib
+
+EXTRAS = {
+    "keras": "dl",
+    "tensorflow": "dl",
+    "nengo_dl": "dl",
+    "nengo_loihi": "loihi",
+    "nengo_extras": "loihi",
+    "nengo_gui": "gui",
+    "matplotlib": "plots",
+    "matplotlib.pyplot": "plots",
+    "xarray": "plots",
+    "sklearn": "study",
+    "jinja2": "study",
+    "distributed": "dask",
+}
+
+
+def require(name):
+    """
+    Import an optional package, or say how to install it.
+
+    Parameters
+    ----------
+    name : str
+        The module's name, a key of `EXTRAS`.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ImportError
+        If it can't be imported, with the install command and the reason.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"This needs {name.partition('.')[0]}, which could not be imported "
+            f"({error}). Install it with: pip install "
+            f"'nengo-permadrop[{EXTRAS[name]}]'"
+        ) from error

@@ -1,0 +1,3 @@
+"""The version of nengo-permadrop."""
+
+version = "0.1.0.dev0"
