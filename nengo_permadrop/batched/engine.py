@@ -108,6 +108,19 @@ class StepEngine:
                 f"{self.n_steps}, for {written}"
             ) from error
 
+    def get_state(self):
+        """All that changes in a run, to be pickled: signal values by signal."""
+        return {
+            signal: array.copy()
+            for signal, array in self.signals.items()
+            if not signal.readonly and not signal.is_view
+        }
+
+    def set_state(self, state):
+        """Go on from what `get_state` returned."""
+        for signal, value in state.items():
+            self.signals[signal][...] = value
+
     @property
     def n_steps(self):
         """Number of steps taken."""

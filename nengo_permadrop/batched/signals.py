@@ -57,11 +57,9 @@ class ReplicaSignals:
         self.init(signal)
         return self._arrays[signal]
 
-    def reset(self):
-        """Set all signals to their initial values, as far as they can be written."""
-        for signal, array in self._arrays.items():
-            if not signal.is_view and not is_sparse(array) and array.flags.writeable:
-                array[...] = signal.initial_value
+    def items(self):
+        """Signals and their arrays."""
+        return self._arrays.items()
 
     @property
     def nbytes(self):

@@ -8,13 +8,13 @@ from nengo.builder import Model
 from nengo.builder.optimizer import optimize as merge_operators
 from nengo.cache import get_default_decoder_cache
 from nengo.exceptions import ReadonlyError, SimulatorClosed, ValidationError
-from nengo.simulator import SimulationData
 from nengo.utils.graphs import toposort
 from nengo.utils.numpy import is_integer, maxint
 from nengo.utils.progress import Progress, ProgressTracker
 from nengo.utils.simulator import operator_dependency_graph
 
 from nengo_permadrop.batched.context import ReplicaSeeds
+from nengo_permadrop.batched.data import ReplicaData
 from nengo_permadrop.batched.engine import StepEngine
 from nengo_permadrop.batched.inputs import check_inputs
 from nengo_permadrop.batched.signals import SignalViews
@@ -185,6 +185,34 @@ class Simulator:
 
     def __exit__(self, exc_type, exc_value, traceback):
         self.close()
+
+    def __getstate__(self):
+        names = ("model", "seed", "progress_bar", "optimize", "dtype", "closed")
+        state = {name: getattr(self, name) for name in names}
+        state["inputs"] = self._inputs
+        state["replicas"] = {"n_replicas": self._n_replicas, **self._given_seeds}
+        state["probed"] = {p: self.model.params[p] for p in self.model.probes}
+        state["engine"] = None if self.closed else self._engine.get_state()
+        return state
+
+    def __setstate__(self, state):
+        names = ("model", "seed", "progress_bar", "dtype", "inputs")
+        replicated = state["replicas"]["n_replicas"] is not None
+        self.__init__(
+            None,
+            # Nengo's optimizer has already run on the model
+            optimize=state["optimize"] and replicated,
+            **{name: state[name] for name in names},
+            **state["replicas"],
+        )
+        self.optimize = state["optimize"]
+        for probe, data in state["probed"].items():
+            self.model.params[probe] = data
+        if state["closed"]:
+            self.close()
+        else:
+            self._engine.set_state(state["engine"])
+            self._read_clock()
 
     @property
     def dt(self):
@@ -451,33 +479,3 @@ class Simulator:
             self.seed,
             **{k: default if v is None else v for k, v in self._given_seeds.items()},
         )
-
-
-class ReplicaData(SimulationData):
-    """
-    Probe data with the replicas in front, and what the build made of other objects.
-
-    Parameters
-    ----------
-    raw : dict
-        A built model's ``params``; those of probes are lists of what was read.
-    probes : list of `nengo.Probe`
-    squeeze : bool
-        There is no replica axis.
-    """
-
-    def __init__(self, raw, probes, squeeze):
-        super().__init__(raw)
-        self._probes = probes
-        self._squeeze = squeeze
-
-    def __getitem__(self, key):
-        rows = self.raw[key]
-        if self._squeeze or not isinstance(rows, list) or not rows:
-            return super().__getitem__(key)
-        if key not in self._cache or self._cache[key].shape[1] != len(rows):
-            stacked = np.stack(rows, axis=1)
-            stacked.setflags(write=False)
-            rows[:] = [stacked[:, i] for i in range(len(rows))]  # instead of both
-            self._cache[key] = stacked
-        return self._cache[key]

@@ -95,7 +95,8 @@ def sim_process(op, context):
 
 
 def _check(op, value):
-    if np.any(np.isnan(value)):
+    value = np.asarray(value)
+    if value.dtype.kind == "f" and np.isnan(value).any():
         raise SimulationError(f"{op}: the process returned NaN for {op.output!r}")
 
 
