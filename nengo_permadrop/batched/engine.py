@@ -86,9 +86,21 @@ class StepEngine:
             if not (type(op).__name__ == "Reset" and op.dst in overridden)
         ]
 
-    def step(self):
+    def run(self, n_steps, probes):
         """
         Advance all replicas by one time step.
+
+        Parameters
+        ----------
+        n_steps : int
+            Not used; what runs several steps at a time takes at most this many.
+        probes : list of `nengo.Probe`
+            What to return.
+
+        Returns
+        -------
+        probed : dict
+            Arrays ``(n_replicas, 1, ...)`` by probe.
 
         Raises
         ------
@@ -107,6 +119,7 @@ class StepEngine:
                 f"{op} gave a value that is not a number ({error}) in step "
                 f"{self.n_steps}, for {written}"
             ) from error
+        return {probe: self._probed(probe)[:, np.newaxis] for probe in probes}
 
     def get_state(self):
         """All that changes in a run, to be pickled: signal values by signal."""
@@ -131,7 +144,7 @@ class StepEngine:
         """Simulated time, in seconds."""
         return self.signals[self.model.time].item()
 
-    def probed(self, probe):
+    def _probed(self, probe):
         """
         A copy of what a probe reads now, ``(n_replicas, ...)``.
 

@@ -17,6 +17,7 @@ from nengo_permadrop.batched.context import ReplicaSeeds
 from nengo_permadrop.batched.data import ReplicaData
 from nengo_permadrop.batched.engine import StepEngine
 from nengo_permadrop.batched.inputs import check_inputs
+from nengo_permadrop.batched.plan import find_plan
 from nengo_permadrop.batched.signals import SignalViews
 from nengo_permadrop.masks import derive_seed
 
@@ -70,6 +71,10 @@ class Simulator:
         size)`` without replicas. Of other objects, what the build made of them.
     model : `nengo.builder.Model`
     closed : bool
+    plan : `nengo_permadrop.batched.plan.Plan` or None
+        What compiled kernels run; None if vectorised steps run the network.
+    fallback_reason : str
+        Why there is no plan; "" if there is.
 
     Raises
     ------
@@ -151,7 +156,7 @@ class Simulator:
                     merge_operators(self.model, self.dg)
         self._step_order = [op for op in toposort(self.dg) if hasattr(op, "make_step")]
 
-        self._engine = StepEngine(self.model, self._step_order, self.dtype)
+        self._engine = self._make_engine()
         self.data = ReplicaData(
             self.model.params, self.model.probes, squeeze=not self._replicated
         )
@@ -245,9 +250,15 @@ class Simulator:
 
     @property
     def signals(self):
-        """(mapping) Arrays of the signals, with a replica axis where they can differ."""
+        """
+        (mapping) Arrays of the signals, with a replica axis where they can differ.
+
+        Empty where compiled kernels run the network (``optimize=False`` avoids these).
+        """
         if self.closed:
             return None
+        if self.plan is not None:
+            return {}
         return SignalViews(self._engine.signals, squeeze=not self._replicated)
 
     def clear_probes(self):
@@ -334,11 +345,14 @@ class Simulator:
             progress_bar = self.progress_bar
         progress = Progress("Simulating", "Simulation", steps)
         with ProgressTracker(progress_bar, progress) as tracker:
-            self._advance(steps, self._store, tracker.total_progress)
+            progress = tracker.total_progress
+            self._advance(
+                steps, self.model.probes, self._is_due, self._store, progress
+            )
 
     def step(self):
         """Simulate one step (``dt`` seconds)."""
-        self._advance(1, self._store)
+        self._advance(1, self.model.probes, self._is_due, self._store)
 
     def run_mean(self, time_in_seconds, probe, settle=0.0):
         """
@@ -375,12 +389,11 @@ class Simulator:
         first = self.n_steps + skip
         total = 0.0
 
-        def add(step, read):
+        def add(probe, value):
             nonlocal total
-            if step > first:
-                total = total + read(probe)
+            total = total + value.astype(np.float64)
 
-        self._advance(steps, add, probes=[probe])
+        self._advance(steps, [probe], lambda probe, step: step > first, add)
         mean = np.asarray(total, dtype=np.float64) / (steps - skip)
         return mean if self._replicated else mean[0]
 
@@ -413,23 +426,47 @@ class Simulator:
         steps = np.arange(1, self.n_steps + 1)
         return self.dt * steps[steps % period < 1]
 
-    def _advance(self, steps, record, progress=None, probes=None):
+    def _advance(self, steps, probes, due, record, progress=None):
+        """Run, and record what the probes read in the steps in which they are due."""
         if self.closed:
             raise SimulatorClosed("Simulator cannot run because it is closed.")
-        for _ in range(steps):
-            self._engine.step()
+        while steps > 0:
+            first = self.n_steps + 1
+            reading = probes
+            if self.plan is None:  # a step at a time
+                reading = [probe for probe in probes if due(probe, first)]
+            blocks = self._engine.run(steps, reading)
             self._read_clock()
-            record(self._n_steps, self._engine.probed)
+            for probe, block in blocks.items():
+                for i in range(block.shape[1]):
+                    if due(probe, first + i):
+                        record(probe, block[:, i])
+            taken = self.n_steps + 1 - first
+            steps -= taken
             if progress is not None:
-                progress.step()
+                progress.step(taken)
 
-    def _store(self, step, read):
-        for probe in self.model.probes:
-            period = 1 if probe.sample_every is None else probe.sample_every / self.dt
-            if step % period < 1:
-                value = read(probe)
-                value = value if self._replicated else value[0]
-                self.model.params[probe].append(value)
+    def _is_due(self, probe, step):
+        period = 1 if probe.sample_every is None else probe.sample_every / self.dt
+        return step % period < 1
+
+    def _store(self, probe, value):
+        value = value if self._replicated else value[0]
+        if probe.sample_every is not None:
+            value = value.copy()  # of what is read at once, few steps are stored
+        self.model.params[probe].append(value)
+
+    def _make_engine(self):
+        self.plan = None
+        self.fallback_reason = "optimize=False, or there are no replicas"
+        if self.optimize and self._replicated:
+            self.plan, self.fallback_reason = find_plan(self.model, self.dtype)
+        if self.plan is None:
+            return StepEngine(self.model, self._step_order, self.dtype)
+        # imports Numba, that only the kernels need
+        from nengo_permadrop.batched.plan_engine import PlanEngine
+
+        return PlanEngine(self.model, self.plan, self.dtype)
 
     def _read_clock(self):
         self._n_steps, self._time = self._engine.n_steps, self._engine.time

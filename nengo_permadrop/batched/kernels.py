@@ -1,0 +1,442 @@
+"""
+The compiled hot path: feed-forward spiking networks, block by block of replicas.
+
+A block of replicas is simulated window by window of time steps, and in a window layer by
+layer (populations are sorted so that what a population reads is simulated before it), so
+that a layer's weights and a replica's state of it stay in the processor's caches for the
+whole window. A population's neurons are split into tiles whose weights fit there.
+
+Spikes are kept as lists of the neurons that fired in each step. The product with the
+weights is the sum of the rows of those neurons, filtered afterwards together with the
+neuron update. That takes two passes: one over all neurons, without branches, so that it
+is vectorised, and flags those that spike or leave their refractory period within the
+step; one over these. The arithmetic is that of `nengo.LIF`, except that logarithm and
+exponential are series where their arguments are small.
+
+What is passed in arrays of integers and numbers is described in
+`nengo_permadrop.batched.tables`.
+"""
+
+import numba
+import numpy as np
+
+TILE = 256  # most neurons of a tile
+WINDOW = 64  # steps
+# Arguments of the series are at most this; see `_spikes_series`.
+SERIES_LIMIT = 0.1
+
+# A replica's state of a tile is worked on in one array, in fields at constant places:
+# then the compiler knows that they don't overlap and vectorises the loops over them.
+_V, _REF, _X1, _X2, _ACC, _CUR, _U, _J, _CJ, _CV, _CR = (TILE * i for i in range(11))
+SCRATCH = TILE * 11
+
+# columns of the table of populations
+P_FIRST_TILE, P_N_TILES, P_FIRST_LINK, P_N_LINKS, P_MODE, P_KIND = range(6)
+# columns of the table of tiles
+(
+    T_SIZE,
+    T_STATE,
+    T_FILTER,
+    T_WEIGHTS,
+    T_EVENTS,
+    T_CURRENT,
+    T_INPUT,
+    T_OUTPUT,
+) = range(8)
+# columns of the table of links
+L_TILE, L_ROW, L_KEEP = range(3)
+# columns of the numbers of a population
+(
+    N_DT,
+    N_TAU_RC,
+    N_TAU_REF,
+    N_MIN_VOLTAGE,
+    N_DECAY,
+    N_SPIKE,
+    N_A11,
+    N_A12,
+    N_A21,
+    N_A22,
+    N_B1,
+    N_B2,
+    N_C1,
+    N_C2,
+    N_SERIES,
+) = range(15)
+MODE_NONE, MODE_DIRECT, MODE_FILTER = range(3)
+KIND_NEURONS, KIND_READOUT = range(2)
+
+_jit = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+
+
+@_jit
+def _add_rows(scratch, weights, n, start, rows, first, last):
+    """Add the weights' rows to the accumulator, four at a time."""
+    e = first
+    while e + 4 <= last:
+        r0 = start + rows[e] * n
+        r1 = start + rows[e + 1] * n
+        r2 = start + rows[e + 2] * n
+        r3 = start + rows[e + 3] * n
+        for k in range(n):
+            scratch[_ACC + k] += (weights[r0 + k] + weights[r1 + k]) + (
+                weights[r2 + k] + weights[r3 + k]
+            )
+        e += 4
+    while e < last:
+        r0 = start + rows[e] * n
+        for k in range(n):
+            scratch[_ACC + k] += weights[r0 + k]
+        e += 1
+
+
+@_jit
+def _filter_step(scratch, n, numbers):
+    a11, a12, a21, a22 = numbers[N_A11], numbers[N_A12], numbers[N_A21], numbers[N_A22]
+    b1, b2 = numbers[N_B1], numbers[N_B2]
+    for k in range(n):
+        u, p, q = scratch[_ACC + k], scratch[_X1 + k], scratch[_X2 + k]
+        scratch[_X1 + k] = a11 * p + a12 * q + b1 * u
+        scratch[_X2 + k] = a21 * p + a22 * q + b2 * u
+
+
+@_jit
+def _membrane(scratch, flags, n, numbers):
+    """The first pass, for neurons with a constant current."""
+    dt, decay, low = numbers[N_DT], numbers[N_DECAY], numbers[N_MIN_VOLTAGE]
+    one = numbers[N_A11] * 0 + 1  # of the arrays' type
+    zero = one - one
+    for k in range(n):
+        j, v, r = scratch[_CUR + k], scratch[_V + k], scratch[_REF + k] - dt
+        new = v + (j - v) * decay if r <= zero else v
+        scratch[_REF + k] = r
+        scratch[_V + k] = max(new, low)
+        scratch[_J + k] = j
+        flags[k] = (new > one) | ((r > zero) & (r < dt))
+
+
+@_jit
+def _filter_membrane(scratch, flags, n, numbers, advance):
+    """The first pass, together with the filter of the current (if it is advanced)."""
+    dt, decay, low = numbers[N_DT], numbers[N_DECAY], numbers[N_MIN_VOLTAGE]
+    zero = numbers[N_A11] * 0
+    one = zero + 1
+    a11, a12, a21, a22 = one, zero, zero, one
+    b1, b2, c1, c2 = zero, zero, numbers[N_C1], numbers[N_C2]
+    if advance:
+        a11, a12 = numbers[N_A11], numbers[N_A12]
+        a21, a22 = numbers[N_A21], numbers[N_A22]
+        b1, b2 = numbers[N_B1], numbers[N_B2]
+    for k in range(n):
+        u, p, q = scratch[_ACC + k], scratch[_X1 + k], scratch[_X2 + k]
+        x1 = a11 * p + a12 * q + b1 * u
+        x2 = a21 * p + a22 * q + b2 * u
+        scratch[_X1 + k] = x1
+        scratch[_X2 + k] = x2
+        j = scratch[_CUR + k] + (c1 * x1 + c2 * x2)
+        v, r = scratch[_V + k], scratch[_REF + k] - dt
+        new = v + (j - v) * decay if r <= zero else v
+        scratch[_REF + k] = r
+        scratch[_V + k] = max(new, low)
+        scratch[_J + k] = j
+        flags[k] = (new > one) | ((r > zero) & (r < dt))
+
+
+@_jit
+def _spikes_series(scratch, spiked, m, numbers):
+    """
+    The second pass: end of the refractory period, spike times; by series.
+
+    A voltage that was at most 1 is at most ``1 + (J - 1) (1 - exp(-dt / tau_rc))``
+    after a step, so with a small ``dt / tau_rc`` both arguments are small.
+    """
+    dt, tau_rc, tau_ref = numbers[N_DT], numbers[N_TAU_RC], numbers[N_TAU_REF]
+    low = numbers[N_MIN_VOLTAGE]
+    zero = dt * 0
+    one = zero + 1
+    for e in range(m):
+        j, v, r = scratch[_CJ + e], scratch[_CV + e], scratch[_CR + e]
+        y = (r - dt) / tau_rc
+        s = one + y / 10
+        s = one + y * s / 9
+        s = one + y * s / 8
+        s = one + y * s / 7
+        s = one + y * s / 6
+        s = one + y * s / 5
+        s = one + y * s / 4
+        s = one + y * s / 3
+        s = one + y * s / 2
+        v = max(v - (j - v) * (y * s), low) if r > zero else v
+        x = one - v
+        z = x / (2 * (j - one) + x)
+        zz = z * z
+        s = one / 11 + zz / 13
+        s = one / 9 + zz * s
+        s = one / 7 + zz * s
+        s = one / 5 + zz * s
+        s = one / 3 + zz * s
+        s = one + zz * s
+        scratch[_CV + e] = v
+        scratch[_CR + e] = tau_ref + dt + tau_rc * (2 * z * s)
+        spiked[e] = v > one
+
+
+@_jit
+def _spikes(scratch, spiked, m, numbers):
+    """The second pass, for any arguments."""
+    dt, tau_rc, tau_ref = numbers[N_DT], numbers[N_TAU_RC], numbers[N_TAU_REF]
+    low = numbers[N_MIN_VOLTAGE]
+    zero = dt * 0
+    one = zero + 1
+    for e in range(m):
+        j, v, r = scratch[_CJ + e], scratch[_CV + e], scratch[_CR + e]
+        if r > zero and r < dt:
+            v = max(v - (j - v) * np.expm1((r - dt) / tau_rc), low)
+        spiked[e] = v > one
+        scratch[_CV + e] = v
+        if v > one:
+            scratch[_CR + e] = tau_ref + dt + tau_rc * np.log1p(-(v - one) / (j - one))
+
+
+@_jit
+def _fire(scratch, flags, spiked, flagged, n, numbers, events, end):
+    """The second pass over the flagged neurons; appends those that fire to events."""
+    m = 0
+    for k in range(n):
+        flagged[m] = k
+        m += flags[k]
+    for e in range(m):
+        k = flagged[e]
+        scratch[_CJ + e] = scratch[_J + k]
+        scratch[_CV + e] = scratch[_V + k]
+        scratch[_CR + e] = scratch[_REF + k]
+    if numbers[N_SERIES] > 0:
+        _spikes_series(scratch, spiked, m, numbers)
+    else:
+        _spikes(scratch, spiked, m, numbers)
+    zero = numbers[N_DT] * 0
+    for e in range(m):
+        k = flagged[e]
+        s = spiked[e]
+        scratch[_V + k] = zero if s else scratch[_CV + e]
+        scratch[_REF + k] = scratch[_CR + e] if s else scratch[_REF + k]
+        events[end] = k
+        end += s
+    return end
+
+
+@_jit
+def _collect_rows(links, keep, events, pointers, n_steps, rows, row_pointers):
+    """Rows of the weights for each step's spikes, without those of dropped neurons."""
+    n = 0
+    row_pointers[0] = 0
+    for t in range(n_steps):
+        for link in range(links.shape[0]):
+            tile, row, place = links[link, L_TILE], links[link, L_ROW], links[link, L_KEEP]
+            for e in range(pointers[tile, t], pointers[tile, t + 1]):
+                k = events[e]
+                rows[n] = row + k
+                n += keep[place + k] if place >= 0 else 1
+        row_pointers[t + 1] = n
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+def run_block(
+    order,
+    n_steps,
+    populations,
+    tiles,
+    links,
+    numbers,
+    weights,
+    currents,
+    current_rows,
+    keep,
+    voltage,
+    refractory,
+    filter_1,
+    filter_2,
+    output,
+    n_events,
+    n_rows,
+    status,
+):
+    """
+    Simulate some replicas.
+
+    Parameters
+    ----------
+    order : (n,) ndarray of int64
+        The replicas.
+    n_steps : int
+    populations, tiles, links : 2-D ndarrays of int64
+        The network; see `nengo_permadrop.batched.tables`.
+    numbers : (n_populations, 15) ndarray
+        Constants of neurons and filters.
+    weights, currents : 1-D ndarrays
+        All tiles' weights ``(n_rows, size)``, and all populations' constant currents,
+        followed by those that are filtered.
+    current_rows : (n_populations, n_replicas) ndarray of int64
+        Where in ``currents`` a replica's of a population start.
+    keep : (n_replicas, n_kept) ndarray of uint8
+        Which inputs of all dropouts are kept.
+    voltage, refractory : (n_replicas, n_neurons) ndarrays
+    filter_1, filter_2 : (n_replicas, n_filtered) ndarrays
+        State of all neurons and filters; changed.
+    output : (n_replicas, n_steps, n_outputs) ndarray
+        Set to what is probed.
+    n_events, n_rows : int
+        Most spikes of a replica in a window, and most that a population reads.
+    status : (n_populations,) ndarray of uint8
+        Set to 1 for a population with NaN.
+    """
+    n_block = order.shape[0]
+    n_populations = populations.shape[0]
+    scratch = np.zeros(SCRATCH, dtype=voltage.dtype)
+    flags = np.zeros(TILE, dtype=np.uint8)
+    spiked = np.zeros(TILE, dtype=np.uint8)
+    flagged = np.zeros(TILE + 1, dtype=np.int64)
+    events = np.empty((n_block, n_events + 1), dtype=np.uint16)
+    pointers = np.zeros((n_block, tiles.shape[0], WINDOW + 1), dtype=np.int64)
+    rows = np.empty((n_block, n_rows + 1), dtype=np.int32)
+    row_pointers = np.zeros((n_block, WINDOW + 1), dtype=np.int64)
+
+    for first in range(0, n_steps, WINDOW):
+        window = min(WINDOW, n_steps - first)
+        for p in range(n_populations):
+            mode, kind = populations[p, P_MODE], populations[p, P_KIND]
+            first_link = populations[p, P_FIRST_LINK]
+            own_links = links[first_link : first_link + populations[p, P_N_LINKS]]
+            own_numbers = numbers[p]
+            if mode != MODE_NONE:
+                for i in range(n_block):
+                    _collect_rows(
+                        own_links,
+                        keep[order[i]],
+                        events[i],
+                        pointers[i],
+                        window,
+                        rows[i],
+                        row_pointers[i],
+                    )
+            first_tile = populations[p, P_FIRST_TILE]
+            for tile in range(first_tile, first_tile + populations[p, P_N_TILES]):
+                n = tiles[tile, T_SIZE]
+                for i in range(n_block):
+                    r = order[i]
+                    _load(
+                        scratch, tiles[tile], mode, kind, currents, current_rows[p, r],
+                        voltage[r], refractory[r], filter_1[r], filter_2[r],
+                    )
+                    end = tiles[tile, T_EVENTS]
+                    pointers[i, tile, 0] = end
+                    for t in range(window):
+                        a, b = row_pointers[i, t], row_pointers[i, t + 1]
+                        if mode == MODE_DIRECT:
+                            _product(
+                                scratch, tiles[tile], weights, rows[i], a, b
+                            )
+                        if kind == KIND_READOUT:
+                            if mode == MODE_DIRECT or (mode == MODE_FILTER and t > 0):
+                                _filter_step(scratch, n, own_numbers)
+                            _read(
+                                scratch, n, own_numbers, mode,
+                                output[r, first + t], tiles[tile, T_OUTPUT],
+                            )
+                        else:
+                            if mode == MODE_NONE:
+                                _membrane(scratch, flags, n, own_numbers)
+                            else:
+                                advance = mode == MODE_DIRECT or t > 0
+                                _filter_membrane(
+                                    scratch, flags, n, own_numbers, advance
+                                )
+                            end = _fire(
+                                scratch, flags, spiked, flagged, n, own_numbers,
+                                events[i], end,
+                            )
+                            pointers[i, tile, t + 1] = end
+                        if mode == MODE_FILTER:
+                            _product(scratch, tiles[tile], weights, rows[i], a, b)
+                    if mode == MODE_FILTER:
+                        _filter_step(scratch, n, own_numbers)
+                    bad = _store(
+                        scratch, tiles[tile], mode, kind,
+                        voltage[r], refractory[r], filter_1[r], filter_2[r],
+                    )
+                    if bad:
+                        status[p] = 1
+                    if kind == KIND_NEURONS and tiles[tile, T_OUTPUT] >= 0:
+                        _write_spikes(
+                            events[i], pointers[i, tile], window, own_numbers[N_SPIKE],
+                            output[r], first, tiles[tile, T_OUTPUT],
+                        )
+
+
+@_jit
+def _product(scratch, tile, weights, rows, first, last):
+    n = tile[T_SIZE]
+    for k in range(n):
+        scratch[_ACC + k] = scratch[_U + k]
+    _add_rows(scratch, weights, n, tile[T_WEIGHTS], rows, first, last)
+
+
+@_jit
+def _read(scratch, n, numbers, mode, output, column):
+    c1, c2 = numbers[N_C1], numbers[N_C2]
+    for k in range(n):
+        value = scratch[_CUR + k]
+        if mode != MODE_NONE:
+            value += c1 * scratch[_X1 + k] + c2 * scratch[_X2 + k]
+        output[column + k] = value
+
+
+@_jit
+def _write_spikes(events, pointers, n_steps, value, output, first, column):
+    for t in range(n_steps):
+        for e in range(pointers[t], pointers[t + 1]):
+            output[first + t, column + events[e]] = value
+
+
+@_jit
+def _load(
+    scratch, tile, mode, kind, currents, row, voltage, refractory, filter_1, filter_2
+):
+    n, state, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
+    current = row + tile[T_CURRENT]
+    for k in range(n):
+        scratch[_CUR + k] = currents[current + k]
+        scratch[_U + k] = 0
+    if tile[T_INPUT] >= 0:
+        current = row + tile[T_INPUT]
+        for k in range(n):
+            scratch[_U + k] = currents[current + k]
+    if kind == KIND_NEURONS:
+        for k in range(n):
+            scratch[_V + k] = voltage[state + k]
+            scratch[_REF + k] = refractory[state + k]
+    for k in range(n):
+        scratch[_X1 + k] = 0
+        scratch[_X2 + k] = 0
+    if mode == MODE_FILTER:
+        for k in range(n):
+            scratch[_X1 + k] = filter_1[filtered + k]
+            scratch[_X2 + k] = filter_2[filtered + k]
+
+
+@_jit
+def _store(scratch, tile, mode, kind, voltage, refractory, filter_1, filter_2):
+    """Store the state; True if there is NaN in it."""
+    n, state, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
+    total = scratch[_CUR] * 0
+    if kind == KIND_NEURONS:
+        for k in range(n):
+            voltage[state + k] = scratch[_V + k]
+            refractory[state + k] = scratch[_REF + k]
+            total += scratch[_V + k] * 0 + scratch[_J + k] * 0
+    if mode == MODE_FILTER:
+        for k in range(n):
+            filter_1[filtered + k] = scratch[_X1 + k]
+            filter_2[filtered + k] = scratch[_X2 + k]
+            total += scratch[_X1 + k] * 0
+    return total != total

@@ -1,0 +1,184 @@
+"""
+A plan as the flat arrays that the kernels take.
+
+Kernels get tables of integers, one row a population (readouts count as such), tile or
+link, and arrays of numbers that these point into; so they are compiled once for all
+networks. The columns' names are in `nengo_permadrop.batched.kernels`. A link is one tile
+of neurons that a population reads, through the weights from a row on.
+"""
+
+import numpy as np
+
+from nengo_permadrop.batched import kernels
+
+# A tile's weights should leave room for other things in the second-level cache.
+TILE_BYTES = 400 * 1024
+_LANES = 16  # tile sizes are multiples of the width of vectors
+
+
+class Tables:
+    """
+    The part of the kernels' arguments that the network alone decides.
+
+    Parameters
+    ----------
+    plan : `.Plan`
+    dt : float
+    dtype : dtype
+        Floating-point type of the simulation.
+
+    Attributes
+    ----------
+    populations, tiles, links, numbers, weights : ndarrays
+        See `.kernels.run_block`.
+    n_neurons, n_filtered, n_outputs : int
+        Number of columns of the state, filter state and output arrays.
+    n_events, n_rows : int
+        Most spikes of a replica in a window, and most that one population reads.
+    kept : list
+        ``(columns, term)`` of the terms with dropout: where the masks of their source
+        are.
+    n_kept : int
+    state_columns, output_columns : lists of slice
+        Where the populations' neurons, and what is probed of them, are.
+    """
+
+    def __init__(self, plan, dt, dtype):
+        self.plan = plan
+        self.dt = dt
+        self.dtype = np.dtype(dtype)
+        self.kept, self.n_kept = [], 0
+        self.n_neurons = self.n_filtered = self.n_outputs = self.n_events = 0
+        self.n_rows = 1
+        self.state_columns, self.output_columns = [], []
+        self._tiles, self._links, self._weights = [], [], []
+        self._tiles_of, self._n_weights = [], 1
+
+        probed = {readout.population for readout in plan.readouts.values()}
+        rows = [
+            self._add(population, number in probed)
+            for number, population in enumerate(plan.populations)
+        ]
+        self.populations = np.array(rows, dtype=np.int64)
+        self.tiles = np.array(self._tiles, dtype=np.int64)
+        self.links = np.array(self._links, dtype=np.int64).reshape(-1, 3)
+        self.weights = np.concatenate([np.zeros(1, self.dtype), *self._weights])
+        self.numbers = np.array(
+            [self._numbers(population) for population in plan.populations],
+            dtype=self.dtype,
+        )
+
+    def _add(self, population, probed):
+        """Add a population's tiles, links and weights; returns its row."""
+        is_neurons = population.neuron_type is not None
+        mode = kernels.MODE_NONE
+        if population.filter is not None:
+            mode = kernels.MODE_FILTER
+        elif population.spikes:
+            mode = kernels.MODE_DIRECT
+        first_link, first_tile = len(self._links), len(self._tiles)
+        weights = self._link(population)
+
+        size = population.size
+        output = self._columns("n_outputs", size if probed else 0)
+        state = self._columns("n_neurons", size if is_neurons else 0)
+        filtered = self._columns(
+            "n_filtered", size if mode == kernels.MODE_FILTER else 0
+        )
+        self.output_columns.append(output)
+        self.state_columns.append(state)
+        for start, stop in self._split(size, len(weights)):
+            self._tiles.append(
+                [
+                    stop - start,
+                    state.start + start,
+                    filtered.start + start,
+                    self._n_weights,
+                    self.n_events,
+                    start,
+                    size + start if population.filtered_inputs else -1,
+                    output.start + start if probed else -1,
+                ]
+            )
+            block = np.ascontiguousarray(weights[:, start:stop], dtype=self.dtype)
+            self._weights.append(block.ravel())
+            self._n_weights += block.size
+            if is_neurons:
+                self.n_events += (stop - start) * kernels.WINDOW
+        self._tiles_of.append(range(first_tile, len(self._tiles)))
+        self.n_rows = max(self.n_rows, len(weights) * kernels.WINDOW)
+        kind = kernels.KIND_NEURONS if is_neurons else kernels.KIND_READOUT
+        return [
+            first_tile,
+            len(self._tiles) - first_tile,
+            first_link,
+            len(self._links) - first_link,
+            mode,
+            kind,
+        ]
+
+    def _link(self, population):
+        """Add a population's links; returns its weights, one row a source neuron."""
+        blocks = [np.zeros((0, population.size))]
+        n_rows = 0
+        for term in population.spikes:
+            number = self.plan.sources[term.source]
+            source = self.plan.populations[number]
+            factor = source.neuron_type.amplitude / self.dt
+            keep_start = None
+            if term.dropout is not None:
+                factor /= 1.0 - term.dropout.dropout.rate
+                keep_start = self.n_kept
+                self.kept.append((slice(keep_start, keep_start + source.size), term))
+                self.n_kept += source.size
+            block = np.zeros((source.size, population.size))
+            matrix = np.eye(len(term.rows)) if term.matrix is None else term.matrix
+            np.add.at(block, np.ix_(term.columns, term.rows), factor * matrix.T)
+            blocks.append(block)
+            start = 0
+            for tile in self._tiles_of[number]:
+                keep = -1 if keep_start is None else keep_start + start
+                self._links.append([tile, n_rows + start, keep])
+                start += self._tiles[tile][kernels.T_SIZE]
+            n_rows += source.size
+        return np.concatenate(blocks)
+
+    def _columns(self, attr, size):
+        start = getattr(self, attr)
+        setattr(self, attr, start + size)
+        return slice(start, start + size)
+
+    def _split(self, size, n_rows):
+        """Starts and stops of the tiles of a population that reads so many neurons."""
+        fitting = TILE_BYTES // (max(n_rows, 1) * self.dtype.itemsize)
+        largest = min(kernels.TILE, max(2 * _LANES, fitting // _LANES * _LANES))
+        n_tiles = -(-size // largest)
+        each = min(kernels.TILE, -(-size // (n_tiles * _LANES)) * _LANES)
+        return [(start, min(start + each, size)) for start in range(0, size, each)]
+
+    def _numbers(self, population):
+        numbers = np.zeros(kernels.N_SERIES + 1)
+        neuron_type = population.neuron_type
+        if neuron_type is not None:
+            ratio = self.dt / neuron_type.tau_rc
+            numbers[kernels.N_DT] = self.dt
+            numbers[kernels.N_TAU_RC] = neuron_type.tau_rc
+            numbers[kernels.N_TAU_REF] = neuron_type.tau_ref
+            numbers[kernels.N_MIN_VOLTAGE] = neuron_type.min_voltage
+            numbers[kernels.N_DECAY] = -np.expm1(-ratio)
+            numbers[kernels.N_SPIKE] = neuron_type.amplitude / self.dt
+            numbers[kernels.N_SERIES] = ratio <= kernels.SERIES_LIMIT
+        if population.filter is not None:
+            state_space = population.filter
+            order = len(state_space.a)
+            a, b, c = np.zeros((2, 2)), np.zeros(2), np.zeros(2)
+            a[:order, :order] = state_space.a
+            b[:order], c[:order] = state_space.b[:, 0], state_space.c[0]
+            if order == 1:  # as Nengo does, with one product less to round
+                b[0], c[0] = b[0] * c[0], 1.0
+            numbers[kernels.N_A11 : kernels.N_A22 + 1] = a.ravel()
+            numbers[kernels.N_B1 : kernels.N_B2 + 1] = b
+            numbers[kernels.N_C1 : kernels.N_C2 + 1] = c
+        elif population.spikes:  # no filter: the product itself
+            numbers[kernels.N_B1] = numbers[kernels.N_C1] = 1.0
+        return numbers
