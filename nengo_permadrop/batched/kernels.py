@@ -24,11 +24,15 @@ TILE = 256  # most neurons of a tile
 WINDOW = 64  # steps
 # Arguments of the series are at most this; see `_spikes_series`.
 SERIES_LIMIT = 0.1
+_LANES = 16
 
 # A replica's state of a tile is worked on in one array, in fields at constant places:
 # then the compiler knows that they don't overlap and vectorises the loops over them.
-_V, _REF, _X1, _X2, _ACC, _CUR, _U, _J, _CJ, _CV, _CR = (TILE * i for i in range(11))
-SCRATCH = TILE * 11
+# (A field has more places than neurons so that they don't lie whole pages apart, which
+# would make the processor wait for stores that only look like the loads after them.)
+_FIELD = TILE + 32
+_V, _REF, _X1, _X2, _ACC, _CUR, _U, _J, _CJ, _CV, _CR = (_FIELD * i for i in range(11))
+SCRATCH = _FIELD * 11
 
 # columns of the table of populations
 P_FIRST_TILE, P_N_TILES, P_FIRST_LINK, P_N_LINKS, P_MODE, P_KIND = range(6)
@@ -74,19 +78,18 @@ def _add_rows(scratch, weights, n, start, rows, first, last):
     """Add the weights' rows to the accumulator, four at a time."""
     e = first
     while e + 4 <= last:
-        r0 = start + rows[e] * n
-        r1 = start + rows[e + 1] * n
-        r2 = start + rows[e + 2] * n
-        r3 = start + rows[e + 3] * n
+        # slices, because the compiler can't know that computed indices aren't negative
+        w0 = weights[start + rows[e] * n :][:n]
+        w1 = weights[start + rows[e + 1] * n :][:n]
+        w2 = weights[start + rows[e + 2] * n :][:n]
+        w3 = weights[start + rows[e + 3] * n :][:n]
         for k in range(n):
-            scratch[_ACC + k] += (weights[r0 + k] + weights[r1 + k]) + (
-                weights[r2 + k] + weights[r3 + k]
-            )
+            scratch[_ACC + k] += (w0[k] + w1[k]) + (w2[k] + w3[k])
         e += 4
     while e < last:
-        r0 = start + rows[e] * n
+        w0 = weights[start + rows[e] * n :][:n]
         for k in range(n):
-            scratch[_ACC + k] += weights[r0 + k]
+            scratch[_ACC + k] += w0[k]
         e += 1
 
 
@@ -104,8 +107,8 @@ def _filter_step(scratch, n, numbers):
 def _membrane(scratch, flags, n, numbers):
     """The first pass, for neurons with a constant current."""
     dt, decay, low = numbers[N_DT], numbers[N_DECAY], numbers[N_MIN_VOLTAGE]
-    one = numbers[N_A11] * 0 + 1  # of the arrays' type
-    zero = one - one
+    number = scratch.dtype.type  # literals would be doubles, and so all the arithmetic
+    zero, one = number(0), number(1)
     for k in range(n):
         j, v, r = scratch[_CUR + k], scratch[_V + k], scratch[_REF + k] - dt
         new = v + (j - v) * decay if r <= zero else v
@@ -119,8 +122,8 @@ def _membrane(scratch, flags, n, numbers):
 def _filter_membrane(scratch, flags, n, numbers, advance):
     """The first pass, together with the filter of the current (if it is advanced)."""
     dt, decay, low = numbers[N_DT], numbers[N_DECAY], numbers[N_MIN_VOLTAGE]
-    zero = numbers[N_A11] * 0
-    one = zero + 1
+    number = scratch.dtype.type
+    zero, one = number(0), number(1)
     a11, a12, a21, a22 = one, zero, zero, one
     b1, b2, c1, c2 = zero, zero, numbers[N_C1], numbers[N_C2]
     if advance:
@@ -152,32 +155,33 @@ def _spikes_series(scratch, spiked, m, numbers):
     """
     dt, tau_rc, tau_ref = numbers[N_DT], numbers[N_TAU_RC], numbers[N_TAU_REF]
     low = numbers[N_MIN_VOLTAGE]
-    zero = dt * 0
-    one = zero + 1
+    number = scratch.dtype.type
+    zero, one, two = number(0), number(1), number(2)
+    m = (m + _LANES - 1) // _LANES * _LANES  # what is in excess isn't used
     for e in range(m):
         j, v, r = scratch[_CJ + e], scratch[_CV + e], scratch[_CR + e]
         y = (r - dt) / tau_rc
-        s = one + y / 10
-        s = one + y * s / 9
-        s = one + y * s / 8
-        s = one + y * s / 7
-        s = one + y * s / 6
-        s = one + y * s / 5
-        s = one + y * s / 4
-        s = one + y * s / 3
-        s = one + y * s / 2
+        s = one + y * number(1 / 10)
+        s = one + y * s * number(1 / 9)
+        s = one + y * s * number(1 / 8)
+        s = one + y * s * number(1 / 7)
+        s = one + y * s * number(1 / 6)
+        s = one + y * s * number(1 / 5)
+        s = one + y * s * number(1 / 4)
+        s = one + y * s * number(1 / 3)
+        s = one + y * s * number(1 / 2)
         v = max(v - (j - v) * (y * s), low) if r > zero else v
         x = one - v
-        z = x / (2 * (j - one) + x)
+        z = x / (two * (j - one) + x)
         zz = z * z
-        s = one / 11 + zz / 13
-        s = one / 9 + zz * s
-        s = one / 7 + zz * s
-        s = one / 5 + zz * s
-        s = one / 3 + zz * s
+        s = number(1 / 11) + zz * number(1 / 13)
+        s = number(1 / 9) + zz * s
+        s = number(1 / 7) + zz * s
+        s = number(1 / 5) + zz * s
+        s = number(1 / 3) + zz * s
         s = one + zz * s
         scratch[_CV + e] = v
-        scratch[_CR + e] = tau_ref + dt + tau_rc * (2 * z * s)
+        scratch[_CR + e] = tau_ref + dt + tau_rc * (two * z * s)
         spiked[e] = v > one
 
 
@@ -186,8 +190,8 @@ def _spikes(scratch, spiked, m, numbers):
     """The second pass, for any arguments."""
     dt, tau_rc, tau_ref = numbers[N_DT], numbers[N_TAU_RC], numbers[N_TAU_REF]
     low = numbers[N_MIN_VOLTAGE]
-    zero = dt * 0
-    one = zero + 1
+    number = scratch.dtype.type
+    zero, one = number(0), number(1)
     for e in range(m):
         j, v, r = scratch[_CJ + e], scratch[_CV + e], scratch[_CR + e]
         if r > zero and r < dt:
@@ -214,7 +218,7 @@ def _fire(scratch, flags, spiked, flagged, n, numbers, events, end):
         _spikes_series(scratch, spiked, m, numbers)
     else:
         _spikes(scratch, spiked, m, numbers)
-    zero = numbers[N_DT] * 0
+    zero = scratch.dtype.type(0)
     for e in range(m):
         k = flagged[e]
         s = spiked[e]
@@ -294,7 +298,7 @@ def run_block(
     n_populations = populations.shape[0]
     scratch = np.zeros(SCRATCH, dtype=voltage.dtype)
     flags = np.zeros(TILE, dtype=np.uint8)
-    spiked = np.zeros(TILE, dtype=np.uint8)
+    spiked = np.zeros(TILE + _LANES, dtype=np.uint8)
     flagged = np.zeros(TILE + 1, dtype=np.int64)
     events = np.empty((n_block, n_events + 1), dtype=np.uint16)
     pointers = np.zeros((n_block, tiles.shape[0], WINDOW + 1), dtype=np.int64)
@@ -428,15 +432,16 @@ def _load(
 def _store(scratch, tile, mode, kind, voltage, refractory, filter_1, filter_2):
     """Store the state; True if there is NaN in it."""
     n, state, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
-    total = scratch[_CUR] * 0
+    zero = scratch.dtype.type(0)
+    total = zero
     if kind == KIND_NEURONS:
         for k in range(n):
             voltage[state + k] = scratch[_V + k]
             refractory[state + k] = scratch[_REF + k]
-            total += scratch[_V + k] * 0 + scratch[_J + k] * 0
+            total += scratch[_V + k] * zero + scratch[_J + k] * zero
     if mode == MODE_FILTER:
         for k in range(n):
             filter_1[filtered + k] = scratch[_X1 + k]
             filter_2[filtered + k] = scratch[_X2 + k]
-            total += scratch[_X1 + k] * 0
+            total += scratch[_X1 + k] * zero
     return total != total
