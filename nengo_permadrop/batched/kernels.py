@@ -180,9 +180,10 @@ def _spikes_series(scratch, spiked, m, numbers):
         s = number(1 / 5) + zz * s
         s = number(1 / 3) + zz * s
         s = one + zz * s
-        scratch[_CV + e] = v
-        scratch[_CR + e] = tau_ref + dt + tau_rc * (two * z * s)
-        spiked[e] = v > one
+        fires = v > one
+        scratch[_CV + e] = zero if fires else v
+        scratch[_CR + e] = tau_ref + dt + tau_rc * (two * z * s) if fires else r
+        spiked[e] = fires
 
 
 @_jit
@@ -199,6 +200,7 @@ def _spikes(scratch, spiked, m, numbers):
         spiked[e] = v > one
         scratch[_CV + e] = v
         if v > one:
+            scratch[_CV + e] = zero
             scratch[_CR + e] = tau_ref + dt + tau_rc * np.log1p(-(v - one) / (j - one))
 
 
@@ -209,24 +211,25 @@ def _fire(scratch, flags, spiked, flagged, n, numbers, events, end):
     for k in range(n):
         flagged[m] = k
         m += flags[k]
+    current, voltage, refractory = scratch[_J:], scratch[_V:], scratch[_REF:]
     for e in range(m):
         k = flagged[e]
-        scratch[_CJ + e] = scratch[_J + k]
-        scratch[_CV + e] = scratch[_V + k]
-        scratch[_CR + e] = scratch[_REF + k]
+        scratch[_CJ + e] = current[k]
+        scratch[_CV + e] = voltage[k]
+        scratch[_CR + e] = refractory[k]
     if numbers[N_SERIES] > 0:
         _spikes_series(scratch, spiked, m, numbers)
     else:
         _spikes(scratch, spiked, m, numbers)
-    zero = scratch.dtype.type(0)
+    fired = events[end:]
+    n_fired = np.uint32(0)
     for e in range(m):
         k = flagged[e]
-        s = spiked[e]
-        scratch[_V + k] = zero if s else scratch[_CV + e]
-        scratch[_REF + k] = scratch[_CR + e] if s else scratch[_REF + k]
-        events[end] = k
-        end += s
-    return end
+        voltage[k] = scratch[_CV + e]
+        refractory[k] = scratch[_CR + e]
+        fired[n_fired] = k
+        n_fired = np.uint32(n_fired + spiked[e])
+    return end + n_fired
 
 
 @_jit
@@ -299,7 +302,7 @@ def run_block(
     scratch = np.zeros(SCRATCH, dtype=voltage.dtype)
     flags = np.zeros(TILE, dtype=np.uint8)
     spiked = np.zeros(TILE + _LANES, dtype=np.uint8)
-    flagged = np.zeros(TILE + 1, dtype=np.int64)
+    flagged = np.zeros(TILE + 1, dtype=np.uint32)  # unsigned: quicker to index with
     events = np.empty((n_block, n_events + 1), dtype=np.uint16)
     pointers = np.zeros((n_block, tiles.shape[0], WINDOW + 1), dtype=np.int64)
     rows = np.empty((n_block, n_rows + 1), dtype=np.int32)
