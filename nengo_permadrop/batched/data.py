@@ -24,8 +24,10 @@ class ReplicaData(SimulationData):
 
     def __getitem__(self, key):
         rows = self.raw[key]
-        if self._squeeze or not isinstance(rows, list) or not rows:
+        if self._squeeze or key not in self._probes:
             return super().__getitem__(key)
+        if not rows:
+            return np.empty((0, 0))
         if key not in self._cache or self._cache[key].shape[1] != len(rows):
             stacked = np.stack(rows, axis=1)
             stacked.setflags(write=False)

@@ -261,7 +261,9 @@ class Reader:
         if base in self.neurons:
             if len(writers) > 1:
                 raise NotPlanned(f"{base!r} is not written by neurons alone")
-            return Expression(np.zeros(base.size), (Term(base, True, identity, identity),))
+            return Expression(
+                np.zeros(base.size), (Term(base, True, identity, identity),)
+            )
         if base in self._node_outputs and self._is_input(base, writers):
             return Expression(
                 np.zeros(base.size), (Term(base, False, identity, identity),)

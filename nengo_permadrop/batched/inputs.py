@@ -57,9 +57,7 @@ class ReplicaInput:
                 f"{self.values.shape}",
                 attr="inputs",
             )
-        if self.values.dtype.kind not in "biuf" or not np.all(
-            np.isfinite(self.values)
-        ):
+        if self.values.dtype.kind not in "biuf" or not np.all(np.isfinite(self.values)):
             raise ValidationError(
                 f"the input of {node} must be finite numbers", attr="inputs"
             )

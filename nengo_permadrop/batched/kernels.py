@@ -239,7 +239,11 @@ def _collect_rows(links, keep, events, pointers, n_steps, rows, row_pointers):
     row_pointers[0] = 0
     for t in range(n_steps):
         for link in range(links.shape[0]):
-            tile, row, place = links[link, L_TILE], links[link, L_ROW], links[link, L_KEEP]
+            tile, row, place = (
+                links[link, L_TILE],
+                links[link, L_ROW],
+                links[link, L_KEEP],
+            )
             for e in range(pointers[tile, t], pointers[tile, t + 1]):
                 k = events[e]
                 rows[n] = row + k
@@ -295,7 +299,7 @@ def run_block(
     n_events, n_rows : int
         Most spikes of a replica in a window, and most that a population reads.
     status : (n_populations,) ndarray of uint8
-        Set to 1 for a population with NaN.
+        Set to 1 for a population whose state is not finite.
     """
     n_block = order.shape[0]
     n_populations = populations.shape[0]
@@ -332,23 +336,33 @@ def run_block(
                 for i in range(n_block):
                     r = order[i]
                     _load(
-                        scratch, tiles[tile], mode, kind, currents, current_rows[p, r],
-                        voltage[r], refractory[r], filter_1[r], filter_2[r],
+                        scratch,
+                        tiles[tile],
+                        mode,
+                        kind,
+                        currents,
+                        current_rows[p, r],
+                        voltage[r],
+                        refractory[r],
+                        filter_1[r],
+                        filter_2[r],
                     )
                     end = tiles[tile, T_EVENTS]
                     pointers[i, tile, 0] = end
                     for t in range(window):
                         a, b = row_pointers[i, t], row_pointers[i, t + 1]
                         if mode == MODE_DIRECT:
-                            _product(
-                                scratch, tiles[tile], weights, rows[i], a, b
-                            )
+                            _product(scratch, tiles[tile], weights, rows[i], a, b)
                         if kind == KIND_READOUT:
                             if mode == MODE_DIRECT or (mode == MODE_FILTER and t > 0):
                                 _filter_step(scratch, n, own_numbers)
                             _read(
-                                scratch, n, own_numbers, mode,
-                                output[r, first + t], tiles[tile, T_OUTPUT],
+                                scratch,
+                                n,
+                                own_numbers,
+                                mode,
+                                output[r, first + t],
+                                tiles[tile, T_OUTPUT],
                             )
                         else:
                             if mode == MODE_NONE:
@@ -359,8 +373,14 @@ def run_block(
                                     scratch, flags, n, own_numbers, advance
                                 )
                             end = _fire(
-                                scratch, flags, spiked, flagged, n, own_numbers,
-                                events[i], end,
+                                scratch,
+                                flags,
+                                spiked,
+                                flagged,
+                                n,
+                                own_numbers,
+                                events[i],
+                                end,
                             )
                             pointers[i, tile, t + 1] = end
                         if mode == MODE_FILTER:
@@ -368,15 +388,26 @@ def run_block(
                     if mode == MODE_FILTER:
                         _filter_step(scratch, n, own_numbers)
                     bad = _store(
-                        scratch, tiles[tile], mode, kind,
-                        voltage[r], refractory[r], filter_1[r], filter_2[r],
+                        scratch,
+                        tiles[tile],
+                        mode,
+                        kind,
+                        voltage[r],
+                        refractory[r],
+                        filter_1[r],
+                        filter_2[r],
                     )
                     if bad:
                         status[p] = 1
                     if kind == KIND_NEURONS and tiles[tile, T_OUTPUT] >= 0:
                         _write_spikes(
-                            events[i], pointers[i, tile], window, own_numbers[N_SPIKE],
-                            output[r], first, tiles[tile, T_OUTPUT],
+                            events[i],
+                            pointers[i, tile],
+                            window,
+                            own_numbers[N_SPIKE],
+                            output[r],
+                            first,
+                            tiles[tile, T_OUTPUT],
                         )
 
 
@@ -433,7 +464,7 @@ def _load(
 
 @_jit
 def _store(scratch, tile, mode, kind, voltage, refractory, filter_1, filter_2):
-    """Store the state; True if there is NaN in it."""
+    """Store the state; True if not all of it is finite."""
     n, state, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
     zero = scratch.dtype.type(0)
     total = zero
@@ -441,7 +472,8 @@ def _store(scratch, tile, mode, kind, voltage, refractory, filter_1, filter_2):
         for k in range(n):
             voltage[state + k] = scratch[_V + k]
             refractory[state + k] = scratch[_REF + k]
-            total += scratch[_V + k] * zero + scratch[_J + k] * zero
+            finite = scratch[_V + k] * zero + scratch[_J + k] * zero
+            total += finite + scratch[_REF + k] * zero
     if mode == MODE_FILTER:
         for k in range(n):
             filter_1[filtered + k] = scratch[_X1 + k]

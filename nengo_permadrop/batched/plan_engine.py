@@ -233,7 +233,9 @@ class PlanEngine:
         step, state = self._synapses[probe]
         for i in range(values.shape[1]):  # a probe reads the filter before it steps
             value = np.array(state["y"])
-            state["y"] = np.array(step((self.n_steps + i) * self.model.dt, values[:, i]))
+            state["y"] = np.array(
+                step((self.n_steps + i) * self.model.dt, values[:, i])
+            )
             values[:, i] = value
         return values
 

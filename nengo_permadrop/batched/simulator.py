@@ -346,9 +346,7 @@ class Simulator:
         progress = Progress("Simulating", "Simulation", steps)
         with ProgressTracker(progress_bar, progress) as tracker:
             progress = tracker.total_progress
-            self._advance(
-                steps, self.model.probes, self._is_due, self._store, progress
-            )
+            self._advance(steps, self.model.probes, self._is_due, self._store, progress)
 
     def step(self):
         """Simulate one step (``dt`` seconds)."""

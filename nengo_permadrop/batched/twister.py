@@ -63,9 +63,7 @@ def uniform_samples(seeds, n_samples, low, high, dtype):
     return samples
 
 
-@numba.njit(
-    numba.void(numba.uint32[::1], numba.uint32[:, ::1]), cache=True, nogil=True
-)
+@numba.njit(numba.void(numba.uint32[::1], numba.uint32[:, ::1]), cache=True, nogil=True)
 def _first_words(seeds, words):
     state = np.empty(_N, dtype=np.uint32)
     n_words = words.shape[1]
