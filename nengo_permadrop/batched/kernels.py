@@ -1,10 +1,10 @@
 """
 The compiled hot path: feed-forward spiking networks, block by block of replicas.
 
-A block of replicas is simulated window by window of time steps, and in a window layer by
-layer (populations are sorted so that what a population reads is simulated before it), so
-that a layer's weights and a replica's state of it stay in the processor's caches for the
-whole window. A population's neurons are split into tiles whose weights fit there.
+A block of replicas is simulated window by window of time steps, and in a window layer
+by layer (each after those that it reads), so that a layer's weights and a replica's
+state of it stay in the processor's caches for the whole window. Populations are split
+into tiles of neurons, for the same reason.
 
 Spikes are kept as lists of the neurons that fired in each step. The product with the
 weights is the sum of the rows of those neurons, filtered afterwards together with the
@@ -14,13 +14,14 @@ step; one over these. The arithmetic is that of `nengo.LIF`, except that logarit
 exponential are series where their arguments are small.
 
 What is passed in arrays of integers and numbers is described in
-`nengo_permadrop.batched.tables`.
+`nengo_permadrop.batched.tables`. All compiled code is in this one file, because Numba
+takes a kernel from its cache on disk for as long as the file that it is in is the same.
 """
 
 import numba
 import numpy as np
 
-TILE = 256  # most neurons of a tile
+TILE = 512  # most neurons of a tile
 WINDOW = 64  # steps
 # Arguments of the series are at most this; see `_spikes_series`.
 SERIES_LIMIT = 0.1
@@ -205,8 +206,9 @@ def _spikes(scratch, spiked, m, numbers):
 
 
 @_jit
-def _fire(scratch, flags, spiked, flagged, n, numbers, events, end):
+def _fire(scratch, work, n, numbers, events, end):
     """The second pass over the flagged neurons; appends those that fire to events."""
+    flags, spiked, flagged = work
     m = 0
     for k in range(n):
         flagged[m] = k
@@ -233,8 +235,10 @@ def _fire(scratch, flags, spiked, flagged, n, numbers, events, end):
 
 
 @_jit
-def _collect_rows(links, keep, events, pointers, n_steps, rows, row_pointers):
+def _collect_rows(links, keep, spikes, n_steps, read):
     """Rows of the weights for each step's spikes, without those of dropped neurons."""
+    events, pointers = spikes
+    rows, row_pointers = read
     n = 0
     row_pointers[0] = 0
     for t in range(n_steps):
@@ -261,12 +265,9 @@ def run_block(
     numbers,
     weights,
     currents,
-    current_rows,
+    starts,
     keep,
-    voltage,
-    refractory,
-    filter_1,
-    filter_2,
+    state,
     output,
     n_events,
     n_rows,
@@ -287,13 +288,13 @@ def run_block(
     weights, currents : 1-D ndarrays
         All tiles' weights ``(n_rows, size)``, and all populations' constant currents,
         followed by those that are filtered.
-    current_rows : (n_populations, n_replicas) ndarray of int64
+    starts : (n_populations, n_replicas) ndarray of int64
         Where in ``currents`` a replica's of a population start.
     keep : (n_replicas, n_kept) ndarray of uint8
         Which inputs of all dropouts are kept.
-    voltage, refractory : (n_replicas, n_neurons) ndarrays
-    filter_1, filter_2 : (n_replicas, n_filtered) ndarrays
-        State of all neurons and filters; changed.
+    state : tuple of ndarrays
+        Voltage and refractory time ``(n_replicas, n_neurons)``, and the two states of
+        filters ``(n_replicas, n_filtered)``; changed.
     output : (n_replicas, n_steps, n_outputs) ndarray
         Set to what is probed.
     n_events, n_rows : int
@@ -302,11 +303,11 @@ def run_block(
         Set to 1 for a population whose state is not finite.
     """
     n_block = order.shape[0]
-    n_populations = populations.shape[0]
-    scratch = np.zeros(SCRATCH, dtype=voltage.dtype)
+    scratch = np.zeros(SCRATCH, dtype=numbers.dtype)
     flags = np.zeros(TILE, dtype=np.uint8)
     spiked = np.zeros(TILE + _LANES, dtype=np.uint8)
     flagged = np.zeros(TILE + 1, dtype=np.uint32)  # unsigned: quicker to index with
+    work = (flags, spiked, flagged)
     events = np.empty((n_block, n_events + 1), dtype=np.uint16)
     pointers = np.zeros((n_block, tiles.shape[0], WINDOW + 1), dtype=np.int64)
     rows = np.empty((n_block, n_rows + 1), dtype=np.int32)
@@ -314,101 +315,72 @@ def run_block(
 
     for first in range(0, n_steps, WINDOW):
         window = min(WINDOW, n_steps - first)
-        for p in range(n_populations):
-            mode, kind = populations[p, P_MODE], populations[p, P_KIND]
-            first_link = populations[p, P_FIRST_LINK]
-            own_links = links[first_link : first_link + populations[p, P_N_LINKS]]
-            own_numbers = numbers[p]
-            if mode != MODE_NONE:
-                for i in range(n_block):
-                    _collect_rows(
-                        own_links,
-                        keep[order[i]],
-                        events[i],
-                        pointers[i],
-                        window,
-                        rows[i],
-                        row_pointers[i],
-                    )
-            first_tile = populations[p, P_FIRST_TILE]
-            for tile in range(first_tile, first_tile + populations[p, P_N_TILES]):
-                n = tiles[tile, T_SIZE]
+        for p in range(populations.shape[0]):
+            population = populations[p]
+            first_link, first_tile = population[P_FIRST_LINK], population[P_FIRST_TILE]
+            own_links = links[first_link : first_link + population[P_N_LINKS]]
+            for i in range(n_block):
+                spikes = (events[i], pointers[i])
+                read = (rows[i], row_pointers[i])
+                _collect_rows(own_links, keep[order[i]], spikes, window, read)
+            for t in range(first_tile, first_tile + population[P_N_TILES]):
                 for i in range(n_block):
                     r = order[i]
+                    own_state = (state[0][r], state[1][r], state[2][r], state[3][r])
                     _load(
                         scratch,
-                        tiles[tile],
-                        mode,
-                        kind,
-                        currents,
-                        current_rows[p, r],
-                        voltage[r],
-                        refractory[r],
-                        filter_1[r],
-                        filter_2[r],
+                        population,
+                        tiles[t],
+                        currents[starts[p, r] :],
+                        own_state,
                     )
-                    end = tiles[tile, T_EVENTS]
-                    pointers[i, tile, 0] = end
-                    for t in range(window):
-                        a, b = row_pointers[i, t], row_pointers[i, t + 1]
-                        if mode == MODE_DIRECT:
-                            _product(scratch, tiles[tile], weights, rows[i], a, b)
-                        if kind == KIND_READOUT:
-                            if mode == MODE_DIRECT or (mode == MODE_FILTER and t > 0):
-                                _filter_step(scratch, n, own_numbers)
-                            _read(
-                                scratch,
-                                n,
-                                own_numbers,
-                                mode,
-                                output[r, first + t],
-                                tiles[tile, T_OUTPUT],
-                            )
-                        else:
-                            if mode == MODE_NONE:
-                                _membrane(scratch, flags, n, own_numbers)
-                            else:
-                                advance = mode == MODE_DIRECT or t > 0
-                                _filter_membrane(
-                                    scratch, flags, n, own_numbers, advance
-                                )
-                            end = _fire(
-                                scratch,
-                                flags,
-                                spiked,
-                                flagged,
-                                n,
-                                own_numbers,
-                                events[i],
-                                end,
-                            )
-                            pointers[i, tile, t + 1] = end
-                        if mode == MODE_FILTER:
-                            _product(scratch, tiles[tile], weights, rows[i], a, b)
-                    if mode == MODE_FILTER:
-                        _filter_step(scratch, n, own_numbers)
-                    bad = _store(
+                    _run_tile(
                         scratch,
-                        tiles[tile],
-                        mode,
-                        kind,
-                        voltage[r],
-                        refractory[r],
-                        filter_1[r],
-                        filter_2[r],
+                        work,
+                        population,
+                        tiles[t],
+                        numbers[p],
+                        weights,
+                        (rows[i], row_pointers[i]),
+                        (events[i], pointers[i, t]),
+                        output[r, first : first + window],
                     )
-                    if bad:
+                    if _store(scratch, population, tiles[t], own_state):
                         status[p] = 1
-                    if kind == KIND_NEURONS and tiles[tile, T_OUTPUT] >= 0:
-                        _write_spikes(
-                            events[i],
-                            pointers[i, tile],
-                            window,
-                            own_numbers[N_SPIKE],
-                            output[r],
-                            first,
-                            tiles[tile, T_OUTPUT],
-                        )
+
+
+@_jit
+def _run_tile(scratch, work, population, tile, numbers, weights, read, spikes, output):
+    """Simulate a tile of neurons, or of a readout, for a window."""
+    n, column = tile[T_SIZE], tile[T_OUTPUT]
+    mode = population[P_MODE]
+    rows, row_pointers = read
+    events, pointers = spikes
+    end = tile[T_EVENTS]
+    pointers[0] = end
+    for t in range(output.shape[0]):
+        a, b = row_pointers[t], row_pointers[t + 1]
+        advance = mode == MODE_DIRECT or (mode == MODE_FILTER and t > 0)
+        if mode == MODE_DIRECT:
+            _product(scratch, tile, weights, rows, a, b)
+        if population[P_KIND] == KIND_READOUT:
+            if advance:
+                _filter_step(scratch, n, numbers)
+            _read(scratch, n, numbers, mode, output[t, column : column + n])
+        else:
+            if mode == MODE_NONE:
+                _membrane(scratch, work[0], n, numbers)
+            else:
+                _filter_membrane(scratch, work[0], n, numbers, advance)
+            start, end = end, _fire(scratch, work, n, numbers, events, end)
+            pointers[t + 1] = end
+            if column >= 0:
+                for e in range(start, end):
+                    output[t, column + events[e]] = numbers[N_SPIKE]
+        if mode == MODE_FILTER:
+            _product(scratch, tile, weights, rows, a, b)
+    if mode == MODE_FILTER:
+        _filter_step(scratch, n, numbers)
 
 
 @_jit
@@ -420,63 +392,51 @@ def _product(scratch, tile, weights, rows, first, last):
 
 
 @_jit
-def _read(scratch, n, numbers, mode, output, column):
+def _read(scratch, n, numbers, mode, output):
     c1, c2 = numbers[N_C1], numbers[N_C2]
     for k in range(n):
         value = scratch[_CUR + k]
         if mode != MODE_NONE:
             value += c1 * scratch[_X1 + k] + c2 * scratch[_X2 + k]
-        output[column + k] = value
+        output[k] = value
 
 
 @_jit
-def _write_spikes(events, pointers, n_steps, value, output, first, column):
-    for t in range(n_steps):
-        for e in range(pointers[t], pointers[t + 1]):
-            output[first + t, column + events[e]] = value
-
-
-@_jit
-def _load(
-    scratch, tile, mode, kind, currents, row, voltage, refractory, filter_1, filter_2
-):
-    n, state, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
-    current = row + tile[T_CURRENT]
+def _load(scratch, population, tile, currents, state):
+    """Load a replica's state of a tile."""
+    n, first, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
+    current, constant_input = tile[T_CURRENT], tile[T_INPUT]
+    zero = scratch.dtype.type(0)
     for k in range(n):
         scratch[_CUR + k] = currents[current + k]
-        scratch[_U + k] = 0
-    if tile[T_INPUT] >= 0:
-        current = row + tile[T_INPUT]
+        scratch[_U + k] = currents[constant_input + k] if constant_input >= 0 else zero
+        scratch[_X1 + k] = zero
+        scratch[_X2 + k] = zero
+    if population[P_KIND] == KIND_NEURONS:
         for k in range(n):
-            scratch[_U + k] = currents[current + k]
-    if kind == KIND_NEURONS:
+            scratch[_V + k] = state[0][first + k]
+            scratch[_REF + k] = state[1][first + k]
+    if population[P_MODE] == MODE_FILTER:
         for k in range(n):
-            scratch[_V + k] = voltage[state + k]
-            scratch[_REF + k] = refractory[state + k]
-    for k in range(n):
-        scratch[_X1 + k] = 0
-        scratch[_X2 + k] = 0
-    if mode == MODE_FILTER:
-        for k in range(n):
-            scratch[_X1 + k] = filter_1[filtered + k]
-            scratch[_X2 + k] = filter_2[filtered + k]
+            scratch[_X1 + k] = state[2][filtered + k]
+            scratch[_X2 + k] = state[3][filtered + k]
 
 
 @_jit
-def _store(scratch, tile, mode, kind, voltage, refractory, filter_1, filter_2):
+def _store(scratch, population, tile, state):
     """Store the state; True if not all of it is finite."""
-    n, state, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
+    n, first, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
     zero = scratch.dtype.type(0)
     total = zero
-    if kind == KIND_NEURONS:
+    if population[P_KIND] == KIND_NEURONS:
         for k in range(n):
-            voltage[state + k] = scratch[_V + k]
-            refractory[state + k] = scratch[_REF + k]
+            state[0][first + k] = scratch[_V + k]
+            state[1][first + k] = scratch[_REF + k]
             finite = scratch[_V + k] * zero + scratch[_J + k] * zero
             total += finite + scratch[_REF + k] * zero
-    if mode == MODE_FILTER:
+    if population[P_MODE] == MODE_FILTER:
         for k in range(n):
-            filter_1[filtered + k] = scratch[_X1 + k]
-            filter_2[filtered + k] = scratch[_X2 + k]
+            state[2][filtered + k] = scratch[_X1 + k]
+            state[3][filtered + k] = scratch[_X2 + k]
             total += scratch[_X1 + k] * zero
     return total != total

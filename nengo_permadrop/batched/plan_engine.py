@@ -68,9 +68,8 @@ class PlanEngine:
         )
         self._keep = np.zeros((n, tables.n_kept), dtype=np.uint8)
 
-        self._voltage = np.zeros((n, tables.n_neurons), dtype=self.dtype)
-        self._refractory = np.zeros_like(self._voltage)
-        self._filter = [np.zeros((n, tables.n_filtered), self.dtype) for _ in range(2)]
+        n_columns = [tables.n_neurons] * 2 + [tables.n_filtered] * 2
+        self._state = tuple(np.zeros((n, size), self.dtype) for size in n_columns)
         for population, columns in zip(self.plan.populations, tables.state_columns):
             if population.neuron_type is not None:
                 self._initialise(population, columns, seeds)
@@ -133,9 +132,7 @@ class PlanEngine:
                 self._currents,
                 self._starts,
                 self._keep,
-                self._voltage,
-                self._refractory,
-                *self._filter,
+                self._state,
                 output,
                 tables.n_events,
                 tables.n_rows,
@@ -156,14 +153,14 @@ class PlanEngine:
         """All that changes in a run, to be pickled."""
         return {
             "n_steps": self.n_steps,
-            "arrays": [self._voltage, self._refractory, *self._filter],
+            "arrays": self._state,
             "synapses": [state for _, state in self._synapses.values()],
         }
 
     def set_state(self, state):
         """Go on from what `get_state` returned."""
         self.n_steps = state["n_steps"]
-        self._voltage, self._refractory, *self._filter = state["arrays"]
+        self._state = state["arrays"]
         for (_, own), saved in zip(self._synapses.values(), state["synapses"]):
             for name, value in saved.items():
                 own[name][...] = value
@@ -171,20 +168,20 @@ class PlanEngine:
     def _initialise(self, population, columns, seeds):
         ensemble, neuron_type = population.ensemble, population.neuron_type
         signals = self.model.sig[ensemble.neurons]
-        self._voltage[:, columns] = signals["voltage"].initial_value
-        self._refractory[:, columns] = signals["refractory_time"].initial_value
+        names = ("voltage", "refractory_time")
+        for name, array in zip(names, self._state):
+            array[:, columns] = signals[name].initial_value
         drawn = initial_states(
             neuron_type,
             population.size,
             seeds.ensemble_seeds(self.model.seeds[ensemble]),
             self.dtype,
         )
-        if "voltage" in drawn:
-            self._voltage[:, columns] = drawn["voltage"]
-        if "refractory_time" in drawn:
-            self._refractory[:, columns] = drawn["refractory_time"]
+        for name, array in zip(names, self._state):
+            if name in drawn:
+                array[:, columns] = drawn[name]
         number = self.plan.populations.index(population)
-        if np.any(self._voltage[:, columns] > 1):
+        if np.any(self._state[0][:, columns] > 1):
             self.tables.numbers[number, kernels.N_SERIES] = 0
 
     def _enter_segment(self):

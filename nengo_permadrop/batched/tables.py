@@ -3,16 +3,14 @@ A plan as the flat arrays that the kernels take.
 
 Kernels get tables of integers, one row a population (readouts count as such), tile or
 link, and arrays of numbers that these point into; so they are compiled once for all
-networks. The columns' names are in `nengo_permadrop.batched.kernels`. A link is one tile
-of neurons that a population reads, through the weights from a row on.
+networks. The columns' names are in `nengo_permadrop.batched.kernels`. A link is one
+tile of neurons that a population reads, through the weights from a row on.
 """
 
 import numpy as np
 
 from nengo_permadrop.batched import kernels
 
-# A tile's weights should leave room for other things in the second-level cache.
-TILE_BYTES = 400 * 1024
 _LANES = 16  # tile sizes are multiples of the width of vectors
 
 
@@ -87,7 +85,7 @@ class Tables:
         )
         self.output_columns.append(output)
         self.state_columns.append(state)
-        for start, stop in self._split(size, len(weights)):
+        for start, stop in _split(size):
             self._tiles.append(
                 [
                     stop - start,
@@ -148,14 +146,6 @@ class Tables:
         setattr(self, attr, start + size)
         return slice(start, start + size)
 
-    def _split(self, size, n_rows):
-        """Starts and stops of the tiles of a population that reads so many neurons."""
-        fitting = TILE_BYTES // (max(n_rows, 1) * self.dtype.itemsize)
-        largest = min(kernels.TILE, max(2 * _LANES, fitting // _LANES * _LANES))
-        n_tiles = -(-size // largest)
-        each = min(kernels.TILE, -(-size // (n_tiles * _LANES)) * _LANES)
-        return [(start, min(start + each, size)) for start in range(0, size, each)]
-
     def _numbers(self, population):
         numbers = np.zeros(kernels.N_SERIES + 1)
         neuron_type = population.neuron_type
@@ -182,3 +172,10 @@ class Tables:
         elif population.spikes:  # no filter: the product itself
             numbers[kernels.N_B1] = numbers[kernels.N_C1] = 1.0
         return numbers
+
+
+def _split(size):
+    """Starts and stops of the tiles of a population: as few as possible, of one size."""
+    n_tiles = -(-size // kernels.TILE)
+    each = -(-size // (n_tiles * _LANES)) * _LANES
+    return [(start, min(start + each, size)) for start in range(0, size, each)]
