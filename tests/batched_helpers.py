@@ -1,4 +1,4 @@
-"""Networks, and single simulations of their replicas, for the tests of the simulator."""
+"""Networks, and single simulations of their replicas, for tests of the simulator."""
 
 import nengo
 import numpy as np
@@ -8,6 +8,8 @@ import nengo_permadrop as npd
 from nengo_permadrop.batched.seeding import built_types
 from nengo_permadrop.builder import RedrawMask, built_dropouts
 from nengo_permadrop.masks import derive_seed
+
+ALPHA = nengo.Alpha(0.005)
 
 
 def reference_replica(net, steps, mask_seed, state_seed, inputs=None, probes=None):
@@ -39,7 +41,7 @@ def reference_replica(net, steps, mask_seed, state_seed, inputs=None, probes=Non
 
 
 def assert_replicas_match(net, steps=40, n_replicas=3, inputs=None, **tolerance):
-    """Each replica is what nengo.Simulator gives with the replica's seeds and inputs."""
+    """Each replica is what nengo.Simulator gives with its seeds and inputs."""
     seeds = np.array([5, 3, 8, 2, 9])[:n_replicas]
     with npd.Simulator(
         net,
@@ -82,7 +84,7 @@ def layered_network(
     n=(20, 30, 25),
     size_in=4,
     rate=0.2,
-    synapse=nengo.Alpha(0.005),
+    synapse=ALPHA,
     redraw=None,
     stimulus=None,
     dropout_seed=None,

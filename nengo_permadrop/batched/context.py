@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from nengo_permadrop.masks import derive_seed
-
 
 class StepContext:
     """
@@ -99,57 +97,3 @@ class StepContext:
             copied.set_state(built.get_state())
             return [copied]
         return self.seeds.operator_rngs(self._index[op])
-
-
-class ReplicaSeeds:
-    """
-    The seeds of a run and of its replicas.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the simulator.
-    mask_seeds, state_seeds : (n_replicas,) array_like of int, or None
-        Seeds of the replicas' dropout masks, and of their initial neuron states,
-        processes and stochastic neurons. None: a single simulation with what Nengo's
-        build made, as in `nengo.Simulator`.
-    """
-
-    def __init__(self, seed, mask_seeds=None, state_seeds=None):
-        self.seed = seed
-        self.mask_seeds = mask_seeds
-        self.state_seeds = state_seeds
-        self.rng = np.random.RandomState(seed) if mask_seeds is None else None
-
-    @property
-    def single(self):
-        """Whether this is a simulation as in `nengo.Simulator`."""
-        return self.mask_seeds is None
-
-    @property
-    def n_replicas(self):
-        """Number of replicas (1 for a single simulation)."""
-        return 1 if self.single else len(self.mask_seeds)
-
-    def connection_seeds(self, seed):
-        """The replicas' seeds of a connection that has this seed in the model."""
-        if self.single:
-            return np.array([seed])
-        return derive_seed(seed, self.mask_seeds)
-
-    def ensemble_seeds(self, seed):
-        """The replicas' seeds of an ensemble that has this seed in the model."""
-        return derive_seed(seed, self.state_seeds)
-
-    def operator_rngs(self, index):
-        """Generators of an operator; for a single simulation, Nengo's for all of them."""
-        if self.single:
-            return [self.rng]
-        seeds = derive_seed(self.seed, self.state_seeds, index)
-        return [np.random.RandomState(seed) for seed in seeds]
-
-    def shared_rng(self, index):
-        """The generator of an operator that does the same in all replicas."""
-        if self.single:
-            return self.rng
-        return np.random.RandomState(derive_seed(self.seed, index))

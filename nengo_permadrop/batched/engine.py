@@ -1,6 +1,7 @@
 """Running a built model by its operators' vectorised steps."""
 
 import numpy as np
+from nengo.builder.operator import Reset
 from nengo.ensemble import Ensemble
 from nengo.exceptions import SimulationError
 
@@ -79,11 +80,10 @@ class StepEngine:
         context = StepContext(
             self.signals, model.dt, seeds, masks, inputs, model.operators
         )
-        overridden = set(inputs)
         self._steps = [
             (op, registered.make_step(op, context))
             for op, registered in zip(self.step_order, self._registered)
-            if not (type(op).__name__ == "Reset" and op.dst in overridden)
+            if not (isinstance(op, Reset) and op.dst in inputs)
         ]
 
     def run(self, n_steps, probes):
@@ -108,12 +108,13 @@ class StepEngine:
             If an operation is invalid (it would give NaN); names the operator and what
             it writes.
         """
-        op = None
+        current = None
         try:
             with np.errstate(invalid="raise", divide="ignore"):
-                for op, step_fn in self._steps:
-                    step_fn()
+                for current in self._steps:
+                    current[1]()
         except FloatingPointError as error:
+            op = current[0]
             written = ", ".join(str(s) for s in op.sets + op.incs + op.updates)
             raise SimulationError(
                 f"{op} gave a value that is not a number ({error}) in step "

@@ -34,7 +34,7 @@ class NotPlanned(Exception):
 
 @dataclass(frozen=True, eq=False)
 class StateSpace:
-    """A linear filter without passthrough, ``x' = A x + B u; y = C x'``, by bytes equal.
+    """A linear filter without passthrough: ``x' = A x + B u; y = C x'``.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ class Term:
     filter: StateSpace = None
 
     def take(self, indices, size):
-        """This term's part of ``expression[indices]``, the expression being of a size."""
+        """This term's part of ``expression[indices]`` of an expression of a size."""
         where = np.full(size, -1)
         where[self.rows] = np.arange(len(self.rows))
         picked = where[indices]

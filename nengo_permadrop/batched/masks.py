@@ -56,7 +56,7 @@ class DropoutMasks:
         self.scale = self.keep * self.dtype.type(self.factor)
 
     def apply(self, x):
-        """The products ``(n_replicas, ...)`` of the masked weights with inputs ``x``."""
+        """The products ``(n_replicas, ...)`` of the masked weights with ``x``."""
         from nengo_permadrop.batched.steps.transforms import shared_product
 
         if self.decoders is not None:

@@ -8,7 +8,7 @@ The plan of a network is made from its built model. It exists if
 - what lies between neurons, Nodes and probes is linear and constant: dense weights,
   gains, sums, slices, passthrough Nodes, and synapses that are linear filters of first
   or second order; the currents of one population all with one synapse, or none,
-- Nodes give constants, `nengo.processes.PresentInput`, or what they are overridden with,
+- Nodes give constants, `nengo.processes.PresentInput`, or what overrides them,
 - dropout acts on the output of neurons or a Node,
 - probes read spikes or linear functions of spikes and inputs.
 

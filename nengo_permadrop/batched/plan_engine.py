@@ -181,11 +181,12 @@ class PlanEngine:
             if name in drawn:
                 array[:, columns] = drawn[name]
         number = self.plan.populations.index(population)
-        if np.any(self._state[0][:, columns] > 1):
-            self.tables.numbers[number, kernels.N_SERIES] = 0
+        small = self.model.dt <= kernels.SERIES_LIMIT * neuron_type.tau_rc
+        series = small and not np.any(self._state[0][:, columns] > 1)
+        self.tables.numbers[number, kernels.N_SERIES] = series
 
     def _enter_segment(self):
-        """Set inputs and masks for the next step; returns for how many steps they hold."""
+        """Set inputs and masks for the next step; returns how many steps they hold."""
         dt = self.model.dt
         periods = self._periods(self.n_steps + 1)
         if periods != self._segment:

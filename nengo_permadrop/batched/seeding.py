@@ -76,7 +76,7 @@ def random_states(neuron_type):
 
 
 def built_types(neuron_type):
-    """The types that Nengo builds for an ensemble's neuron type, one state dict each."""
+    """The types that Nengo builds for a neuron type, each with states of its own."""
     if isinstance(neuron_type, RatesToSpikesNeuronType):
         return [neuron_type.base_type, neuron_type]
     return [neuron_type]

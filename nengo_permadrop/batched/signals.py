@@ -9,11 +9,11 @@ from nengo.transforms import SparseMatrix
 
 class ReplicaSignals:
     """
-    Arrays for a model's signals; those that can differ between replicas have an axis more.
+    Arrays for a model's signals, with an axis more where replicas can differ.
 
-    A signal is stored once, in its own shape, if it is the same in all replicas (weights
-    that are never changed, the time), and as ``(n_replicas, *shape)`` if not. Views of a
-    signal are views of its array, as in Nengo.
+    A signal is stored once, in its own shape, if it is the same in all replicas
+    (weights that are never changed, the time), and as ``(n_replicas, *shape)`` if not.
+    Views of a signal are views of its array, as in Nengo.
 
     Parameters
     ----------

@@ -9,17 +9,16 @@ from nengo.builder.optimizer import optimize as merge_operators
 from nengo.cache import get_default_decoder_cache
 from nengo.exceptions import ReadonlyError, SimulatorClosed, ValidationError
 from nengo.utils.graphs import toposort
-from nengo.utils.numpy import is_integer, maxint
+from nengo.utils.numpy import maxint
 from nengo.utils.progress import Progress, ProgressTracker
 from nengo.utils.simulator import operator_dependency_graph
 
-from nengo_permadrop.batched.context import ReplicaSeeds
 from nengo_permadrop.batched.data import ReplicaData
 from nengo_permadrop.batched.engine import StepEngine
 from nengo_permadrop.batched.inputs import check_inputs
 from nengo_permadrop.batched.plan import find_plan
+from nengo_permadrop.batched.seeds import GivenSeeds
 from nengo_permadrop.batched.signals import SignalViews
-from nengo_permadrop.masks import derive_seed
 
 logger = logging.getLogger(__name__)
 
@@ -128,13 +127,9 @@ class Simulator:
             raise ValidationError(
                 f"must be a floating-point type; got {self.dtype}", attr="dtype"
             )
-        self._replicated = any(
-            given is not None for given in (n_replicas, mask_seeds, state_seeds)
-        )
-        self._n_replicas = None
-        self._given_seeds = {"mask_seeds": None, "state_seeds": None}
+        self._given = GivenSeeds(n_replicas, mask_seeds, state_seeds)
+        self._replicated = self._given.n_replicas is not None
         self._inputs = {}
-        self._check_replicas(n_replicas, mask_seeds, state_seeds)
 
         if model is None:
             model = Model(
@@ -195,7 +190,7 @@ class Simulator:
         names = ("model", "seed", "progress_bar", "optimize", "dtype", "closed")
         state = {name: getattr(self, name) for name in names}
         state["inputs"] = self._inputs
-        state["replicas"] = {"n_replicas": self._n_replicas, **self._given_seeds}
+        state["replicas"] = self._given.arguments()
         state["probed"] = {p: self.model.params[p] for p in self.model.probes}
         state["engine"] = None if self.closed else self._engine.get_state()
         return state
@@ -231,7 +226,7 @@ class Simulator:
     @property
     def n_replicas(self):
         """(int or None) Number of replicas; None as in `nengo.Simulator`."""
-        return self._n_replicas
+        return self._given.n_replicas
 
     @property
     def n_steps(self):
@@ -302,13 +297,13 @@ class Simulator:
         """
         if self.closed:
             raise SimulatorClosed("Cannot reset closed Simulator.")
-        self._check_replicas(n_replicas, mask_seeds, state_seeds)
+        self._given.update(n_replicas, mask_seeds, state_seeds)
         if seed is not None:
             self.seed = seed
         if inputs is not None:
             self._inputs = dict(inputs)
         checked = check_inputs(self._inputs, self.model, self.n_replicas)
-        self._engine.reset(self._seeds(), checked)
+        self._engine.reset(self._given.of(self.seed), checked)
         self.clear_probes()
         self._read_clock()
 
@@ -475,42 +470,3 @@ class Simulator:
                 f"Must be positive (got {time_in_seconds:g})", attr="time_in_seconds"
             )
         return int(np.round(float(time_in_seconds) / self.dt))
-
-    def _check_replicas(self, n_replicas, mask_seeds, state_seeds):
-        given = {"mask_seeds": mask_seeds, "state_seeds": state_seeds}
-        given = {k: np.asarray(v) for k, v in given.items() if v is not None}
-        if not self._replicated:
-            if given or n_replicas is not None:
-                raise ValidationError(
-                    "the simulator was made without n_replicas, so it has no seeds of "
-                    "replicas; make one with n_replicas",
-                    attr="n_replicas",
-                )
-            return
-        seeds = {**self._given_seeds, **given}
-        if n_replicas is None:
-            lengths = [len(s) for s in given.values() if s.ndim == 1]
-            n_replicas = lengths[0] if lengths else self._n_replicas
-        if not is_integer(n_replicas) or n_replicas < 1:
-            raise ValidationError(
-                f"must be a positive integer; got {n_replicas!r}", attr="n_replicas"
-            )
-        for name, values in seeds.items():
-            if values is not None and (
-                values.shape != (n_replicas,) or values.dtype.kind not in "iu"
-            ):
-                raise ValidationError(
-                    f"must be {n_replicas} integers, one a replica; got an array of "
-                    f"shape {values.shape} and type {values.dtype}",
-                    attr=name,
-                )
-        self._n_replicas, self._given_seeds = int(n_replicas), seeds
-
-    def _seeds(self):
-        if not self._replicated:
-            return ReplicaSeeds(self.seed)
-        default = derive_seed(self.seed, np.arange(self.n_replicas))
-        return ReplicaSeeds(
-            self.seed,
-            **{k: default if v is None else v for k, v in self._given_seeds.items()},
-        )

@@ -150,14 +150,12 @@ class Tables:
         numbers = np.zeros(kernels.N_SERIES + 1)
         neuron_type = population.neuron_type
         if neuron_type is not None:
-            ratio = self.dt / neuron_type.tau_rc
             numbers[kernels.N_DT] = self.dt
             numbers[kernels.N_TAU_RC] = neuron_type.tau_rc
             numbers[kernels.N_TAU_REF] = neuron_type.tau_ref
             numbers[kernels.N_MIN_VOLTAGE] = neuron_type.min_voltage
-            numbers[kernels.N_DECAY] = -np.expm1(-ratio)
+            numbers[kernels.N_DECAY] = -np.expm1(-self.dt / neuron_type.tau_rc)
             numbers[kernels.N_SPIKE] = neuron_type.amplitude / self.dt
-            numbers[kernels.N_SERIES] = ratio <= kernels.SERIES_LIMIT
         if population.filter is not None:
             state_space = population.filter
             order = len(state_space.a)
@@ -175,7 +173,7 @@ class Tables:
 
 
 def _split(size):
-    """Starts and stops of the tiles of a population: as few as possible, of one size."""
+    """Starts and stops of the tiles of a population."""
     n_tiles = -(-size // kernels.TILE)
     each = -(-size // (n_tiles * _LANES)) * _LANES
     return [(start, min(start + each, size)) for start in range(0, size, each)]

@@ -16,8 +16,8 @@ def register_elementwise(neuron_type):
 
     The step of such a type is called once for all replicas, on arrays of shape
     ``(n_replicas, n_neurons)``. That is right if it treats every element by itself: no
-    sums over neurons, no ``len`` or ``size`` of its arrays, no random numbers. All other
-    types are stepped replica by replica, which is always right, and slower.
+    sums over neurons, no ``len`` or ``size`` of its arrays, no random numbers. All
+    other types are stepped replica by replica, which is always right, and slower.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def _is_stochastic(op):
 
 @register_step(SimNeurons, varies=_is_stochastic)
 def sim_neurons(op, context):
-    """Step the neurons of all replicas: together if the type allows, else one by one."""
+    """Step the neurons of all replicas: together if the type allows it."""
     neurons, dt = op.neurons, context.dt
     output = context[op.output]
 
