@@ -5,6 +5,7 @@ import importlib
 EXTRAS = {
     "keras": "dl",
     "tensorflow": "dl",
+    "h5py": "dl",
     "nengo_dl": "dl",
     "nengo_loihi": "loihi",
     "nengo_extras": "loihi",
