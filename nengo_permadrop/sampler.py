@@ -11,6 +11,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.backends import Problem, Replicas, get_backend
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.parcel import Parcel
 from nengo_permadrop.samples import PredictiveSamples
 from nengo_permadrop.transforms import PermanentDropout
 from nengo_permadrop.version import version
@@ -143,7 +144,7 @@ def _run(backend, problem, replicas, executor, progress):
     ) as bar:
         if executor is None:
             for number, chunk in enumerate(chunks):
-                answers[number] = _run_chunk(backend, problem, chunk)
+                answers[number] = get_backend(backend).run(problem, chunk)
                 bar.update(len(chunk))
         else:
             for number, answer in _in_executor(backend, problem, chunks, executor):
@@ -154,8 +155,9 @@ def _run(backend, problem, replicas, executor, progress):
 
 def _in_executor(backend, problem, chunks, executor):
     """Yield (number, answers) of chunks as they are done."""
+    parcel = Parcel(problem)
     futures = {
-        executor.submit(_run_chunk, backend, problem, chunk): number
+        executor.submit(_run_parcel, backend, parcel, chunk): number
         for number, chunk in enumerate(chunks)
     }
     pending = set(futures)
@@ -169,9 +171,9 @@ def _in_executor(backend, problem, chunks, executor):
             future.cancel()
 
 
-def _run_chunk(backend, problem, replicas):
+def _run_parcel(backend, parcel, replicas):
     # a function of the module, with the backend by name, so that processes can call it
-    return get_backend(backend).run(problem, replicas)
+    return get_backend(backend).run(parcel.content, replicas)
 
 
 def _problem(engine, model, X, output, dropout):
@@ -228,7 +230,7 @@ def _converter_problem(conv, X, output):
     name = _output_name(output, conv.outputs)
     # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
     # that this converter happens to have
-    conv = pickle.loads(pickle.dumps(conv))
+    conv = pickle.loads(pickle.dumps(Parcel(conv))).content
     conv.seed = None
     conv.reseed(0)
     return Problem(conv, list(conv.inputs.values()), conv.outputs[name], arrays)

@@ -3,14 +3,13 @@
 import html
 import json
 import operator
-import os
-import uuid
 import zipfile
 from pathlib import Path
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.files import atomic_path
 from nengo_permadrop.optional import require
 
 MASKS = ("observation", "draw")
@@ -298,17 +297,8 @@ class PredictiveSamples:
             "meta": self.meta,
         }
         encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            # not the tempfile module, whose files only their owner may read
-            with open(temporary, "xb") as file:
-                np.savez(file, header=encoded, values=self._values)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with atomic_path(path) as temporary:
+            np.savez(temporary, header=encoded, values=self._values)
         return path
 
     def __setstate__(self, state):

@@ -8,7 +8,6 @@ Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import platform
 import sys
 import time
@@ -22,6 +21,7 @@ from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.pool import process_pool, usable_cpus
 from nengo_permadrop.samples import PredictiveSamples
 from nengo_permadrop.stats import Agreement, Verdict, ks_agreement
+from nengo_permadrop.version import version
 
 # Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
 # more patience than the drug pairs.
@@ -44,7 +44,7 @@ SEEDED = (
     "control_pvalues",
     "score",
 )
-PACKAGES = ("nengo-permadrop", "nengo", "tensorflow", "keras", "numpy", "scipy")
+PACKAGES = ("nengo", "tensorflow", "keras", "numpy", "scipy")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -209,8 +209,8 @@ def study(
         averaged, in seconds.
     masks : {"observation", "draw"}, optional
         "observation": fresh masks for every draw and observation, as Keras does.
-        "draw": one mask for all observations of a draw, in the spiking network; the
-        uniformity of the p-values can then not be tested.
+        "draw": one mask for all observations of a draw; the uniformity of the p-values
+        can then not be tested.
     workers : int, optional
         Processes for the ``nengo`` backend; by default one a CPU. With more than one, a
         script needs the guard ``if __name__ == "__main__":``.
@@ -296,6 +296,7 @@ def study(
             shown.inputs,
             n_draws=draws,
             seed=seeds[name],
+            masks=masks,
             progress=progress,
             **kwargs,
         )
@@ -309,7 +310,6 @@ def study(
                 backend=backend,
                 presentation_time=presentation_time,
                 settle=settle,
-                masks=masks,
                 executor=executor,
             )
     with steps("classical", "drawing from the classical network"):
@@ -353,19 +353,12 @@ def study(
 
 
 def versions():
-    """Versions of Python and of the packages that a study uses, {str: str}."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    found["nengo-permadrop"] = _own_version()
+    """Versions of Python, of this package and of those in use, {str: str}."""
+    found = {"python": platform.python_version(), "nengo-permadrop": version}
+    for name in PACKAGES:  # the modules, as distributions go by several names
+        if name in sys.modules:
+            found[name] = sys.modules[name].__version__
     return found
-
-
-def _own_version():
-    from nengo_permadrop.version import version
-
-    return version
 
 
 class _Steps:

@@ -459,7 +459,8 @@ def _synapse(synapse, neurons, target):
         return (
             nengo.Lowpass(0.005) if target == "loihi" else nengo.Alpha(0.005)
         )
-    synapse = nengo.Lowpass(synapse) if np.isscalar(synapse) else synapse
+    if isinstance(synapse, (int, float, np.number)):
+        synapse = nengo.Lowpass(synapse)
     if not isinstance(synapse, nengo.synapses.Synapse):
         raise ValidationError(
             f"must be a synapse or a time constant in seconds, got {synapse!r}",
