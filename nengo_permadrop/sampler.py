@@ -12,12 +12,13 @@ from nengo_permadrop.backends import Problem, Replicas, get_backend
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.parcel import Parcel
-from nengo_permadrop.samples import PredictiveSamples
+from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.transforms import PermanentDropout
 from nengo_permadrop.version import version
 
-MASKS = ("observation", "draw")
-_CHUNK = 250  # replicas: seconds of work on the slowest backend, few enough to report on
+_CHUNK = (
+    250  # replicas: seconds of work on the slowest backend, few enough to report on
+)
 
 
 def sample(
@@ -194,7 +195,11 @@ def _problem(engine, model, X, output, dropout):
         for conn in model.all_connections
     ):
         raise ValidationError(_NO_DROPOUT.format(model), attr="model")
-    if hasattr(model, "inputs") and hasattr(model, "outputs") and hasattr(model, "graph"):
+    if (
+        hasattr(model, "inputs")
+        and hasattr(model, "outputs")
+        and hasattr(model, "graph")
+    ):
         return _converter_problem(model, X, output)
     return _network_problem(model, X, output)
 
@@ -217,7 +222,9 @@ def _keras_problem(kmodel, X, output, dropout):
     options = {} if dropout is None else {"dropout": dropout}
     forward = KerasForward(kmodel, **options)
     if not forward.dropouts:
-        raise ValidationError(_NO_DROPOUT.format(f"model '{kmodel.name}'"), attr="model")
+        raise ValidationError(
+            _NO_DROPOUT.format(f"model '{kmodel.name}'"), attr="model"
+        )
     graph = forward.graph
     shapes = {name: graph.shapes[index] for name, index in graph.inputs.items()}
     name = _output_name(output, graph.outputs)

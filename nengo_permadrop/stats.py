@@ -25,16 +25,13 @@ import numpy as np
 import scipy.stats
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop import ks
+from nengo_permadrop.ks import is_exact, ks_heights, null_sf
 from nengo_permadrop.samples import PredictiveSamples, validated_values
-
-# Above this many draws in all, SciPy's asymptotic distribution instead of the exact one
-EXACT_LIMIT = 20_000
 
 # Standard deviations of the mean rank correlation between equal draw numbers that
 # independent samples don't reach: false alarms in 3e-7 of comparisons
 _PAIRED_LIMIT = 5.0
-
-_NULL_CACHE = {}  # (n_a, n_b, height): probability; see _null_sf
 
 
 class Uniformity(NamedTuple):
@@ -141,11 +138,11 @@ class Agreement:
         below, above = -1, math.lcm(*self.n_draws) + 1
         while above - below > 1:  # P(D >= d) falls from 1 to 0 between them
             middle = (below + above) // 2
-            if _null_sf(middle, *self.n_draws) <= alpha:
+            if null_sf(middle, *self.n_draws) <= alpha:
                 above = middle
             else:
                 below = middle
-        return float(_null_sf(above, *self.n_draws))
+        return float(null_sf(above, *self.n_draws))
 
     def null_of_maximum(self, n_points=200):
         """
@@ -170,7 +167,7 @@ class Agreement:
         end = min(1.0, max(end, self.statistic.max()))
         lcm = math.lcm(n_a, n_b)
         heights = np.unique(np.linspace(0, math.ceil(end * lcm), n_points).astype(int))
-        return heights / lcm, _sf_of_max(_null_sf(heights, n_a, n_b), n_tests)
+        return heights / lcm, _sf_of_max(null_sf(heights, n_a, n_b), n_tests)
 
     def verdict(self, alpha=0.05, max_rejection=0.10, min_uniformity=0.01):
         """
@@ -334,21 +331,21 @@ def ks_agreement(samples_a, samples_b, seed=0):
         np.random.default_rng(child)
         for child in np.random.SeedSequence(operator.index(seed)).spawn(2)
     )
-    heights, tied = _heights(a, b)
+    heights, tied = ks_heights(a, b)
     # With ties broken at random the ranks are those of distinct values, so that the
     # randomised p-values stay exactly uniform.
     broken = heights.copy()
     if tied.any():
-        broken[tied], _ = _heights(a[:, tied], b[:, tied], tie_rng)
-    lower, upper = _null_sf(broken + 1, n_a, n_b), _null_sf(broken, n_a, n_b)
+        broken[tied], _ = ks_heights(a[:, tied], b[:, tied], tie_rng)
+    lower, upper = null_sf(broken + 1, n_a, n_b), null_sf(broken, n_a, n_b)
     randomized = lower + rng.random(broken.shape) * (upper - lower)
 
     agreement = Agreement(
         statistic=(heights / math.lcm(n_a, n_b)).reshape(shape),
-        pvalue=_null_sf(heights, n_a, n_b).reshape(shape),
+        pvalue=null_sf(heights, n_a, n_b).reshape(shape),
         randomized_pvalue=randomized.reshape(shape),
         n_draws=(n_a, n_b),
-        method="exact" if n_a + n_b <= EXACT_LIMIT else "asymptotic",
+        method="exact" if is_exact(n_a, n_b) else "asymptotic",
         independent=independent,
         paired=bool(correlation > _PAIRED_LIMIT * spread),
         paired_correlation=correlation,
@@ -356,44 +353,6 @@ def ks_agreement(samples_a, samples_b, seed=0):
     )
     _warn(agreement)
     return agreement
-
-
-def ks_statistic(values_a, values_b):
-    """
-    Two-sample KS statistics.
-
-    Parameters
-    ----------
-    values_a : (n_a, ...) array_like
-    values_b : (n_b, ...) array_like
-        The same trailing axes as ``values_a``.
-
-    Returns
-    -------
-    statistic : (...) ndarray
-    """
-    a, b = np.asarray(values_a), np.asarray(values_b)
-    heights, _ = _heights(a.reshape(len(a), -1), b.reshape(len(b), -1))
-    return (heights / math.lcm(len(a), len(b))).reshape(a.shape[1:])
-
-
-def ks_pvalue(statistic, n_a, n_b):
-    """
-    P-values of two-sided two-sample KS statistics, as in `ks_agreement`.
-
-    Parameters
-    ----------
-    statistic : (...) array_like
-    n_a, n_b : int
-        Sizes of the two samples.
-
-    Returns
-    -------
-    pvalue : (...) ndarray
-        Exact up to `EXACT_LIMIT` values in all, then asymptotic.
-    """
-    heights = np.ceil(np.asarray(statistic) * math.lcm(n_a, n_b) - 1e-6)
-    return _null_sf(heights.astype(np.int64), n_a, n_b)
 
 
 def _values(samples, attr):
@@ -424,7 +383,7 @@ def _warn(agreement):
     if agreement.method != "exact":
         warnings.warn(
             f"{sum(agreement.n_draws)} draws are too many for an exact test (limit "
-            f"{EXACT_LIMIT}); the p-values are asymptotic",
+            f"{ks.EXACT_LIMIT}); the p-values are asymptotic",
             stacklevel=3,
         )
 
@@ -438,99 +397,7 @@ def _paired_correlation(a, b):
     return float(np.mean((a * b).sum(axis=0) / np.where(scale > 0, scale, 1)))
 
 
-def _heights(a, b, tie_rng=None):
-    """
-    KS statistics in units of 1 / lcm(n_a, n_b), which are integers.
-
-    Walking through the pooled values in order, a value of ``a`` is a step up, one of
-    ``b`` a step down, by amounts that bring the walk back to 0; the height is how far
-    it gets from 0. It counts only between different values, unless ``tie_rng`` is there
-    to put equal ones in order.
-
-    Parameters
-    ----------
-    a : (n_a, n_tests) ndarray
-    b : (n_b, n_tests) ndarray
-    tie_rng : `numpy.random.Generator`, optional
-
-    Returns
-    -------
-    heights : (n_tests,) ndarray of int
-    tied : (n_tests,) ndarray of bool
-        Whether any values were equal.
-    """
-    pooled = np.concatenate([a, b])
-    keys = (pooled,) if tie_rng is None else (tie_rng.random(pooled.shape), pooled)
-    order = np.lexsort(keys, axis=0)
-    gcd = math.gcd(len(a), len(b))
-    walk = np.where(order < len(a), len(b) // gcd, -(len(a) // gcd)).cumsum(axis=0)
-    ordered = np.take_along_axis(pooled, order, axis=0)
-    equal = ordered[1:] == ordered[:-1]
-    if tie_rng is None:
-        walk[:-1][equal] = 0
-    return np.abs(walk).max(axis=0), equal.any(axis=0)
-
-
 def _sf_of_max(sf, n_tests):
     """``1 - (1 - sf)**n_tests`` without cancellation."""
     with np.errstate(divide="ignore"):  # sf = 1
         return -np.expm1(n_tests * np.log1p(-np.asarray(sf)))
-
-
-def _null_sf(heights, n_a, n_b):
-    """P(height >= each of ``heights``) under the null hypothesis, without ties."""
-    heights = np.asarray(heights)
-    unique, inverse = np.unique(heights, return_inverse=True)
-    if n_a + n_b <= EXACT_LIMIT:
-        new = [h for h in unique.tolist() if (n_a, n_b, h) not in _NULL_CACHE]
-        # in groups, which bounds the memory
-        for group in np.array_split(new, math.ceil(len(new) / 256)) if new else ():
-            probabilities = _crossing_probabilities(group, n_a, n_b)
-            for h, probability in zip(group, probabilities, strict=True):
-                _NULL_CACHE[n_a, n_b, int(h)] = float(probability)
-        sf = np.array([_NULL_CACHE[n_a, n_b, h] for h in unique.tolist()])
-    else:
-        effective = round(n_a * n_b / (n_a + n_b))
-        sf = scipy.stats.kstwo.sf(unique / math.lcm(n_a, n_b), effective)
-    return sf[inverse].reshape(heights.shape)
-
-
-def _crossing_probabilities(heights, n_a, n_b):
-    """
-    Probability that a random walk of ``n_a`` up and ``n_b`` down steps gets so high.
-
-    All orders of the steps are equally likely. Given that the walk passes through
-    ``i`` up and ``j`` down steps, the last of them was up with probability
-    ``i / (i + j)``. So the probability to have reached a height by then is the mean,
-    with those weights, of the probabilities one step before, and 1 where the walk is
-    that high. Sums of positive terms: small probabilities are as accurate as large
-    ones, down to where float64 ends (1e-300).
-
-    Parameters
-    ----------
-    heights : (n_heights,) ndarray of int
-    n_a, n_b : int
-
-    Returns
-    -------
-    probability : (n_heights,) ndarray
-    """
-    n, m = sorted((n_a, n_b))
-    gcd = math.gcd(n, m)
-    up, down = m // gcd, n // gcd
-    heights = np.asarray(heights)[:, np.newaxis]
-    highest = int(heights.max())
-    # reached[:, 1 + i]: after i up steps and k - i down steps
-    reached = np.ones((len(heights), n + 2))
-    reached[:, 1] = heights[:, 0] <= 0
-    for k in range(1, n + m + 1):
-        # only where |walk| < highest, and one more on each side, which gets a 1 that
-        # the next step reads
-        first = max(0, k - m, (k * down - highest) // (up + down))
-        last = min(n, k, -((-k * down - highest) // (up + down)))
-        i = np.arange(first, last + 1)
-        new = reached[:, first : last + 1] * (i / k)
-        new += reached[:, first + 1 : last + 2] * ((k - i) / k)
-        new[np.abs(i * (up + down) - k * down) >= heights] = 1.0
-        reached[:, first + 1 : last + 2] = new
-    return reached[:, 1 + n]

@@ -93,26 +93,30 @@ MODELS = {
     ),
     "dropout of one value twice": lambda: functional(
         (4,),
-        lambda x: (
-            lambda h: PermanentDropout(0.5)(layers.concatenate([h, h]))
-        )(hidden(x, 9, None)),
+        lambda x: (lambda h: PermanentDropout(0.5)(layers.concatenate([h, h])))(
+            hidden(x, 9, None)
+        ),
     ),
     "concatenation of matrices": lambda: functional(
         (2, 3),
         lambda x: layers.Flatten()(
-            layers.Concatenate(axis=1)([x, layers.Reshape((4, 3))(
-                PermanentDropout(0.5)(
-                    layers.Dense(12, activation="relu")(layers.Flatten()(x))
-                )
-            )])
+            layers.Concatenate(axis=1)(
+                [
+                    x,
+                    layers.Reshape((4, 3))(
+                        PermanentDropout(0.5)(
+                            layers.Dense(12, activation="relu")(layers.Flatten()(x))
+                        )
+                    ),
+                ]
+            )
         ),
     ),
-    "residual": lambda: functional(
-        (6,), lambda x: layers.add([hidden(x, 6, 0.4), x])
-    ),
+    "residual": lambda: functional((6,), lambda x: layers.add([hidden(x, 6, 0.4), x])),
     "two outputs": lambda: (
         lambda inp: keras.Model(
-            inp, (lambda h: [layers.Dense(1)(h), layers.Dense(2)(h)])(hidden(inp, 8, 0.4))
+            inp,
+            (lambda h: [layers.Dense(1)(h), layers.Dense(2)(h)])(hidden(inp, 8, 0.4)),
         )
     )(keras.Input((4,))),
     "layer used twice": lambda: (
@@ -162,7 +166,9 @@ def test_spiking_network_is_near_keras_with_the_same_masks(activation):
     expected = forward(X, masks)[0]
     without = forward(X)[0]
     actual = output(net, conv, [x[0] for x in X])
-    assert np.abs(actual - expected).max() < 0.1 * np.abs(expected - without).max() + 0.05
+    assert (
+        np.abs(actual - expected).max() < 0.1 * np.abs(expected - without).max() + 0.05
+    )
 
 
 def test_neurons_connect_directly_to_neurons():
@@ -181,7 +187,9 @@ def test_neurons_connect_directly_to_neurons():
 
 def test_gain_amplitude_and_bias_come_from_the_layer():
     layer = SoftLIF(gamma=0.05, tau_rc=0.03, tau_ref=0.001, amplitude=0.02, gain=3.0)
-    kmodel = functional((4,), lambda x: PermanentDropout(0.1)(layer(layers.Dense(5)(x))))
+    kmodel = functional(
+        (4,), lambda x: PermanentDropout(0.1)(layer(layers.Dense(5)(x)))
+    )
     randomise(kmodel)
     conv = npd.Converter(kmodel)
     (ens,) = conv.all_ensembles
@@ -225,8 +233,11 @@ def test_dropouts():
     ]
     assert len(conv.dropouts) == 2 + 2 * 2 + 1
     assert all(dropout.rate == 0.3 for dropout in conv.dropouts)
-    assert all(isinstance(c.transform, npd.PermanentDropout) for c in conv.all_connections
-               if isinstance(c.pre_obj, nengo.ensemble.Neurons))
+    assert all(
+        isinstance(c.transform, npd.PermanentDropout)
+        for c in conv.all_connections
+        if isinstance(c.pre_obj, nengo.ensemble.Neurons)
+    )
     seeds = [mask.seed for dropout in conv.dropouts for mask in dropout.masks]
     assert len(set(seeds)) == len(seeds)  # the encoder's two uses drop independently
 
@@ -272,7 +283,12 @@ def test_masks_follow_the_networks_seed():
 
 @pytest.mark.parametrize(
     "dropout, training, n",
-    [("permanent", None, 1), ("off", None, 0), ("off", True, 1), ("permanent", False, 0)],
+    [
+        ("permanent", None, 1),
+        ("off", None, 0),
+        ("off", True, 1),
+        ("permanent", False, 0),
+    ],
 )
 def test_plain_dropout_is_permanent_or_off(dropout, training, n):
     kmodel = functional(
@@ -330,7 +346,10 @@ def test_layers_by_name():
     )
     assert len(first) == len(second) > 0 and not set(first) & set(second)
     for name, obj in conv.layers.items():
-        assert obj in [*conv.all_nodes, *(ens.neurons for ens in conv.all_ensembles)], name
+        assert obj in [
+            *conv.all_nodes,
+            *(ens.neurons for ens in conv.all_ensembles),
+        ], name
     cell = [name for name in conv.layers if name.startswith("cell_encoder/soft_lif")]
     assert conv.layers[cell[0].rpartition("/")[2]] is conv.layers[cell[0]]
     with pytest.raises(KeyError, match="ambiguous"):
@@ -383,11 +402,17 @@ UNSUPPORTED = {
         "SpatialDropout1D.*feature maps.*PermanentDropout",
     ),
     "gaussian dropout": (lambda x: layers.GaussianDropout(0.1)(x), "adds noise"),
-    "noise shape": (lambda x: PermanentDropout(0.1, noise_shape=(None, 1))(x), "together"),
+    "noise shape": (
+        lambda x: PermanentDropout(0.1, noise_shape=(None, 1))(x),
+        "together",
+    ),
     "activation": (lambda x: layers.Dense(3, activation="elu")(x), "'elu'.*Supported"),
     "softmax": (lambda x: layers.Dense(3, activation="softmax")(x), "from_logits"),
     "relu option": (lambda x: layers.ReLU(max_value=6)(x), "max_value=6"),
-    "dense on matrix": (lambda x: layers.Dense(3)(layers.Reshape((2, 2))(x)), "Flatten"),
+    "dense on matrix": (
+        lambda x: layers.Dense(3)(layers.Reshape((2, 2))(x)),
+        "Flatten",
+    ),
     "training": (
         lambda x: layers.BatchNormalization()(x, training=True),
         "normalises by the batch",

@@ -89,7 +89,10 @@ def test_draws_on_the_loihi_emulator_follow_the_reference():
     for seed in range(6):
         net, _, probe = network(seed)
         pairs.append(
-            [answer(sim, net, probe) for sim in (nengo.Simulator, nengo_loihi.Simulator)]
+            [
+                answer(sim, net, probe)
+                for sim in (nengo.Simulator, nengo_loihi.Simulator)
+            ]
         )
     reference, loihi = np.transpose(pairs)
     assert np.corrcoef(reference, loihi)[0, 1] > 0.95
@@ -114,7 +117,7 @@ def test_redraw_on_nengo_dl_raises_at_build():
 
 
 def test_passthrough_in_the_way_is_an_error_on_loihi():
-    """nengo-loihi merges passthrough Nodes into connections: dropout must not vanish."""
+    """nengo-loihi merges passthrough Nodes into connections: dropout must stay."""
     import nengo_loihi
 
     with nengo.Network() as net:

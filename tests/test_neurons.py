@@ -87,7 +87,8 @@ def test_spiking_keeps_parameters():
 
 
 @pytest.mark.parametrize(
-    "rate_type", [npd.SoftLIF(gamma=1e-3, amplitude=0.01), nengo.Sigmoid(), nengo.Tanh()]
+    "rate_type",
+    [npd.SoftLIF(gamma=1e-3, amplitude=0.01), nengo.Sigmoid(), nengo.Tanh()],
 )
 def test_spiking_twin_fires_at_the_rate(rate_type):
     currents = np.linspace(1.2, 4, 20)
@@ -102,7 +103,9 @@ def test_spiking_twin_fires_at_the_rate(rate_type):
             sim.run(1.0, progress_bar=False)
         outputs.append(sim.data[probe].mean(axis=0))
     # a spike more or less in a second
-    assert np.abs(outputs[0] - outputs[1]).max() <= getattr(rate_type, "amplitude", 1) * 2
+    assert (
+        np.abs(outputs[0] - outputs[1]).max() <= getattr(rate_type, "amplitude", 1) * 2
+    )
 
 
 def test_spiking_on_loihi():

@@ -265,14 +265,20 @@ def test_mistakes_that_narrow_the_distribution_are_caught(kmodel, X):
 @pytest.fixture(params=["array", "passthrough"])
 def plain(request):
     with nengo.Network(seed=0) as net:
-        node = nengo.Node([0.0, 0.0]) if request.param == "array" else nengo.Node(size_in=2)
+        node = (
+            nengo.Node([0.0, 0.0])
+            if request.param == "array"
+            else nengo.Node(size_in=2)
+        )
         ens = nengo.Ensemble(50, 2)
         out = nengo.Node(size_in=2)
         nengo.Connection(node, ens, synapse=None)
         nengo.Connection(
             ens.neurons,
             out,
-            transform=npd.PermanentDropout((2, 50), init=np.full((2, 50), 0.01), rate=0.3),
+            transform=npd.PermanentDropout(
+                (2, 50), init=np.full((2, 50), 0.01), rate=0.3
+            ),
         )
     return net, node, out
 
@@ -312,7 +318,9 @@ def test_stochastic_processes_are_reproducible(plain):
         noise = nengo.Node(nengo.processes.WhiteNoise(), size_out=2)
         nengo.Connection(noise, out)
     X = {node: [[0.1, 0.2]]}
-    assert np.array_equal(draw(net, X, output=out).values, draw(net, X, output=out).values)
+    assert np.array_equal(
+        draw(net, X, output=out).values, draw(net, X, output=out).values
+    )
 
 
 # -- bad arguments, before anything is simulated

@@ -111,7 +111,9 @@ def test_mean_over_seeds_is_the_transform_without_dropout():
     # 0.033; the mean over units 0.0042. 5 sd: a false alarm has p = 6e-7
     with nengo.Network() as net:
         pre, post = nengo.Ensemble(60, 1), nengo.Ensemble(1, 1)
-        conn = connect(pre.neurons, post.neurons, (1, 60), init=np.ones((1, 60)), rate=0.3)
+        conn = connect(
+            pre.neurons, post.neurons, (1, 60), init=np.ones((1, 60)), rate=0.3
+        )
     total = 0
     for seed in range(400):
         total += conn.transform.sample(rng=np.random.RandomState(seed)).mean()
@@ -168,7 +170,9 @@ def test_equal_transforms_keep_masks_of_their_own():
     with nengo.Network() as net:
         node, post = nengo.Node(np.ones(50)), nengo.Ensemble(1, 1)
         conns = [
-            connect(node, post.neurons, (1, 50), init=np.ones((1, 50)), seed=s, redraw=1)
+            connect(
+                node, post.neurons, (1, 50), init=np.ones((1, 50)), seed=s, redraw=1
+            )
             for s in (1, 2)
         ]
         probes = [nengo.Probe(conn, "weights") for conn in conns]

@@ -42,7 +42,7 @@ def register_layer(*class_names):
     -------
     decorator : callable
         For ``convert(builder, call, *values) -> Value``, where ``builder`` makes Nengo
-        objects (see `.network.NetworkBuilder`), ``call`` is a `.graph.LayerCall` and
+        objects (see `.build.NetworkBuilder`), ``call`` is a `.graph.LayerCall` and
         each of ``values`` is a `.linear.Value`.
     """
 
@@ -177,9 +177,11 @@ def _batch_normalization(builder, call, value):
     config, weights = call.spec.config, call.spec.weights
     axis = config["axis"]
     axis = int(axis[0]) if isinstance(axis, (list, tuple)) else int(axis)
-    scale = 1.0 / np.sqrt(
-        weights["moving_variance"].astype(float) + config["epsilon"]
-    ) * weights.get("gamma", 1.0)
+    scale = (
+        1.0
+        / np.sqrt(weights["moving_variance"].astype(float) + config["epsilon"])
+        * weights.get("gamma", 1.0)
+    )
     shift = weights.get("beta", 0.0) - weights["moving_mean"].astype(float) * scale
     along = [1] * len(value.shape)
     along[axis if axis < 0 else axis - 1] = -1

@@ -111,7 +111,7 @@ class Value:
         return Value(self.shape, terms, self.constant)
 
     def selections(self):
-        """For each term the (rows, columns) of its elements, if each is one of a source.
+        """The (rows, columns) of each term's elements, if each is one of a source.
 
         None if an element of the value is not a multiple of just one element of one
         source without a mask: dropping it is then not dropping an element of a source.

@@ -35,10 +35,10 @@ def verify(conv, X, tolerance):
                 raise ConversionError(
                     f"output '{name}'",
                     f"the converted network, {what}, differs from Keras by {error:.2g} "
-                    f"(relative to the largest output) at observation {row}, unit "
-                    f"{unit}: {x[row, unit]:.6g} instead of {y[row, unit]:.6g}",
-                    f"The tolerance is {tolerance:g}. If the weights of the Keras model "
-                    "have changed since, convert it again",
+                    f"of the largest output, at observation {row}, unit {unit}: "
+                    f"{x[row, unit]:.6g} instead of {y[row, unit]:.6g}",
+                    f"The tolerance is {tolerance:g}. If the weights of the Keras "
+                    "model have changed since, convert it again",
                 )
             worst = max(worst, float(error))
     return worst
