@@ -64,7 +64,8 @@ def derive_seed(seed, *path):
     scalar = all(np.ndim(part) == 0 for part in (seed, *path))
     x = mix64(np.asarray(seed).astype(np.uint64) + np.atleast_1d(_GAMMA))
     for part in path:
-        x = mix64(x ^ mix64(np.asarray(part).astype(np.uint64) + np.atleast_1d(_GAMMA)))
+        y = mix64(np.asarray(part).astype(np.uint64) + np.atleast_1d(_GAMMA))
+        x = mix64((x + _GAMMA) ^ y)  # + _GAMMA: else a part equal to the seed cancels
     derived = (x >> np.uint64(64 - _SEED_BITS)).astype(np.int64)
     return int(derived[0]) if scalar else derived
 

@@ -60,7 +60,7 @@ class SoftLIF(LIFRate):
         max_rates = np.asarray(np.atleast_1d(max_rates), dtype=float)
         intercepts = np.asarray(np.atleast_1d(intercepts), dtype=float)
         j_max = self._threshold_distance(max_rates)
-        if not np.all(j_max > 0):
+        if not np.all((j_max > 0) & np.isfinite(j_max)):
             lowest = self._rate(np.zeros(1))[0] / self.amplitude
             raise ValidationError(
                 f"Max rates must be above the rate at the threshold ({lowest:0.3f} Hz) "

@@ -3,8 +3,9 @@
 import importlib
 
 EXTRAS = {
-    "keras": "dl",
-    "tensorflow": "dl",
+    "keras": "keras",
+    "tensorflow": "keras",
+    "h5py": "keras",
     "nengo_dl": "dl",
     "nengo_loihi": "loihi",
     "nengo_extras": "loihi",

@@ -1,4 +1,4 @@
-"""Building `.PermanentDropout` for the reference simulator (and those that share it)."""
+"""Building `.PermanentDropout` for the reference simulator, and those that share it."""
 
 from collections import namedtuple
 
@@ -207,5 +207,5 @@ def _connection_being_built(model, transform):
             break
     raise BuildError(
         f"{transform}: can only be built as the transform of a connection, because its "
-        "masks depend on the connection's seed; use nengo.Connection(..., transform=...)"
+        "masks depend on the connection's seed; use nengo.Connection(transform=...)"
     )

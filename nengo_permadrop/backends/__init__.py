@@ -1,0 +1,199 @@
+"""
+Where draws are computed: one thin adapter each.
+
+A backend turns a `Problem` (a network or Keras model, and its observations) and some of
+its `Replicas` into their answers. To add one, write a class with the methods of
+`Backend` in a module of its own, register it, and add it to ``_MODULES`` below.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+_MODULES = {
+    "nengo": "nengo_permadrop.backends.reference",
+    "keras": "nengo_permadrop.backends.keras",
+}
+_BACKENDS = {}
+
+
+@dataclass
+class Problem:
+    """What is sampled.
+
+    Attributes
+    ----------
+    model : `nengo.Network` or `keras.Model`
+    inputs : list
+        The Nodes that take the observations (Keras: the inputs' names).
+    output : Nengo object or str
+        What the answer is read from.
+    X : list of (n_observations, size) ndarray
+        Observations, one array an input.
+    presentation_time : float
+        Seconds that an observation is shown.
+    settle : float
+        Seconds of the presentation that are not read.
+    dt : float
+        Time step, in seconds.
+    seed : int
+        Seed of what is random but neither a mask nor an initial state.
+    options : dict
+        Other options of the backend.
+    """
+
+    model: Any
+    inputs: list
+    output: Any
+    X: list
+    presentation_time: float = 0.1
+    settle: float = 0.04
+    dt: float = 0.001
+    seed: int = 0
+    options: dict = field(default_factory=dict)
+
+    @property
+    def n_steps(self):
+        return int(round(self.presentation_time / self.dt))
+
+    @property
+    def n_settle(self):
+        return int(round(self.settle / self.dt))
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """Some (draw, observation) pairs of a problem.
+
+    Attributes
+    ----------
+    observations : (n,) ndarray of int
+    mask_seeds : (n,) ndarray of int
+        What the masks are derived from, together with each connection's own seed:
+        a connection has the masks of ``derive_seed(connection seed, mask seed)``.
+    state_seeds : (n,) ndarray of int
+        The same for initial states, with each ensemble's seed, and for processes.
+    """
+
+    observations: np.ndarray
+    mask_seeds: np.ndarray
+    state_seeds: np.ndarray
+
+    def __len__(self):
+        return len(self.observations)
+
+    def __getitem__(self, rows):
+        return Replicas(
+            self.observations[rows], self.mask_seeds[rows], self.state_seeds[rows]
+        )
+
+
+class Backend:
+    """
+    What a backend does; subclasses are registered with `register_backend`.
+
+    Attributes
+    ----------
+    name : str
+        As in ``sample(backend=...)``.
+    takes : str
+        "network" or "keras": what the model of a problem is.
+    """
+
+    name = None
+    takes = "network"
+
+    def version(self):
+        """
+        Version of what computes, for reports.
+
+        Raises
+        ------
+        ImportError
+            If it isn't installed, with the mend.
+        """
+        raise NotImplementedError()
+
+    def check(self, problem):
+        """Raise what stands in the way of a problem, before anything is simulated."""
+
+    def chunk_size(self, problem, max_memory=None):
+        """
+        How many replicas to compute at a time.
+
+        Parameters
+        ----------
+        problem : `Problem`
+        max_memory : int, optional
+            Bytes that the replicas of a chunk may take together.
+
+        Returns
+        -------
+        n_replicas : int
+        """
+        return 250  # seconds of work one by one: few enough to report on
+
+    def session(self, problem):
+        """
+        What computes chunk after chunk of a problem, in one process.
+
+        Parameters
+        ----------
+        problem : `Problem`
+
+        Returns
+        -------
+        session : context manager
+            Gives a callable that takes `Replicas` and returns their answers, an ndarray
+            of shape ``(n_replicas, n_outputs)``. An answer depends on its own
+            observation and seeds only.
+        """
+        raise NotImplementedError()
+
+    def run(self, problem, replicas):
+        """The answers of some replicas, in a session of their own."""
+        with self.session(problem) as answer:
+            return answer(replicas)
+
+
+def register_backend(backend_class):
+    """Register a subclass of `Backend` under its name (a class decorator)."""
+    _BACKENDS[backend_class.name] = backend_class()
+    return backend_class
+
+
+def backend_names():
+    """Names of all backends, installed or not."""
+    return [*_MODULES, *(name for name in _BACKENDS if name not in _MODULES)]
+
+
+def get_backend(name):
+    """
+    A backend by name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    backend : `Backend`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no such backend.
+    ImportError
+        If what it needs is not installed.
+    """
+    if name not in _BACKENDS:
+        if name not in _MODULES:
+            raise ValidationError(
+                f"unknown backend {name!r}; there are {', '.join(backend_names())}",
+                attr="backend",
+            )
+        importlib.import_module(_MODULES[name])
+    return _BACKENDS[name]

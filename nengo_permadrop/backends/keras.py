@@ -1,0 +1,71 @@
+"""The classical answer: forward passes of the Keras model itself."""
+
+import contextlib
+
+import numpy as np
+
+from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.converter.graph import read_model
+from nengo_permadrop.converter.reference import KerasForward
+from nengo_permadrop.masks import derive_seed, keep_mask, mix64
+from nengo_permadrop.optional import require
+
+# Keeps the masks of this backend apart from those of the networks: the same seed here
+# and there must not give the same masks, or the two samples would not be independent,
+# as a two-sample test needs them to be.
+_STREAM = 0x6B65726173
+
+
+@register_backend
+class KerasBackend(Backend):
+    """
+    Keras's layers, with masks that depend on the replica alone.
+
+    All replicas of a chunk are computed as one batch.
+    """
+
+    name = "keras"
+    takes = "keras"
+
+    def version(self):
+        return require("keras").__version__
+
+    def chunk_size(self, problem, max_memory=None):
+        if max_memory is None:
+            return 1000
+        # all layers' values are alive together, with a mask beside them at worst
+        graph, _ = read_model(problem.model)
+        values = sum(graph.size(index) for index in range(len(graph.shapes)))
+        return max(1, int(max_memory // (2 * 8 * values)))
+
+    @contextlib.contextmanager
+    def session(self, problem):
+        forward = KerasForward(problem.model, **problem.options)
+        number = list(forward.graph.outputs).index(problem.output)
+
+        def answer(replicas):
+            inputs = [x[replicas.observations] for x in problem.X]
+            outputs = forward(inputs, keras_masks(forward, replicas.mask_seeds))
+            return outputs[number].reshape(len(replicas), -1).astype(np.float64)
+
+        yield answer
+
+
+def keras_masks(forward, mask_seeds):
+    """
+    The masks of replicas, for each dropout of a model.
+
+    Parameters
+    ----------
+    forward : `.KerasForward`
+    mask_seeds : (n,) ndarray of int
+
+    Returns
+    -------
+    masks : list of (n, units) ndarray of bool
+        In the order of ``forward.dropouts``.
+    """
+    return [
+        keep_mask(mix64(derive_seed(mask_seeds, _STREAM, number)), units, rate)
+        for number, (_, units, rate) in enumerate(forward.dropouts)
+    ]

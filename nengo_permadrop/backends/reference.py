@@ -1,0 +1,123 @@
+"""Draws on nengo.Simulator, the reference that other backends are held to."""
+
+import contextlib
+
+import nengo
+import numpy as np
+from nengo.builder import Model, Signal
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.builder import RedrawMask, built_dropouts
+from nengo_permadrop.masks import derive_seed
+
+
+@register_backend
+class NengoBackend(Backend):
+    """
+    One replica after the other on nengo.Simulator.
+
+    A replica is what a new simulator would give whose connections and ensembles have
+    the replica's seeds; but building takes longer than simulating, so the network is
+    built once, and each replica writes its masks, initial states and observation into
+    the simulator's signals.
+    """
+
+    name = "nengo"
+
+    def version(self):
+        return nengo.__version__
+
+    @contextlib.contextmanager
+    def session(self, problem):
+        player = _Player(problem)
+        try:
+            yield player
+        finally:
+            player.sim.close()
+
+
+class _Player:
+    """A simulator that plays one replica after the other."""
+
+    def __init__(self, problem):
+        self.problem = problem
+        self.model = Model(dt=problem.dt)
+        self.stimuli = []
+        with nengo.Network(seed=problem.seed) as net:
+            net.add(problem.model)
+            for node, x in zip(problem.inputs, problem.X):
+                if node.size_in > 0:
+                    stimulus = nengo.Node(np.zeros(x.shape[1]))
+                    nengo.Connection(stimulus, node, synapse=None)
+                else:
+                    stimulus = node
+                self.stimuli.append(stimulus)
+            self.probe = nengo.Probe(problem.output)
+        self.model.build(net)
+        self.inputs = [self._input_signal(node) for node in self.stimuli]
+
+        self.dropouts = built_dropouts(self.model)
+        for built in self.dropouts:
+            built.weights.readonly = False  # each replica writes its own
+        self.redraws = [
+            (op, op.seed) for op in self.model.operators if isinstance(op, RedrawMask)
+        ]
+        self.ensembles = [
+            ensemble
+            for ensemble in net.all_ensembles
+            if ensemble.neuron_type.state
+            and not isinstance(ensemble.neuron_type, nengo.Direct)
+        ]
+        # not optimized: merged operators work on merged signals, of which the ones that
+        # are written here would no longer be known
+        self.sim = nengo.Simulator(
+            None,
+            dt=problem.dt,
+            model=self.model,
+            progress_bar=False,
+            optimize=False,
+            seed=problem.seed,
+        )
+
+    def __call__(self, replicas):
+        """The answers of replicas, ``(n_replicas, n_outputs)``."""
+        rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
+        return np.array([self._play(*row) for row in rows])
+
+    def _play(self, observation, mask_seed, state_seed):
+        for op, seed in self.redraws:
+            op.seed = derive_seed(seed, mask_seed)
+        self.sim.reset(seed=derive_seed(self.problem.seed, state_seed))
+        signals = self.sim.signals
+        for built in self.dropouts:
+            seed = derive_seed(self.model.seeds[built.conn], mask_seed)
+            signals[built.weights][...] = built.redrawn(seed)
+        for ensemble in self.ensembles:
+            self._write_state(ensemble, state_seed)
+        for signal, x in zip(self.inputs, self.problem.X):
+            signals[signal][...] = x[observation]
+        self.sim.run_steps(self.problem.n_steps, progress_bar=False)
+        return self.sim.data[self.probe][self.problem.n_settle :].mean(axis=0)
+
+    def _write_state(self, ensemble, state_seed):
+        # as Nengo's build_neurons makes it, from another seed
+        seed = derive_seed(self.model.seeds[ensemble], state_seed)
+        state = ensemble.neuron_type.make_state(
+            ensemble.n_neurons, rng=np.random.RandomState(seed + 1)
+        )
+        signals = self.model.sig[ensemble.neurons]
+        for name, value in state.items():
+            if isinstance(signals.get(name), Signal):
+                self.sim.signals[signals[name]][...] = value
+
+    def _input_signal(self, node):
+        signal = self.model.sig[node]["out"]
+        written = [op for op in self.model.operators if signal in op.all_signals]
+        if any(signal in op.sets + op.incs + op.updates for op in written):
+            raise ValidationError(
+                f"{node} computes its own output, so observations can't be put in its "
+                "place; give it an array as output, or a size_in",
+                attr="inputs",
+            )
+        return signal

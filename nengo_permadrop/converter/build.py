@@ -1,0 +1,214 @@
+"""Making the Nengo objects of a Converter."""
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.converter.dropouts import Dropout, Mask
+from nengo_permadrop.converter.errors import ConversionError
+from nengo_permadrop.converter.layers import convert_call, describe
+from nengo_permadrop.converter.linear import Source, Value, dense
+from nengo_permadrop.neurons import spiking
+from nengo_permadrop.transforms import PermanentDropout
+
+DEFAULT_FIRING_RATE = 100.0
+
+
+class NetworkBuilder:
+    """Makes the Nengo objects of a converter, layer by layer.
+
+    Converters of layers use `activate`, `drop`, `graph` and `dropout`.
+    """
+
+    def __init__(self, network):
+        self.network = network
+        self.graph = network.graph
+        self.dropout = network.dropout
+        self.inputs, self.outputs = {}, {}
+        self.dropouts = []
+        self.first_ensembles = []
+        self._n_masks = 0
+        self._values = {}  # of the graph's values, by index
+        self._objects = {}  # value index -> Nengo object that holds it
+        self._consumers = {}  # value index -> Nengo object that it goes into
+        self._scaled = False
+
+    def build(self):
+        """Make all objects, inside the network's context."""
+        for name, index in self.graph.inputs.items():
+            node = nengo.Node(size_in=self.graph.size(index), label=name)
+            self.inputs[name] = node
+            source = Source(node, node.size_out, filtered=False)
+            self._values[index] = Value.of(source, self.graph.shapes[index])
+            self._objects[index] = node
+        for call in self.graph.calls:
+            values = [self._values[index] for index in call.inputs]
+            self._values[call.output] = convert_call(self, call, values)
+        for name, index in self.graph.outputs.items():
+            self.outputs[name] = self._output(name, index)
+        if self.network.scale_firing_rates is not None and not self._scaled:
+            raise ConversionError(
+                "scale_firing_rates",
+                "no layer of the model is relu, sigmoid or tanh",
+                "Set amplitude and gain of the SoftLIF layers, before training",
+            )
+
+    def activate(self, call, value, activation):
+        """Neurons for an activation.
+
+        Parameters
+        ----------
+        call : `.LayerCall`
+        value : `.Value`
+            What the layer's nonlinearity is applied to.
+        activation : callable
+            From `.activations.ACTIVATIONS`.
+
+        Returns
+        -------
+        value : `.Value`
+            The neurons' output.
+        """
+        rate = self.network.scale_firing_rates or DEFAULT_FIRING_RATE
+        neurons = activation(call.spec.config, rate)
+        self._scaled |= neurons.scalable
+        ensemble = nengo.Ensemble(
+            value.size,
+            dimensions=1,
+            neuron_type=self._neuron_type(call, neurons.neuron_type),
+            gain=np.full(value.size, neurons.gain),
+            bias=neurons.bias + neurons.gain * value.constant,
+            encoders=np.ones((value.size, 1)),
+            eval_points=np.zeros((1, 1)),
+            normalize_encoders=False,
+            label=call.path,
+        )
+        if any(not term.source.filtered for term in value.terms):
+            self.first_ensembles.append(ensemble)
+        self._connect(value, ensemble.neurons, call.path)
+        self._consumers.setdefault(call.inputs[0], ensemble.neurons)
+        self._objects[call.output] = ensemble.neurons
+        source = Source(ensemble.neurons, value.size, filtered=True)
+        return Value.of(source, self.graph.shapes[call.output], scale=neurons.scale)
+
+    def drop(self, call, value, rate):
+        """Permanent dropout of a value's elements.
+
+        Elements that are those of a source are dropped where the source is connected
+        from. Others (sums, normalised values) need a Node that holds them.
+        """
+        places = value.selections()
+        if places is None:
+            value = self._materialised(call, value)
+            places = value.selections()
+        masks = []
+        for term, (rows, columns) in zip(value.terms, places):
+            masks.append(Mask(rows, columns, term.source.size, self._n_masks))
+            self._n_masks += 1
+        dropout = Dropout(call.path, rate, value.size, self.network.redraw, masks)
+        self.dropouts.append(dropout)
+        return value.masked([(dropout, mask) for mask in masks])
+
+    def layer_objects(self):
+        """The Nengo object of each call, by path."""
+        objects = {}
+        for call in reversed(self.graph.calls):
+            value = self._values[call.output]
+            obj = self._objects.get(call.output)
+            if obj is None and len(value.terms) == 1 and _hands_on(value):
+                obj = value.terms[0].source.obj
+            if obj is None:
+                obj = self._consumers.get(call.output)
+            for index in call.inputs:
+                self._consumers.setdefault(index, obj)
+            objects[call.path] = obj
+        return dict(reversed(list(objects.items())))
+
+    def _neuron_type(self, call, rate_type):
+        if self.network.neurons == "rate":
+            return rate_type
+        try:
+            return spiking(rate_type, target=self.network.target)
+        except ValidationError as error:
+            raise ConversionError(
+                describe(call),
+                f"has no spiking neurons on target {self.network.target!r} ({error})",
+                "Use relu or SoftLIF",
+            ) from error
+
+    def _materialised(self, call, value):
+        """A value's elements as those of a passthrough Node."""
+        if self.network.target == "loihi":
+            raise ConversionError(
+                describe(call),
+                "drops values that are not the outputs of neurons (but sums, or "
+                "shifted or linear ones), which takes a passthrough Node, and those "
+                "can't drop on Loihi",
+                "Drop the outputs of an activation, before they are added or shifted",
+            )
+        node = nengo.Node(size_in=value.size, label=call.path)
+        self._connect(value, node, call.path)
+        self._add_constant(value.constant, node)
+        return Value.of(Source(node, value.size, filtered=False), value.shape)
+
+    def _output(self, name, index):
+        value = self._values[index]
+        if self.network.target == "loihi":
+            # a Node with a function: nengo-loihi removes passthrough Nodes, and the
+            # connections that it makes in their place can't drop
+            node = nengo.Node(Shift(value.constant), size_in=value.size, label=name)
+        else:
+            node = nengo.Node(size_in=value.size, label=name)
+            self._add_constant(value.constant, node)
+        self._connect(value, node, name)
+        self._consumers.setdefault(index, node)
+        return node
+
+    @staticmethod
+    def _add_constant(constant, node):
+        if constant.any():
+            bias = nengo.Node(constant, label=f"{node.label}.bias")
+            nengo.Connection(bias, node, synapse=None)
+
+    def _connect(self, value, post, path):
+        for term in value.terms:
+            weights = dense(term.matrix)
+            conn = nengo.Connection(
+                term.source.obj,
+                post,
+                transform=nengo.Dense(weights.shape, init=weights),
+                synapse=self.network.synapse if term.source.filtered else None,
+                label=f"{_label(term.source.obj)} to {path}",
+            )
+            if term.mask is not None:
+                dropout, mask = term.mask
+                conn.transform = PermanentDropout(
+                    weights.shape,
+                    init=weights,
+                    rate=dropout.rate,
+                    redraw=dropout.redraw,
+                )
+                mask.connections.append(conn)
+
+
+class Shift:
+    """The function of a Node that adds a constant (a class, so that it pickles)."""
+
+    def __init__(self, constant):
+        self.constant = constant
+
+    def __call__(self, t, x):
+        return x + self.constant
+
+
+def _hands_on(value):
+    """Whether a value's elements are those of its only source, in any order."""
+    term = value.terms[0]
+    unmasked = Value(
+        value.shape, (type(term)(term.source, term.matrix),), value.constant
+    )
+    return unmasked.selections() is not None
+
+
+def _label(obj):
+    return obj.ensemble.label if isinstance(obj, nengo.ensemble.Neurons) else obj.label

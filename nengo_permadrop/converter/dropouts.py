@@ -1,0 +1,88 @@
+"""What a converted network knows of its permanent dropouts."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nengo_permadrop.masks import derive_seed, keep_mask, mask_key
+
+
+@dataclass(eq=False)
+class Mask:
+    """One set of connections that drop the same elements of one source.
+
+    Attributes
+    ----------
+    rows : (n,) ndarray of int
+        Units of the dropout layer that it decides on ...
+    columns : (n,) ndarray of int
+        ... and the elements of the source that they are.
+    size_in : int
+        Number of elements of the source.
+    number : int
+        Its place among the masks of the network, from which its seed is derived.
+    seed : int
+        Seed of its connections.
+    connections : list of `nengo.Connection`
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    size_in: int
+    number: int
+    seed: int = None
+    connections: list = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Dropout:
+    """One use of a permanent dropout layer in a converted network.
+
+    Attributes
+    ----------
+    path : str
+        Name of the layer, as in ``Converter.layers``.
+    rate : float
+        Probability that a unit is dropped.
+    size : int
+        Number of units.
+    redraw : float or None
+        Seconds between redraws.
+    masks : list of `Mask`
+        One for each object that units come from; more than one after a Concatenate.
+    """
+
+    path: str
+    rate: float
+    size: int
+    redraw: float
+    masks: list
+
+    @property
+    def connections(self):
+        """All connections that this layer drops units of."""
+        return [conn for mask in self.masks for conn in mask.connections]
+
+    def keep(self, mask_seed=None, redraw_index=0):
+        """
+        Which units are kept.
+
+        Parameters
+        ----------
+        mask_seed : int, optional
+            Of a replica, as `nengo_permadrop.sample` gives it; by default the masks are
+            those of the network as it is.
+        redraw_index : int, optional
+            Number of the redraw.
+
+        Returns
+        -------
+        keep : (size,) ndarray of bool
+        """
+        keep = np.ones(self.size, dtype=bool)
+        for mask in self.masks:
+            seed = mask.seed if mask_seed is None else derive_seed(mask.seed, mask_seed)
+            key = mask_key(np.random.RandomState(seed))
+            kept = keep_mask(key, mask.size_in, self.rate, redraw_index)
+            keep[mask.rows] = kept[mask.columns]
+        return keep

@@ -1,0 +1,171 @@
+"""
+The value of a Keras tensor, as a linear function of Nengo objects.
+
+Between two layers of neurons everything that is supported is linear: dense weights,
+batch normalisation, concatenation, sums. So it needs no objects of its own, and neurons
+connect directly to neurons. A `Value` keeps, for a Keras tensor,
+
+``value = constant + sum over terms of matrix @ (mask * output of source)``.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A Nengo object that values come from.
+
+    Attributes
+    ----------
+    obj : Nengo object
+        A Node or an ensemble's neurons.
+    size : int
+    filtered : bool
+        Whether connections from it get the synapse (neurons do, Nodes don't).
+    """
+
+    obj: Any
+    size: int
+    filtered: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """One source's part in a value.
+
+    Attributes
+    ----------
+    source : `Source`
+    matrix : (value size, source size) ndarray or sparse matrix
+    mask : object or None
+        What drops elements of the source; terms with one mask object drop together.
+    """
+
+    source: Source
+    matrix: Any
+    mask: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A Keras tensor without its batch axis, flattened in C order.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        As in Keras.
+    terms : tuple of `Term`
+    constant : (size,) ndarray
+    """
+
+    shape: tuple
+    terms: tuple
+    constant: np.ndarray
+
+    @property
+    def size(self):
+        return self.constant.size
+
+    @classmethod
+    def of(cls, source, shape, scale=1.0):
+        """A source's output, times a factor."""
+        identity = sparse.identity(source.size, format="csr") * scale
+        return cls(shape, (Term(source, identity),), np.zeros(source.size))
+
+    def transformed(self, matrix, shape):
+        """``matrix @ value``; a dense or sparse matrix."""
+        terms = tuple(
+            Term(term.source, matrix @ term.matrix, term.mask) for term in self.terms
+        )
+        return Value(shape, terms, matrix @ self.constant)
+
+    def shifted(self, constant):
+        """The value plus a constant vector."""
+        return Value(self.shape, self.terms, self.constant + constant)
+
+    def reshaped(self, shape):
+        """The same elements, in C order, in another shape."""
+        return Value(shape, self.terms, self.constant)
+
+    def permuted(self, order, shape):
+        """Element ``i`` of the result is element ``order[i]``."""
+        order = np.asarray(order)
+        if np.array_equal(order, np.arange(self.size)):
+            return self.reshaped(shape)
+        rows = np.arange(order.size)
+        matrix = sparse.csr_matrix(
+            (np.ones(order.size), (rows, order)), shape=(order.size, self.size)
+        )
+        return self.transformed(matrix, shape)
+
+    def masked(self, masks):
+        """The value with a mask on the source of each term."""
+        terms = tuple(
+            Term(term.source, term.matrix, mask)
+            for term, mask in zip(self.terms, masks)
+        )
+        return Value(self.shape, terms, self.constant)
+
+    def selections(self):
+        """The (rows, columns) of each term's elements, if each is one of a source.
+
+        None if an element of the value is not a multiple of just one element of one
+        source without a mask: dropping it is then not dropping an element of a source.
+        """
+        if self.constant.any() or any(term.mask is not None for term in self.terms):
+            return None
+        places = []
+        for term in self.terms:
+            if not sparse.issparse(term.matrix):
+                return None
+            places.append(term.matrix.nonzero())
+        rows = np.concatenate([rows for rows, _ in places])
+        one_source_each = np.unique(rows).size == rows.size == self.size
+        no_source_twice = all(np.unique(cols).size == cols.size for _, cols in places)
+        return places if one_source_each and no_source_twice else None
+
+
+def summed(values, shape):
+    """The sum of values of one shape."""
+    terms = {}
+    for value in values:
+        for term in value.terms:
+            key = (id(term.source), id(term.mask))
+            if key in terms:
+                matrix = terms[key].matrix + term.matrix
+                term = Term(term.source, _plain(matrix), term.mask)
+            terms[key] = term
+    constant = np.sum([value.constant for value in values], axis=0)
+    return Value(shape, tuple(terms.values()), constant)
+
+
+def stacked(values):
+    """The elements of all values, one value after the other."""
+    size = sum(value.size for value in values)
+    terms, start = [], 0
+    for value in values:
+        end = start + value.size
+        embed = sparse.csr_matrix(
+            (np.ones(value.size), (np.arange(start, end), np.arange(value.size))),
+            shape=(size, value.size),
+        )
+        terms.extend(
+            Term(term.source, embed @ term.matrix, term.mask) for term in value.terms
+        )
+        start = end
+    constant = np.concatenate([value.constant for value in values])
+    return Value((size,), tuple(terms), constant)
+
+
+def dense(matrix):
+    """A matrix as an ndarray."""
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+
+def _plain(matrix):
+    # sparse + dense gives numpy.matrix, whose * is not elementwise
+    return matrix if sparse.issparse(matrix) else np.asarray(matrix)

@@ -1,0 +1,267 @@
+"""The Converter: a Keras model as a Nengo network."""
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.converter.build import NetworkBuilder
+from nengo_permadrop.converter.graph import ModelGraph, read_model
+from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.neurons import TARGETS
+from nengo_permadrop.optional import require
+
+
+class Converter(nengo.Network):
+    """
+    A Keras model as a Nengo network, with its permanent dropout.
+
+    Activations become ensembles that are connected directly, neurons to neurons; what
+    is linear between them is folded into the connections' weights and the ensembles'
+    biases. Dropout becomes `.PermanentDropout` in those connections.
+
+    Parameters
+    ----------
+    kmodel : `keras.Model` or `.ModelGraph`
+        A built Sequential or functional model; nested models and layers that are used
+        several times are welcome.
+    neurons : {"spiking", "rate"}, optional
+        Spiking neurons, or the rate neurons that compute Keras's activations.
+    target : {"nengo", "loihi"}, optional
+        "loihi" takes nengo-loihi's neuron types and synapses that the chip has, and
+        keeps the first layer off the chip.
+    synapse : `nengo.synapses.Synapse` or float, optional
+        Filter of connections from neurons (a float is the time constant of a Lowpass,
+        in seconds). None takes the target's default: ``Alpha(0.005)`` for spiking
+        neurons, ``Lowpass(0.005)`` on Loihi, no filter for rate neurons.
+    dropout : {"permanent", "off"}, optional
+        What a plain Keras ``Dropout`` layer becomes; one that was called with an
+        explicit ``training=`` does what that says. ``PermanentDropout`` layers are
+        always permanent.
+    scale_firing_rates : float, optional
+        Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers
+        (default 100). SoftLIF layers have their own ``amplitude`` and ``gain``.
+    redraw : float, optional
+        Seconds of simulated time after which all dropouts take new masks.
+    label : str, optional
+    seed : int, optional
+        Seed of the network and its masks. By default the masks derive from the seed of
+        the network that this one is made in; if that has none either, they are drawn
+        at random, once.
+    add_to_container : bool, optional
+        As in `nengo.Network`.
+
+    Attributes
+    ----------
+    input, output : `nengo.Node`
+        The first input and output. Connect to the input with ``synapse=None``.
+    inputs, outputs : {str: `nengo.Node`}
+        By name, in the model's order.
+    layers : `LayerObjects`
+        The Nengo object of each Keras layer, by name.
+    dropouts : list of `.Dropout`
+        The permanent dropouts, in the model's order.
+    graph : `.ModelGraph`
+        The layers and weights that the network was made from.
+
+    Raises
+    ------
+    ConversionError
+        If a layer, option or activation is not supported: it names the layer, what was
+        found, and what to do.
+    nengo.exceptions.ValidationError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    ::
+
+        with nengo.Network(seed=0) as net:
+            conv = npd.Converter(kmodel)
+            stimulus = nengo.Node(nengo.processes.PresentInput(X, 0.1))
+            nengo.Connection(stimulus, conv.input, synapse=None)
+            probe = nengo.Probe(conv.output)
+    """
+
+    def __init__(
+        self,
+        kmodel,
+        neurons="spiking",
+        target="nengo",
+        synapse=None,
+        dropout="permanent",
+        scale_firing_rates=None,
+        redraw=None,
+        label=None,
+        seed=None,
+        add_to_container=None,
+    ):
+        _check_choice("neurons", neurons, ("spiking", "rate"))
+        _check_choice("target", target, TARGETS)
+        _check_choice("dropout", dropout, ("permanent", "off"))
+        if neurons == "rate" and target == "loihi":
+            raise ValidationError(
+                "rate neurons don't run on Loihi; use neurons='spiking' or "
+                "target='nengo'",
+                attr="neurons",
+            )
+        if scale_firing_rates is not None and not scale_firing_rates > 0:
+            raise ValidationError(
+                f"must be > 0 (Hz), got {scale_firing_rates}", attr="scale_firing_rates"
+            )
+        if isinstance(kmodel, ModelGraph):
+            graph, kmodel = kmodel, None
+        else:
+            graph, _ = read_model(kmodel)
+
+        context = nengo.Network.context
+        parent = context[-1] if len(context) > 0 else None
+        number = len(parent.networks) if parent is not None else 0
+        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        if seed is None and parent is not None and parent.seed is not None:
+            seed = derive_seed(parent.seed, number)
+
+        self.graph = graph
+        self.kmodel = kmodel
+        self.neurons = neurons
+        self.target = target
+        self.synapse = _synapse(synapse, neurons, target)
+        self.dropout = dropout
+        self.scale_firing_rates = scale_firing_rates
+        self.redraw = redraw
+
+        builder = NetworkBuilder(self)
+        with self:
+            builder.build()
+        self.inputs = builder.inputs
+        self.outputs = builder.outputs
+        self.layers = LayerObjects(builder.layer_objects())
+        self.dropouts = builder.dropouts
+        self.off_chip = builder.first_ensembles if target == "loihi" else []
+        self.reseed(np.random.randint(2**31) if seed is None else seed)
+        if target == "loihi":
+            self.configure_loihi(context[0] if len(context) > 0 else self)
+
+    @property
+    def input(self):
+        return next(iter(self.inputs.values()))
+
+    @property
+    def output(self):
+        return next(iter(self.outputs.values()))
+
+    def reseed(self, seed):
+        """
+        Give all dropouts the masks of another seed.
+
+        Takes effect in simulators that are built afterwards.
+
+        Parameters
+        ----------
+        seed : int
+        """
+        for dropout in self.dropouts:
+            for mask in dropout.masks:
+                mask.seed = derive_seed(seed, mask.number)
+                for conn in mask.connections:
+                    conn.seed = mask.seed
+
+    def configure_loihi(self, network):
+        """
+        Keep the first layer off the chip, in the configuration of a network.
+
+        nengo-loihi reads the configuration of the outermost network only. The converter
+        does this for the network that it is made in; call it yourself if you add the
+        converter to another network later.
+
+        Parameters
+        ----------
+        network : `nengo.Network`
+            The outermost network.
+        """
+        require("nengo_loihi").add_params(network)
+        for ensemble in self.off_chip:
+            network.config[ensemble].on_chip = False
+
+    def verify(self, X, tolerance=1e-4):
+        """
+        Check that the network computes what the Keras model computes.
+
+        The same layers are built from rate neurons without synapses and compared with
+        Keras, once without dropout and once with the masks that this network has now:
+        weights, wiring, and where units are dropped.
+
+        Parameters
+        ----------
+        X : array_like, list of array_like or {str: array_like}
+            A few observations, ``(n_observations, ...)`` an input.
+        tolerance : float, optional
+            Largest difference allowed, relative to the largest output where that is
+            greater than 1.
+
+        Returns
+        -------
+        error : float
+            The largest difference found.
+
+        Raises
+        ------
+        ConversionError
+            If the difference is larger, with the output and observation it was found
+            at; or if the converter was made without a Keras model.
+        """
+        from nengo_permadrop.converter.verify import verify
+
+        return verify(self, X, tolerance)
+
+    def __getstate__(self):
+        # workers need the network, not Keras
+        state = super().__getstate__()
+        state["kmodel"] = None
+        return state
+
+
+class LayerObjects(dict):
+    """
+    The Nengo object of each layer: an ensemble's neurons, or a Node.
+
+    A layer that is linear has no object of its own; its name gives the object that its
+    values go into. A layer that only hands on values (dropout, reshaping) gives the
+    object that they come from.
+
+    Keys are paths (``drug_encoder[1]/dense_2``); the last part alone will do where it
+    is unambiguous.
+    """
+
+    def __missing__(self, name):
+        matches = [path for path in self if path.rpartition("/")[2] == name]
+        if len(matches) == 1:
+            return self[matches[0]]
+        if matches:
+            raise KeyError(f"'{name}' is ambiguous; use one of {', '.join(matches)}")
+        raise KeyError(f"no layer '{name}'; there are {', '.join(self)}")
+
+
+def _check_choice(attr, value, known):
+    if value not in known:
+        raise ValidationError(
+            f"must be one of {', '.join(map(repr, known))}, got {value!r}", attr=attr
+        )
+
+
+def _synapse(synapse, neurons, target):
+    if synapse is None:
+        if neurons == "rate":
+            return None
+        return nengo.Lowpass(0.005) if target == "loihi" else nengo.Alpha(0.005)
+    if isinstance(synapse, (int, float, np.number)):
+        synapse = nengo.Lowpass(synapse)
+    if not isinstance(synapse, nengo.synapses.Synapse):
+        raise ValidationError(
+            f"must be a synapse or a time constant in seconds, got {synapse!r}",
+            attr="synapse",
+        )
+    if target == "loihi" and not isinstance(synapse, nengo.Lowpass):
+        raise ValidationError(
+            f"Loihi has Lowpass synapses only, got {synapse}", attr="synapse"
+        )
+    return synapse

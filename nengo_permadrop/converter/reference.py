@@ -1,0 +1,112 @@
+"""A Keras model's own answers, with masks that are given instead of drawn."""
+
+import numpy as np
+
+from nengo_permadrop.converter.errors import ConversionError
+from nengo_permadrop.converter.graph import read_model
+from nengo_permadrop.converter.layers import REFUSED, describe, permanent_rate
+
+DROPOUTS = ("Dropout", "PermanentDropout")
+
+
+class KerasForward:
+    """
+    The forward pass of a Keras model: Keras's layers, our masks.
+
+    Every layer but dropout is called as it is, so that the answers are Keras's own.
+    Keras's dropout layers draw from a stream that depends on how rows are put into
+    batches; with the masks given, an answer depends on its row and its masks alone.
+
+    Parameters
+    ----------
+    kmodel : `keras.Model`
+        A built Sequential or functional model.
+    dropout : {"permanent", "off"}, optional
+        What a plain ``Dropout`` is, as in `.Converter`.
+
+    Attributes
+    ----------
+    graph : `.ModelGraph`
+    dropouts : list of (str, int, float)
+        Path, number of units and rate of each permanent dropout, in the model's order.
+
+    Raises
+    ------
+    ConversionError
+        If the model has layers that are random in another way than dropping units.
+    """
+
+    def __init__(self, kmodel, dropout="permanent"):
+        self.graph, self._layers = read_model(kmodel)
+        self._rates = {}
+        self.dropouts = []
+        for call in self.graph.calls:
+            if call.spec.class_name in DROPOUTS:
+                rate = permanent_rate(call, dropout)
+                self._rates[call.path] = rate
+                if rate > 0:
+                    size = self.graph.size(call.output)
+                    self.dropouts.append((call.path, size, rate))
+            else:
+                _refuse_other_randomness(call)
+
+    def __call__(self, inputs, masks=None):
+        """
+        Answers for rows of inputs.
+
+        Parameters
+        ----------
+        inputs : list of (n, ...) ndarray
+            One an input of the model.
+        masks : list of (n, units) ndarray of bool, optional
+            Which units are kept, for each of `dropouts`; None drops nothing.
+
+        Returns
+        -------
+        outputs : list of (n, ...) ndarray
+            One an output of the model.
+        """
+        masks = None if masks is None else iter(masks)
+        values = {
+            index: np.asarray(x, dtype=np.float32).reshape(
+                (len(x),) + self.graph.shapes[index]
+            )
+            for index, x in zip(self.graph.inputs.values(), inputs)
+        }
+        for call, layer in zip(self.graph.calls, self._layers):
+            arguments = [values[index] for index in call.inputs]
+            if call.spec.class_name in DROPOUTS:
+                result = arguments[0]
+                rate = self._rates[call.path]
+                if masks is not None and rate > 0:
+                    scale = next(masks).astype(np.float32) / np.float32(1.0 - rate)
+                    shape = (len(scale),) + self.graph.shapes[call.output]
+                    result = result * scale.reshape(shape)
+            else:
+                argument = arguments[0] if len(arguments) == 1 else arguments
+                result = layer(argument, **_without_training(call.options))
+            values[call.output] = result
+        return [np.asarray(values[index]) for index in self.graph.outputs.values()]
+
+
+def _without_training(options):
+    return {name: value for name, value in options.items() if name != "training"}
+
+
+def _refuse_other_randomness(call):
+    name, config = call.spec.class_name, call.spec.config
+    if name in REFUSED and name.endswith("Dropout") or name.startswith("Spatial"):
+        raise ConversionError(describe(call), *REFUSED[name])
+    if call.options.get("training"):
+        raise ConversionError(
+            describe(call),
+            "is called with training=True",
+            "Only dropout layers may be on at prediction time",
+        )
+    for option in ("dropout", "recurrent_dropout"):
+        if config.get(option):
+            raise ConversionError(
+                describe(call),
+                f"has {option}={config[option]}, which is off at prediction time",
+                "Use a PermanentDropout layer",
+            )

@@ -1,0 +1,84 @@
+"""
+Named data sets, each a `Dataset` of standardised training, validation and test rows.
+
+>>> from nengo_permadrop import datasets
+>>> data = datasets.load("diabetes", seed=0)
+>>> data.train.inputs["input"].shape
+(262, 10)
+"""
+
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.datasets.base import Dataset, Split
+from nengo_permadrop.datasets.combo_small import combo_small
+from nengo_permadrop.datasets.diabetes import diabetes
+
+__all__ = ["Dataset", "Split", "load", "names", "register"]
+
+_LOADERS = {}
+
+
+def register(name, loader):
+    """
+    Make a data set known by a name, to `load` and to ``nengo-permadrop study``.
+
+    Parameters
+    ----------
+    name : str
+        For example "combo-small".
+    loader : callable
+        Takes ``seed`` and options of its own as keyword arguments and returns a
+        `Dataset` that depends on them alone.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the name is taken.
+    """
+    if name in _LOADERS:
+        raise ValidationError(
+            f"there is a data set {name!r} already; choose another name", attr="name"
+        )
+    _LOADERS[name] = loader
+
+
+def names():
+    """The names that `load` knows, a sorted list of str."""
+    return sorted(_LOADERS)
+
+
+def load(name, seed=0, **options):
+    """
+    Load a data set by its name.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    seed : int, optional
+        Decides which rows are for training, validation and test, and the data itself
+        where they are generated.
+    **options
+        Passed to the data set's loader.
+
+    Returns
+    -------
+    dataset : `Dataset`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no such data set.
+    ImportError
+        If the data set needs a package that isn't installed, with how to install it.
+    """
+    if name not in _LOADERS:
+        raise ValidationError(
+            f"no data set is called {name!r}; there are {', '.join(names())}",
+            attr="name",
+        )
+    return _LOADERS[name](seed=seed, **options)
+
+
+register("diabetes", diabetes)
+register("combo-small", combo_small)

@@ -1,0 +1,172 @@
+"""What a data set is, and how its rows are divided and standardised."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.optional import require
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """
+    Some rows of a data set.
+
+    Attributes
+    ----------
+    inputs : {str: (n_rows, n_features) ndarray of float32}
+        By the names of the network's inputs, in their order.
+    target : (n_rows, 1) ndarray of float32
+        What is to be predicted.
+    labels : {str: (n_rows,) ndarray}
+        Columns that say which observation a row is, for tables of results.
+    """
+
+    inputs: dict
+    target: np.ndarray
+    labels: dict
+
+    def __post_init__(self):
+        columns = {**self.inputs, **self.labels, "target": self.target}
+        lengths = {name: len(column) for name, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValidationError(
+                f"all columns need the same number of rows, found {lengths}",
+                attr="inputs",
+                obj=self,
+            )
+
+    def __len__(self):
+        return len(self.target)
+
+    def take(self, rows):
+        """The `Split` of the given rows (a slice or an array of row numbers)."""
+        return Split(
+            inputs={name: values[rows] for name, values in self.inputs.items()},
+            target=self.target[rows],
+            labels={name: values[rows] for name, values in self.labels.items()},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """
+    A regression problem, ready to train a network on.
+
+    Inputs and target are standardised (mean 0 and standard deviation 1 of every
+    column) with the moments of the training rows alone, so that nothing of the
+    validation and test rows is known in training.
+
+    Attributes
+    ----------
+    name : str
+        As in `nengo_permadrop.datasets.load`.
+    train, validation, test : `Split`
+    target_name : str
+        Name of the predicted quantity, such as "Growth".
+    target_mean, target_std : float
+        Of the training rows, in the target's own units: ``value * target_std +
+        target_mean`` undoes the standardisation.
+    source : str
+        Where the data come from, for reports.
+    """
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    target_name: str
+    target_mean: float
+    target_std: float
+    source: str
+
+    @property
+    def input_names(self):
+        """Names of the inputs, in the network's order; a tuple of str."""
+        return tuple(self.train.inputs)
+
+    @property
+    def n_features(self):
+        """Number of features of each input, {str: int}."""
+        return {name: rows.shape[1] for name, rows in self.train.inputs.items()}
+
+
+def standardised(name, rows, parts, target_name, source, alike=()):
+    """
+    Divide rows into the parts of a `Dataset` and standardise them.
+
+    Parameters
+    ----------
+    name, target_name, source : str
+        As in `Dataset`.
+    rows : `Split`
+        All rows, unscaled.
+    parts : (train, validation, test) sequence of array_like of int
+        Row numbers.
+    alike : sequence of str, optional
+        Inputs that hold the same features, of different objects: they are standardised
+        with common moments, so that an object has the same features in each of them.
+
+    Returns
+    -------
+    dataset : `Dataset`
+    """
+    require("sklearn")
+    from sklearn.preprocessing import StandardScaler
+
+    raw = [rows.take(np.asarray(part)) for part in parts]
+    train = raw[0].inputs
+    scalers = {key: StandardScaler().fit(x) for key, x in train.items()}
+    if alike:
+        common = StandardScaler().fit(np.concatenate([train[key] for key in alike]))
+        scalers.update(dict.fromkeys(alike, common))
+    target_scaler = StandardScaler().fit(raw[0].target)
+    scaled = [
+        Split(
+            inputs={
+                key: scalers[key].transform(x).astype(np.float32)
+                for key, x in part.inputs.items()
+            },
+            target=target_scaler.transform(part.target).astype(np.float32),
+            labels=part.labels,
+        )
+        for part in raw
+    ]
+    return Dataset(
+        name,
+        *scaled,
+        target_name=target_name,
+        target_mean=float(target_scaler.mean_[0]),
+        target_std=float(target_scaler.scale_[0]),
+        source=source,
+    )
+
+
+def random_parts(n_rows, n_validation, n_test, rng):
+    """
+    Row numbers for training, validation and test, drawn without replacement.
+
+    Parameters
+    ----------
+    n_rows, n_validation, n_test : int
+        What is left of ``n_rows`` is for training.
+    rng : `numpy.random.RandomState`
+
+    Returns
+    -------
+    train, validation, test : ndarray of int
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If nothing is left to train on.
+    """
+    if n_validation + n_test >= n_rows:
+        raise ValidationError(
+            f"{n_validation} validation and {n_test} test rows leave none of {n_rows} "
+            "to train on; ask for fewer",
+            attr="n_test",
+        )
+    order = rng.permutation(n_rows)
+    return np.split(order, [n_rows - n_validation - n_test, n_rows - n_test])

@@ -1,0 +1,56 @@
+"""Writing files that are either whole or not there."""
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """
+    A path to write to, which takes the place of a file when it is complete.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file that is to be written. Its folder must exist.
+
+    Yields
+    ------
+    temporary : Path
+        An empty file in the same folder, with the same suffix. When the ``with`` block
+        ends it is flushed to disk and renamed to ``path``; if the block is left by an
+        exception (Ctrl-C too) it is removed, and what was at ``path`` stays.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are for the user alone
+        with open(temporary, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path, content):
+    """Write bytes to a file, atomically; see `atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path, content):
+    """Write text to a file in UTF-8, atomically; see `atomic_path`."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

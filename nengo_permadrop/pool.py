@@ -1,0 +1,75 @@
+"""Worker processes for draws that are simulated one by one."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor
+
+# Read by the BLAS libraries when a process loads them
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def usable_cpus():
+    """Number of CPUs that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # fewer than there are, on a cluster
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def process_pool(workers):
+    """
+    An executor of worker processes that ends at once when it is interrupted.
+
+    Each process computes with one thread, unless the environment says otherwise: with
+    a process a CPU, more threads only wait for each other.
+
+    The processes are spawned, not forked: TensorFlow's threads don't survive a fork. So
+    a script that uses this needs the guard ``if __name__ == "__main__":``.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes. With 1 no process is started.
+
+    Yields
+    ------
+    executor : `concurrent.futures.ProcessPoolExecutor` or None
+        None with one worker: work is then best done in this process.
+    """
+    if workers == 1:
+        yield None
+        return
+    before = set(multiprocessing.active_children())
+    executor = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_ignore_interrupt,
+    )
+    try:
+        with _one_thread_each():
+            yield executor
+    except BaseException:
+        # not to wait for the draws that are being simulated
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+        raise
+    executor.shutdown()
+
+
+@contextlib.contextmanager
+def _one_thread_each():
+    unset = [name for name in _THREAD_VARIABLES if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))  # for processes started meanwhile
+    try:
+        yield
+    finally:
+        for name in unset:
+            os.environ.pop(name, None)
+
+
+def _ignore_interrupt():
+    # Ctrl-C reaches the whole process group; the parent ends its workers by itself
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

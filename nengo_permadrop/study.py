@@ -1,0 +1,411 @@
+"""
+The paper's study as one call.
+
+A classical network with permanent dropout is trained and converted to spiking neurons,
+and the predictive distributions of both are compared by Kolmogorov-Smirnov tests, as
+Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
+"""
+
+import contextlib
+import dataclasses
+import platform
+import sys
+import time
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop import datasets
+from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.pool import process_pool, usable_cpus
+from nengo_permadrop.samples import PredictiveSamples
+from nengo_permadrop.stats import Agreement, Verdict, ks_agreement
+from nengo_permadrop.version import version
+
+# Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
+# more patience than the drug pairs.
+TRAINING = {
+    "diabetes": {"epochs": 200, "patience": 15, "batch_size": 32},
+    "combo-small": {"epochs": 30, "patience": 5, "batch_size": 64},
+}
+DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
+
+# Parts of a study that take randomness; a part's seed depends on its place here
+SEEDED = (
+    "data",
+    "weights",
+    "training",
+    "network",
+    "spiking",
+    "classical",
+    "control",
+    "pvalues",
+    "control_pvalues",
+    "score",
+)
+PACKAGES = ("nengo", "tensorflow", "keras", "numpy", "scipy")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """
+    What `study` found.
+
+    Attributes
+    ----------
+    dataset : `.datasets.Dataset`
+    model : `keras.Model`
+        The trained classical network. Its target is standardised.
+    samples_spiking, samples_classical, samples_control : `.PredictiveSamples`
+        Draws from the spiking and the classical network for the first observations of
+        the test rows, and from the classical network once more with other masks; in
+        the target's own units.
+    agreement : `.Agreement`
+        Of the spiking with the classical network.
+    control : `.Agreement`
+        Of the classical network with itself.
+    r2 : {str: float}
+        Coefficient of determination of the mean prediction on "validation" and "test"
+        rows.
+    network : {str: int or float}
+        "layers" of neurons, "neurons", "dropouts" and "verification_error" of the
+        spiking network, "epochs" and "parameters" of the classical one.
+    options : dict
+        What the study was called with.
+    seeds : {str: int}
+        Of its parts; all derived from the one in ``options``.
+    times : {str: float}
+        Seconds that each step took.
+    versions : {str: str}
+        Of Python and packages.
+    """
+
+    dataset: datasets.Dataset
+    model: object
+    samples_spiking: PredictiveSamples
+    samples_classical: PredictiveSamples
+    samples_control: PredictiveSamples
+    agreement: Agreement
+    control: Agreement
+    r2: dict
+    network: dict
+    options: dict
+    seeds: dict
+    times: dict
+    versions: dict
+
+    def verdict(self):
+        """
+        Whether the two networks agree, and why, in words.
+
+        Returns
+        -------
+        verdict : `.stats.Verdict`
+        """
+        verdict = self.agreement.verdict()
+        # "The samples agree: ..." is what the tests say of any two sets
+        _, _, reasons = verdict.words.partition(": ")
+        if self.agreement.paired:
+            answer = "It can't be said if the spiking and the classical network agree"
+        elif verdict:
+            answer = "The spiking network agrees with the classical one"
+        else:
+            answer = "The spiking network does not agree with the classical one"
+        return Verdict(verdict.agree, f"{answer}: {reasons}")
+
+    def bias(self):
+        """
+        How the means differ, in standard deviations of the predictive distributions.
+
+        Returns
+        -------
+        bias : {str: float}
+            Mean over the observations of (mean - classical mean) / classical standard
+            deviation, for the "spiking" network and the "control".
+        """
+        classical = self.samples_classical
+        return {
+            name: float(np.mean((samples.mean() - classical.mean()) / classical.std()))
+            for name, samples in self._compared()
+        }
+
+    def spread(self):
+        """
+        How the standard deviations compare.
+
+        Returns
+        -------
+        spread : {str: float}
+            Geometric mean over the observations of the standard deviation divided by
+            the classical one, for the "spiking" network and the "control".
+        """
+        classical = self.samples_classical.std()
+        return {
+            name: float(np.exp(np.mean(np.log(samples.std() / classical))))
+            for name, samples in self._compared()
+        }
+
+    def _compared(self):
+        return (("spiking", self.samples_spiking), ("control", self.samples_control))
+
+    def write(self, directory):
+        """
+        Write the report, its pictures, tables, samples and the model.
+
+        Parameters
+        ----------
+        directory : str or path-like
+            Made if it doesn't exist. Files of the same names are replaced, each one
+            whole or not at all.
+
+        Returns
+        -------
+        paths : list of Path
+            What was written.
+        """
+        from nengo_permadrop.report import write_report
+
+        return write_report(self, directory)
+
+
+def study(
+    dataset="diabetes",
+    draws=100,
+    observations=100,
+    backend="nengo",
+    seed=0,
+    output=None,
+    presentation_time=0.1,
+    settle=0.04,
+    masks="observation",
+    workers=None,
+    epochs=None,
+    model_options=None,
+    progress=True,
+):
+    """
+    Train, convert, draw from both networks, and compare.
+
+    Parameters
+    ----------
+    dataset : str or `.datasets.Dataset`, optional
+        A name that `.datasets.load` knows, or a data set.
+    draws : int, optional
+        Draws from each predictive distribution, at least 2.
+    observations : int, optional
+        So many of the test rows, from the first one on.
+    backend : str, optional
+        What simulates the spiking network.
+    seed : int, optional
+        Decides everything random: data, training, masks and voltages. The same seed
+        gives the same samples.
+    output : str or path-like, optional
+        Folder for the report and all files; None writes none.
+    presentation_time, settle : float, optional
+        For how long an observation is shown, and after what time the output is
+        averaged, in seconds.
+    masks : {"observation", "draw"}, optional
+        "observation": fresh masks for every draw and observation, as Keras does.
+        "draw": one mask for all observations of a draw; the uniformity of the p-values
+        can then not be tested.
+    workers : int, optional
+        Processes for the ``nengo`` backend; by default one a CPU. With more than one, a
+        script needs the guard ``if __name__ == "__main__":``.
+    epochs : int, optional
+        Train for so many epochs at the most; by default what suits the data set.
+    model_options : dict, optional
+        Passed to the network's builder in `nengo_permadrop.models`, such as
+        ``{"units": (50,)}``.
+    progress : bool, optional
+        Tell on standard error what is being done.
+
+    Returns
+    -------
+    result : `Study`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument is out of range or unknown; before anything is trained.
+    OSError
+        If ``output`` can't be written to; also before.
+
+    Examples
+    --------
+    ::
+
+        from nengo_permadrop.study import study
+
+        result = study("diabetes", draws=100, observations=100, output="study-diabetes")
+        print(result.verdict().words)
+    """
+    import nengo_permadrop as npd
+    from nengo_permadrop import models
+
+    options = {
+        "draws": draws,
+        "observations": observations,
+        "backend": backend,
+        "seed": seed,
+        "presentation_time": presentation_time,
+        "settle": settle,
+        "masks": masks,
+        "workers": usable_cpus() if workers is None else workers,
+    }
+    _check(options)
+    seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
+    if isinstance(dataset, str):
+        dataset = datasets.load(dataset, seed=seeds["data"])
+    if observations > len(dataset.test):
+        raise ValidationError(
+            f"data set {dataset.name!r} has {len(dataset.test)} test rows, fewer than "
+            f"the {observations} asked for; ask for fewer",
+            attr="observations",
+        )
+    options = {"dataset": dataset.name, **options}
+    if output is not None:
+        from nengo_permadrop.report import prepare_directory
+
+        prepare_directory(output)
+    steps = _Steps(progress)
+    shown = dataset.test.take(slice(observations))
+
+    with steps("training", f"training the classical network on {dataset.name}"):
+        training = dict(TRAINING.get(dataset.name, DEFAULT_TRAINING))
+        if epochs is not None:
+            training["epochs"] = epochs
+        model = models.for_dataset(
+            dataset, seed=seeds["weights"], **(model_options or {})
+        )
+        history = models.train(model, dataset, seed=seeds["training"], **training)
+        r2 = {
+            name: models.r2(model, getattr(dataset, name), seed=seeds["score"])
+            for name in ("validation", "test")
+        }
+    with steps("conversion", "converting it to spiking neurons, and verifying that"):
+        with nengo.Network(seed=seeds["network"]):
+            conv = npd.Converter(model)
+        error = conv.verify(shown.take(slice(5)).inputs)
+
+    def drawn(name, source, **kwargs):
+        samples = npd.sample(
+            source,
+            shown.inputs,
+            n_draws=draws,
+            seed=seeds[name],
+            masks=masks,
+            progress=progress,
+            **kwargs,
+        )
+        return _in_units(samples, dataset, shown)
+
+    with steps("spiking", f"drawing from the spiking network ({backend})"):
+        with _executor(options) as executor:
+            samples_spiking = drawn(
+                "spiking",
+                conv,
+                backend=backend,
+                presentation_time=presentation_time,
+                settle=settle,
+                executor=executor,
+            )
+    with steps("classical", "drawing from the classical network"):
+        samples_classical = drawn("classical", model, backend="keras")
+    with steps("control", "drawing from it once more, for the control"):
+        samples_control = drawn("control", model, backend="keras")
+
+    with steps("tests", "comparing the distributions"):
+        agreement = ks_agreement(
+            samples_spiking, samples_classical, seed=seeds["pvalues"]
+        )
+        control = ks_agreement(
+            samples_control, samples_classical, seed=seeds["control_pvalues"]
+        )
+    result = Study(
+        dataset=dataset,
+        model=model,
+        samples_spiking=samples_spiking,
+        samples_classical=samples_classical,
+        samples_control=samples_control,
+        agreement=agreement,
+        control=control,
+        r2=r2,
+        network={
+            "layers": len(conv.all_ensembles),
+            "neurons": conv.n_neurons,
+            "dropouts": len(conv.dropouts),
+            "verification_error": error,
+            "epochs": len(history["loss"]),
+            "parameters": model.count_params(),
+        },
+        options=options,
+        seeds=seeds,
+        times=steps.times,
+        versions=versions(),
+    )
+    if output is not None:
+        with steps("report", f"writing the report to {output}"):
+            result.write(output)
+    return result
+
+
+def versions():
+    """Versions of Python, of this package and of those in use, {str: str}."""
+    found = {"python": platform.python_version(), "nengo-permadrop": version}
+    for name in PACKAGES:  # the modules, as distributions go by several names
+        if name in sys.modules:
+            found[name] = sys.modules[name].__version__
+    return found
+
+
+class _Steps:
+    """Times the steps of a study, and tells of them."""
+
+    def __init__(self, progress):
+        self.progress = progress
+        self.times = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name, words):
+        if self.progress:
+            print(f"{words} ...", file=sys.stderr, flush=True)
+        start = time.perf_counter()
+        yield
+        self.times[name] = time.perf_counter() - start
+
+
+def _executor(options):
+    # other backends step many draws at once, in one process
+    one_by_one = options["backend"] == "nengo"
+    return process_pool(options["workers"] if one_by_one else 1)
+
+
+def _in_units(samples, dataset, shown):
+    """Samples of the standardised target in its own units, with the rows' labels."""
+    names = [
+        " ".join(str(label) for label in row) for row in zip(*shown.labels.values())
+    ]
+    return PredictiveSamples(
+        samples.values.astype(np.float64) * dataset.target_std + dataset.target_mean,
+        output_names=[dataset.target_name],
+        observation_names=names,
+        backend=samples.backend,
+        seed=samples.seed,
+        masks=samples.masks,
+        meta={**samples.meta, "dataset": dataset.name},
+    )
+
+
+def _check(options):
+    for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
+        if not options[attr] >= least:
+            raise ValidationError(
+                f"must be at least {least}, got {options[attr]}", attr=attr
+            )
+    if not 0 <= options["settle"] < options["presentation_time"]:
+        raise ValidationError(
+            f"must be at least 0 and less than the presentation time "
+            f"({options['presentation_time']} s), got {options['settle']} s",
+            attr="settle",
+        )

@@ -1,0 +1,54 @@
+"""Small Keras models for the tests, untrained but with weights that do something."""
+
+import numpy as np
+
+from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
+
+layers = keras.layers
+
+
+def hidden(x, units, rate, activation=None, dropout=PermanentDropout):
+    """Dense with the recipe's initialisation, an activation, and dropout."""
+    x = layers.Dense(
+        units,
+        kernel_initializer="he_normal",
+        bias_initializer=keras.initializers.Constant(0.2),
+    )(x)
+    x = SoftLIF()(x) if activation is None else layers.Activation(activation)(x)
+    return dropout(rate)(x) if rate is not None else x
+
+
+def mlp(n_inputs=6, units=(20, 20), rate=0.2, seed=0, **kwargs):
+    """One input, hidden layers, one linear output."""
+    keras.utils.set_random_seed(seed)
+    inp = keras.Input((n_inputs,), name="x")
+    x = inp
+    for n in units:
+        x = hidden(x, n, rate, **kwargs)
+    return keras.Model(inp, layers.Dense(1, name="y")(x), name="mlp")
+
+
+def combo(rate=0.2, seed=0):
+    """Combo's shape: three inputs, one drug encoder for both drugs, residual sums."""
+    keras.utils.set_random_seed(seed)
+
+    def encoder(n_inputs, name):
+        inp = keras.Input((n_inputs,))
+        x = hidden(inp, 12, rate)
+        x = layers.add([hidden(x, 12, rate), x])
+        return keras.Model(inp, x, name=name)
+
+    cell = keras.Input((5,), name="cell")
+    drugs = [keras.Input((4,), name=f"drug{i}") for i in (1, 2)]
+    drug_encoder = encoder(4, "drug_encoder")
+    x = layers.concatenate(
+        [encoder(5, "cell_encoder")(cell), *(drug_encoder(drug) for drug in drugs)]
+    )
+    x = hidden(x, 16, rate)
+    return keras.Model([cell, *drugs], layers.Dense(1, name="growth")(x))
+
+
+def observations(kmodel, n, seed=0):
+    """Random rows for each input of a model."""
+    rng = np.random.RandomState(seed)
+    return [rng.randn(n, *tensor.shape[1:]) for tensor in kmodel.inputs]

@@ -1,0 +1,128 @@
+import nengo
+import numpy as np
+import pytest
+from nengo.exceptions import ValidationError
+
+import nengo_permadrop as npd
+
+
+def formula(j, gamma, tau_rc=0.02, tau_ref=0.002):
+    """The published one, in extended precision where it does not underflow."""
+    rho = gamma * np.log1p(np.exp(j.astype(np.longdouble) / gamma))
+    return 1 / (tau_ref + tau_rc * np.log1p(1 / rho))
+
+
+@pytest.mark.parametrize("gamma", [0.02, 0.1, 1.0])
+def test_rates_are_the_formula(gamma):
+    j = np.linspace(-10 * gamma, 10, 200)
+    rates = npd.SoftLIF(gamma=gamma).rates(j[:, None], 1.0, [1.0])[:, 0]
+    assert np.allclose(rates, formula(j, gamma).astype(float), rtol=1e-9)
+
+
+def test_no_overflow_far_from_the_threshold():
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        rates = npd.SoftLIF().rates(np.array([[-1e6], [1e6]]), 1.0, [1.0])
+    assert 0 <= rates[0, 0] < 1e-3 and np.isclose(rates[1, 0], 500, rtol=1e-3)
+
+
+def test_tends_to_lif():
+    j = np.linspace(0.1, 5, 50)[:, None]
+    soft = npd.SoftLIF(gamma=1e-4).rates(j, 1.0, [1.0])
+    assert np.allclose(soft, nengo.LIFRate().rates(j, 1.0, [1.0]), rtol=1e-6)
+
+
+def test_run_gives_rates():
+    # nengo-extras' SoftLIFRate shows the soft curve in rates() and runs the hard one
+    x = np.linspace(-0.5, 1, 30)
+    with nengo.Network() as net:
+        ens = nengo.Ensemble(
+            30,
+            1,
+            neuron_type=npd.SoftLIF(gamma=0.1, amplitude=0.01),
+            gain=np.ones(30),
+            bias=1 + x,
+        )
+        probe = nengo.Probe(ens.neurons)
+    with nengo.Simulator(net, progress_bar=False) as sim:
+        sim.run_steps(1)
+    assert np.allclose(sim.data[probe][0], 0.01 * formula(x, 0.1).astype(float))
+
+
+def test_gain_bias_round_trip():
+    soft = npd.SoftLIF(gamma=0.05)
+    max_rates, intercepts = np.array([100.0, 250.0]), np.array([-0.5, 0.9])
+    gain, bias = soft.gain_bias(max_rates, intercepts)
+    assert np.allclose(soft.rates(np.ones((1, 2)), gain, bias), max_rates)
+    assert np.allclose(soft.max_rates_intercepts(gain, bias), (max_rates, intercepts))
+    for bad in (1.0, 500.0):
+        with pytest.raises(ValidationError, match="Max rates"):
+            soft.gain_bias(bad, 0.0)
+
+
+def test_represents_like_other_neuron_types():
+    with nengo.Network(seed=0) as net:
+        stimulus = nengo.Node(0.5)
+        ens = nengo.Ensemble(100, 1, neuron_type=npd.SoftLIF())
+        nengo.Connection(stimulus, ens, synapse=None)
+        probe = nengo.Probe(ens)
+    with nengo.Simulator(net, progress_bar=False) as sim:
+        sim.run_steps(5)
+    assert abs(sim.data[probe][-1, 0] - 0.5) < 0.02
+
+
+@pytest.mark.parametrize("name", ["gamma", "tau_rc", "amplitude"])
+def test_invalid_parameters(name):
+    with pytest.raises(ValidationError, match=name):
+        npd.SoftLIF(**{name: 0})
+
+
+def test_spiking_keeps_parameters():
+    lif = npd.spiking(npd.SoftLIF(gamma=0.1, tau_rc=0.03, tau_ref=0.001, amplitude=0.5))
+    assert lif == nengo.LIF(tau_rc=0.03, tau_ref=0.001, amplitude=0.5)
+    assert npd.spiking(nengo.RectifiedLinear(0.1)) == nengo.SpikingRectifiedLinear(0.1)
+    assert npd.spiking(nengo.Tanh()) == nengo.RegularSpiking(nengo.Tanh())
+    assert npd.spiking(nengo.LIF()) == nengo.LIF()
+    adaptive = npd.spiking(nengo.AdaptiveLIFRate(tau_n=2, inc_n=0.1))
+    assert adaptive == nengo.AdaptiveLIF(tau_n=2, inc_n=0.1)
+
+
+@pytest.mark.parametrize(
+    "rate_type",
+    [npd.SoftLIF(gamma=1e-3, amplitude=0.01), nengo.Sigmoid(), nengo.Tanh()],
+)
+def test_spiking_twin_fires_at_the_rate(rate_type):
+    currents = np.linspace(1.2, 4, 20)
+    outputs = []
+    for neuron_type in (rate_type, npd.spiking(rate_type)):
+        with nengo.Network(seed=0) as net:
+            ens = nengo.Ensemble(
+                20, 1, neuron_type=neuron_type, gain=np.ones(20), bias=currents
+            )
+            probe = nengo.Probe(ens.neurons)
+        with nengo.Simulator(net, progress_bar=False) as sim:
+            sim.run(1.0, progress_bar=False)
+        outputs.append(sim.data[probe].mean(axis=0))
+    # a spike more or less in a second
+    assert (
+        np.abs(outputs[0] - outputs[1]).max() <= getattr(rate_type, "amplitude", 1) * 2
+    )
+
+
+def test_spiking_on_loihi():
+    loihi = pytest.importorskip("nengo_loihi").neurons
+    lif = npd.spiking(npd.SoftLIF(tau_rc=0.03, amplitude=0.5), target="loihi")
+    assert type(lif) is loihi.LoihiLIF and lif.tau_rc == 0.03 and lif.amplitude == 0.5
+    relu = npd.spiking(nengo.RectifiedLinear(0.1), target="loihi")
+    assert type(relu) is loihi.LoihiSpikingRectifiedLinear and relu.amplitude == 0.1
+
+
+def test_unknown_raises():
+    class OtherLIF(nengo.LIFRate):
+        pass
+
+    with pytest.raises(ValidationError, match="OtherLIF.*no spiking twin.*register"):
+        npd.spiking(OtherLIF())
+    with pytest.raises(ValidationError, match="'brain'.*nengo, loihi"):
+        npd.spiking(nengo.LIFRate(), target="brain")
+    with pytest.raises(ValidationError, match="Tanh"):
+        npd.spiking(nengo.Tanh(), target="loihi")
