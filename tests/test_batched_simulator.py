@@ -285,6 +285,17 @@ def test_pickle(n_replicas, optimize):
     np.testing.assert_array_equal(loaded.data[also], sim.data[filtered])
 
 
+@pytest.mark.parametrize("optimize", [True, False])
+def test_memory_of_a_replica(optimize):
+    net = layered_network()
+    inputs = {net.stimulus: np.zeros((3, 4))}
+    kwargs = {"inputs": inputs, "optimize": optimize, "progress_bar": False}
+    with npd.Simulator(net, 3, **kwargs) as sim:
+        neurons_and_filters = 2 * 75 + 2 * (30 + 25 + 2)
+        assert 4 * neurons_and_filters < sim.replica_bytes < 20 * neurons_and_filters
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
 def test_nan_is_an_error_that_names_the_signal():
     class Bad(nengo.Process):
         def make_step(self, shape_in, shape_out, dt, rng, state):

@@ -122,6 +122,15 @@ class StepEngine:
             ) from error
         return {probe: self._probed(probe)[:, np.newaxis] for probe in probes}
 
+    @property
+    def replica_bytes(self):
+        """Memory that the signals of one replica take, in bytes."""
+        return sum(
+            array[0].nbytes
+            for signal, array in self.signals.items()
+            if self.signals.varies(signal) and not signal.is_view
+        )
+
     def get_state(self):
         """All that changes in a run, to be pickled: signal values by signal."""
         return {

@@ -149,6 +149,16 @@ class PlanEngine:
             )
         return {probe: self._read(probe, output) for probe in probes}
 
+    @property
+    def replica_bytes(self):
+        """Memory that the state and masks of one replica take, in bytes."""
+        masks = sum(
+            mask.keep[0].nbytes + mask.scale[0].nbytes for mask in self._masks.values()
+        )
+        return (
+            sum(array[0].nbytes for array in self._state) + self.tables.n_kept + masks
+        )
+
     def get_state(self):
         """All that changes in a run, to be pickled."""
         return {

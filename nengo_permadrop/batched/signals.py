@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from nengo.builder.signal import is_sparse
 from nengo.transforms import SparseMatrix
 
 
@@ -60,15 +59,6 @@ class ReplicaSignals:
     def items(self):
         """Signals and their arrays."""
         return self._arrays.items()
-
-    @property
-    def nbytes(self):
-        """Bytes of all arrays together."""
-        return sum(
-            array.nbytes
-            for signal, array in self._arrays.items()
-            if not signal.is_view and not is_sparse(array)
-        )
 
     def _dtype_of(self, signal):
         if signal.dtype.kind != "f" or signal.base in self.exact:

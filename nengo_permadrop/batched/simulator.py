@@ -256,6 +256,12 @@ class Simulator:
             return {}
         return SignalViews(self._engine.signals, squeeze=not self._replicated)
 
+    @property
+    def replica_bytes(self):
+        """(int) Memory that a replica's state and input take, in bytes, about."""
+        inputs = sum(np.asarray(values)[0].nbytes for values in self._inputs.values())
+        return self._engine.replica_bytes + inputs
+
     def clear_probes(self):
         """Forget the data of all probes."""
         for probe in self.model.probes:

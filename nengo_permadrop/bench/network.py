@@ -12,9 +12,9 @@ class BenchNetwork:
     """
     A network of the shape of CANDLE's Combo, converted by hand, with random weights.
 
-    An encoder for cells, one for drugs that is applied twice, each of three layers; three
-    layers on what they give together; one linear output. Dropout follows every layer.
-    Weights are He-initialised.
+    An encoder for cells, one for drugs that is applied twice, each of three layers;
+    three layers on what they give together; one linear output. Dropout follows every
+    layer. Weights are He-initialised.
 
     The neurons are LIF without a refractory period and without a floor for voltages:
     those that other frameworks' LIF layers are, too. (With both, the kernels of the
@@ -34,8 +34,8 @@ class BenchNetwork:
     Attributes
     ----------
     layers : list of (list of str, list of ndarray)
-        For each layer of neurons, what it reads (``"cell"``, ``"drug1"``, ``"drug2"`` or
-        the number of a layer) and the weights for it, ``(n_units, size)``.
+        For each layer of neurons, what it reads (``"cell"``, ``"drug1"``, ``"drug2"``
+        or the number of a layer) and the weights for it, ``(n_units, size)``.
     readout : (1, n_units) ndarray
         Weights of the output, that reads the last layer.
     X : list of (n_observations, size) ndarray
@@ -68,13 +68,15 @@ class BenchNetwork:
                 self.layers.append(([before], [weights]))
                 before = len(self.layers) - 1
             ends.append(before)
-        joint = [he(n_units, 3 * n_units) for _ in range(1)][0]
+        joint = he(n_units, 3 * n_units)
         self.layers.append((ends, np.split(joint, 3, axis=1)))
         for _ in range(2):
             before = len(self.layers) - 1
             self.layers.append(([before], [he(n_units, n_units)]))
         self.readout = he(1, n_units)
-        self.X = [rng.randn(n_observations, size).astype(np.float32) for size in size_in]
+        self.X = [
+            rng.randn(n_observations, size).astype(np.float32) for size in size_in
+        ]
 
     @property
     def n_observations(self):

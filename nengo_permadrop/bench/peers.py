@@ -2,8 +2,9 @@
 The simulators that the benchmark compares.
 
 Each is a function of the network, a number of replicas and of steps, and the settling
-steps that the answers leave out. It prepares what needs preparing and returns a function
-that simulates once and returns the answers, ``(n_replicas,)``; only that is timed.
+steps that the answers leave out. It prepares what needs preparing and returns a
+function that simulates once and returns the answers, ``(n_replicas,)``; only that is
+timed.
 """
 
 import nengo
@@ -59,7 +60,14 @@ def nengo_loop(bench, n_replicas, n_steps, settle):
     )
     seeds = replica_seeds(n_replicas)
     replicas = Replicas(bench.replicas(n_replicas), seeds, seeds)
-    return lambda: get_backend("nengo").run(problem, replicas)[:, 0]
+    session = get_backend("nengo").session(problem)
+    answer = session.__enter__()
+
+    def run():
+        return answer(replicas)[:, 0]
+
+    run.close = lambda: session.__exit__(None, None, None)
+    return run
 
 
 def nengo_dl(bench, n_replicas, n_steps, settle):
