@@ -5,6 +5,7 @@ import nengo
 import numpy as np
 import pytest
 from batched_helpers import layered_network, neurons, reference_replica
+from nengo.exceptions import SimulationError
 from nengo.processes import PresentInput
 
 import nengo_permadrop as npd
@@ -67,13 +68,29 @@ def test_synapses(synapse):
         nengo.LIF(tau_ref=0.0035, min_voltage=-1),
         nengo.LIF(initial_state={"voltage": nengo.dists.Uniform(0, 1.3)}),
         nengo.LIF(initial_state={"refractory_time": nengo.dists.Uniform(0, 0.002)}),
+        nengo.SpikingRectifiedLinear(amplitude=0.01),
+        nengo.SpikingRectifiedLinear(initial_state={"voltage": np.full(20, 0.7)}),
     ],
 )
 def test_neurons(neuron_type):
     net = with_probes(layered_network())
     # a voltage above 1 is possible where the current is above it, too
     net.layers[0].neuron_type = neuron_type
+    if isinstance(neuron_type, nengo.SpikingRectifiedLinear):
+        net.layers[0].bias = np.linspace(20, 150, 20)  # Hz
     assert_plan_equals_steps(net)
+
+
+def test_several_spikes_a_step():
+    net = with_probes(layered_network())
+    net.layers[0].neuron_type = nengo.SpikingRectifiedLinear()
+    net.layers[0].bias = np.linspace(0, 3000, 20)
+    sim = assert_plan_equals_steps(net)
+    counts = sim.data[net.all_probes[1]] * sim.dt
+    assert counts.max() == 3
+    net.layers[0].bias = np.full(20, 5000.0)
+    with pytest.raises(SimulationError, match="layer 0.*optimize=False"):
+        run(net)
 
 
 def test_tiles_and_windows():

@@ -11,7 +11,8 @@ weights is the sum of the rows of those neurons, filtered afterwards together wi
 neuron update. That takes two passes: one over all neurons, without branches, so that it
 is vectorised, and flags those that spike or leave their refractory period within the
 step; one over these. The arithmetic is that of `nengo.LIF`, except that logarithm and
-exponential are series where their arguments are small.
+exponential are series where their arguments are small. `nengo.SpikingRectifiedLinear`
+is simpler; a neuron that fires several times in a step is several times in the list.
 
 What is passed in arrays of integers and numbers is described in
 `nengo_permadrop.batched.tables`. All compiled code is in this one file, because Numba
@@ -44,10 +45,11 @@ P_FIRST_TILE, P_N_TILES, P_FIRST_LINK, P_N_LINKS, P_MODE, P_KIND = range(6)
     T_FILTER,
     T_WEIGHTS,
     T_EVENTS,
+    T_LIMIT,
     T_CURRENT,
     T_INPUT,
     T_OUTPUT,
-) = range(8)
+) = range(9)
 # columns of the table of links
 L_TILE, L_ROW, L_KEEP = range(3)
 # columns of the numbers of a population
@@ -69,7 +71,8 @@ L_TILE, L_ROW, L_KEEP = range(3)
     N_SERIES,
 ) = range(15)
 MODE_NONE, MODE_DIRECT, MODE_FILTER = range(3)
-KIND_NEURONS, KIND_READOUT = range(2)
+KIND_READOUT, KIND_LIF, KIND_RECTIFIED = range(3)
+STATUS_INFINITE, STATUS_FULL = 1, 2
 
 _jit = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 
@@ -235,6 +238,31 @@ def _fire(scratch, work, n, numbers, events, end):
 
 
 @_jit
+def _fire_rectified(scratch, work, n, numbers, events, end, limit):
+    """`nengo.SpikingRectifiedLinear`; -1 if there is no room for its spikes."""
+    flags, _, flagged = work
+    dt, zero, one = numbers[N_DT], scratch.dtype.type(0), scratch.dtype.type(1)
+    for k in range(n):
+        v = scratch[_V + k] + max(scratch[_J + k], zero) * dt
+        count = np.floor(v)
+        scratch[_V + k] = v - count
+        scratch[_CV + k] = count
+        flags[k] = count >= one
+    m = 0
+    for k in range(n):
+        flagged[m] = k
+        m += flags[k]
+    for e in range(m):
+        count = scratch[_CV + flagged[e]]
+        if not count <= limit - end:
+            return -1
+        for _ in range(int(count)):
+            events[end] = flagged[e]
+            end += 1
+    return end
+
+
+@_jit
 def _collect_rows(links, keep, spikes, n_steps, read):
     """Rows of the weights for each step's spikes, without those of dropped neurons."""
     events, pointers = spikes
@@ -296,11 +324,12 @@ def run_block(
         Voltage and refractory time ``(n_replicas, n_neurons)``, and the two states of
         filters ``(n_replicas, n_filtered)``; changed.
     output : (n_replicas, n_steps, n_outputs) ndarray
-        Set to what is probed.
+        Zeros; gets what is probed.
     n_events, n_rows : int
         Most spikes of a replica in a window, and most that a population reads.
     status : (n_populations,) ndarray of uint8
-        Set to 1 for a population whose state is not finite.
+        Gets STATUS_INFINITE for a population whose state is not finite, STATUS_FULL for
+        one that fired so much that its spikes had no room.
     """
     n_block = order.shape[0]
     scratch = np.zeros(SCRATCH, dtype=numbers.dtype)
@@ -334,7 +363,7 @@ def run_block(
                         currents[starts[p, r] :],
                         own_state,
                     )
-                    _run_tile(
+                    status[p] |= _run_tile(
                         scratch,
                         work,
                         population,
@@ -346,14 +375,15 @@ def run_block(
                         output[r, first : first + window],
                     )
                     if _store(scratch, population, tiles[t], own_state):
-                        status[p] = 1
+                        status[p] |= STATUS_INFINITE
 
 
 @_jit
 def _run_tile(scratch, work, population, tile, numbers, weights, read, spikes, output):
-    """Simulate a tile of neurons, or of a readout, for a window."""
+    """Simulate a tile of neurons, or of a readout, for a window; returns a status."""
     n, column = tile[T_SIZE], tile[T_OUTPUT]
-    mode = population[P_MODE]
+    mode, kind = population[P_MODE], population[P_KIND]
+    status = 0
     rows, row_pointers = read
     events, pointers = spikes
     end = tile[T_EVENTS]
@@ -363,24 +393,34 @@ def _run_tile(scratch, work, population, tile, numbers, weights, read, spikes, o
         advance = mode == MODE_DIRECT or (mode == MODE_FILTER and t > 0)
         if mode == MODE_DIRECT:
             _product(scratch, tile, weights, rows, a, b)
-        if population[P_KIND] == KIND_READOUT:
-            if advance:
-                _filter_step(scratch, n, numbers)
-            _read(scratch, n, numbers, mode, output[t, column : column + n])
-        else:
+        start = end
+        if kind == KIND_LIF:
             if mode == MODE_NONE:
                 _membrane(scratch, work[0], n, numbers)
             else:
                 _filter_membrane(scratch, work[0], n, numbers, advance)
-            start, end = end, _fire(scratch, work, n, numbers, events, end)
-            pointers[t + 1] = end
-            if column >= 0:
-                for e in range(start, end):
-                    output[t, column + events[e]] = numbers[N_SPIKE]
+            end = _fire(scratch, work, n, numbers, events, end)
+        else:
+            if advance:
+                _filter_step(scratch, n, numbers)
+            if kind == KIND_READOUT:
+                _read(scratch, n, numbers, mode, output[t, column : column + n])
+            else:
+                _read(scratch, n, numbers, mode, scratch[_J : _J + n])
+                end = _fire_rectified(
+                    scratch, work, n, numbers, events, end, tile[T_LIMIT]
+                )
+                if end < 0:
+                    end, status = start, STATUS_FULL
+        pointers[t + 1] = end
+        if column >= 0:
+            for e in range(start, end):  # a neuron may be there several times
+                output[t, column + events[e]] += numbers[N_SPIKE]
         if mode == MODE_FILTER:
             _product(scratch, tile, weights, rows, a, b)
     if mode == MODE_FILTER:
         _filter_step(scratch, n, numbers)
+    return status
 
 
 @_jit
@@ -412,7 +452,7 @@ def _load(scratch, population, tile, currents, state):
         scratch[_U + k] = currents[constant_input + k] if constant_input >= 0 else zero
         scratch[_X1 + k] = zero
         scratch[_X2 + k] = zero
-    if population[P_KIND] == KIND_NEURONS:
+    if population[P_KIND] != KIND_READOUT:
         for k in range(n):
             scratch[_V + k] = state[0][first + k]
             scratch[_REF + k] = state[1][first + k]
@@ -428,7 +468,7 @@ def _store(scratch, population, tile, state):
     n, first, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
     zero = scratch.dtype.type(0)
     total = zero
-    if population[P_KIND] == KIND_NEURONS:
+    if population[P_KIND] != KIND_READOUT:
         for k in range(n):
             state[0][first + k] = scratch[_V + k]
             state[1][first + k] = scratch[_REF + k]

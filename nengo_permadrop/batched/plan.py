@@ -3,7 +3,8 @@ Which networks the compiled kernels run, and what of them.
 
 The plan of a network is made from its built model. It exists if
 
-- all neurons are LIF (`nengo.LIF`, or a type that inherits its ``step``),
+- all neurons are `nengo.LIF` or `nengo.SpikingRectifiedLinear`, or of a type that
+  inherits the ``step`` of one of these,
 - there are no loops,
 - what lies between neurons, Nodes and probes is linear and constant: dense weights,
   gains, sums, slices, passthrough Nodes, and synapses that are linear filters of first
@@ -29,6 +30,13 @@ from nengo_permadrop.batched.expressions import NotPlanned, Reader
 
 logger = logging.getLogger(__name__)
 
+_KERNELS = (nengo.LIF.step, nengo.SpikingRectifiedLinear.step)
+
+
+def is_lif(neuron_type):
+    """Whether neurons are stepped as LIF neurons; if not, as rectified linear ones."""
+    return type(neuron_type).step is nengo.LIF.step
+
 
 @dataclass(eq=False)
 class Population:
@@ -46,7 +54,7 @@ class Population:
     inputs, filtered_inputs : tuples of `.expressions.Term`
         What is added from Nodes, and what is with the filter of ``spikes``.
     filter : `.expressions.StateSpace` or None
-    neuron_type : `nengo.LIF` or None
+    neuron_type : `nengo.neurons.NeuronType` or None
         None for a readout.
     ensemble : `nengo.Ensemble` or None
     """
@@ -183,7 +191,7 @@ class _Planner:
             self.sources[signal] = None  # being added
             op = self.reader.neurons[signal]
             neuron_type, ensemble = op.neurons, self._ensembles.get(signal)
-            if type(neuron_type).step is not nengo.LIF.step or ensemble is None:
+            if type(neuron_type).step not in _KERNELS or ensemble is None:
                 raise NotPlanned(f"{neuron_type} has no compiled kernel")
             self.sources[signal] = self._add(
                 self.reader.read(op.J), f"{ensemble}", neuron_type, ensemble

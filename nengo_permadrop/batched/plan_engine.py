@@ -10,6 +10,7 @@ from nengo.exceptions import SimulationError
 from nengo_permadrop.batched import kernels
 from nengo_permadrop.batched.currents import InputCurrents
 from nengo_permadrop.batched.masks import DropoutMasks
+from nengo_permadrop.batched.plan import is_lif
 from nengo_permadrop.batched.seeding import initial_states
 from nengo_permadrop.batched.tables import Tables
 from nengo_permadrop.builder.transforms import redraw_index
@@ -141,13 +142,26 @@ class PlanEngine:
         )
         self._interrupted = False
         self.n_steps += n_steps
-        if status.any():
-            names = (self.plan.populations[i].name for i in np.flatnonzero(status))
-            raise SimulationError(
-                f"not a number, or an infinity, in the signals of {', '.join(names)} "
-                f"at {self.time:.3f} s"
-            )
+        self._check(status)
         return {probe: self._read(probe, output) for probe in probes}
+
+    def _check(self, status):
+        """Raise what the kernels found."""
+
+        def names(flag):
+            found = np.flatnonzero(status & flag)
+            return ", ".join(self.plan.populations[i].name for i in found)
+
+        if names(kernels.STATUS_INFINITE):
+            raise SimulationError(
+                "not a number, or an infinity, in the signals of "
+                f"{names(kernels.STATUS_INFINITE)} at {self.time:.3f} s"
+            )
+        if names(kernels.STATUS_FULL):
+            raise SimulationError(
+                f"{names(kernels.STATUS_FULL)} fired more often than the kernels have "
+                f"room for, before {self.time:.3f} s; use optimize=False"
+            )
 
     @property
     def replica_bytes(self):
@@ -178,7 +192,7 @@ class PlanEngine:
     def _initialise(self, population, columns, seeds):
         ensemble, neuron_type = population.ensemble, population.neuron_type
         signals = self.model.sig[ensemble.neurons]
-        names = ("voltage", "refractory_time")
+        names = ("voltage", "refractory_time")[: len(neuron_type.state)]
         for name, array in zip(names, self._state):
             array[:, columns] = signals[name].initial_value
         drawn = initial_states(
@@ -191,9 +205,10 @@ class PlanEngine:
             if name in drawn:
                 array[:, columns] = drawn[name]
         number = self.plan.populations.index(population)
-        small = self.model.dt <= kernels.SERIES_LIMIT * neuron_type.tau_rc
-        series = small and not np.any(self._state[0][:, columns] > 1)
-        self.tables.numbers[number, kernels.N_SERIES] = series
+        if is_lif(neuron_type):
+            small = self.model.dt <= kernels.SERIES_LIMIT * neuron_type.tau_rc
+            series = small and not np.any(self._state[0][:, columns] > 1)
+            self.tables.numbers[number, kernels.N_SERIES] = series
 
     def _enter_segment(self):
         """Set inputs and masks for the next step; returns how many steps they hold."""

@@ -10,7 +10,11 @@ tile of neurons that a population reads, through the weights from a row on.
 import numpy as np
 
 from nengo_permadrop.batched import kernels
+from nengo_permadrop.batched.plan import is_lif
 
+# Spikes of a rectified linear neuron in a step that there is room for, on average over
+# a tile and a window.
+_RECTIFIED_SPIKES = 2
 _LANES = 16  # tile sizes are multiples of the width of vectors
 
 
@@ -93,6 +97,7 @@ class Tables:
                     filtered.start + start,
                     self._n_weights,
                     self.n_events,
+                    self.n_events + self._room(population, stop - start),
                     start,
                     size + start if population.filtered_inputs else -1,
                     output.start + start if probed else -1,
@@ -101,11 +106,16 @@ class Tables:
             block = np.ascontiguousarray(weights[:, start:stop], dtype=self.dtype)
             self._weights.append(block.ravel())
             self._n_weights += block.size
-            if is_neurons:
-                self.n_events += (stop - start) * kernels.WINDOW
+            self.n_events += self._room(population, stop - start)
         self._tiles_of.append(range(first_tile, len(self._tiles)))
-        self.n_rows = max(self.n_rows, len(weights) * kernels.WINDOW)
-        kind = kernels.KIND_NEURONS if is_neurons else kernels.KIND_READOUT
+        sources = (self.plan.sources[term.source] for term in population.spikes)
+        read = [self.plan.populations[number] for number in sources]
+        n_rows = sum(self._room(source, source.size) for source in read)
+        self.n_rows = max(self.n_rows, n_rows)
+        kind = kernels.KIND_READOUT
+        if is_neurons:
+            lif = is_lif(population.neuron_type)
+            kind = kernels.KIND_LIF if lif else kernels.KIND_RECTIFIED
         return [
             first_tile,
             len(self._tiles) - first_tile,
@@ -141,6 +151,14 @@ class Tables:
             n_rows += source.size
         return np.concatenate(blocks)
 
+    @staticmethod
+    def _room(population, size):
+        """Room for the spikes of so many of a population's neurons in a window."""
+        if population.neuron_type is None:
+            return 0
+        per_step = 1 if is_lif(population.neuron_type) else _RECTIFIED_SPIKES
+        return per_step * size * kernels.WINDOW
+
     def _columns(self, attr, size):
         start = getattr(self, attr)
         setattr(self, attr, start + size)
@@ -151,11 +169,12 @@ class Tables:
         neuron_type = population.neuron_type
         if neuron_type is not None:
             numbers[kernels.N_DT] = self.dt
+            numbers[kernels.N_SPIKE] = neuron_type.amplitude / self.dt
+        if neuron_type is not None and is_lif(neuron_type):
             numbers[kernels.N_TAU_RC] = neuron_type.tau_rc
             numbers[kernels.N_TAU_REF] = neuron_type.tau_ref
             numbers[kernels.N_MIN_VOLTAGE] = neuron_type.min_voltage
             numbers[kernels.N_DECAY] = -np.expm1(-self.dt / neuron_type.tau_rc)
-            numbers[kernels.N_SPIKE] = neuron_type.amplitude / self.dt
         if population.filter is not None:
             state_space = population.filter
             order = len(state_space.a)
