@@ -4,7 +4,7 @@ import tracemalloc
 import nengo
 import numpy as np
 import pytest
-from batched_helpers import layered_network, neurons, reference_replica
+from batched_helpers import ALPHA, layered_network, neurons, reference_replica
 from nengo.exceptions import SimulationError
 from nengo.processes import PresentInput
 
@@ -111,6 +111,56 @@ def test_single_steps_equal_one_run():
             sim.step()
     for probe in net.all_probes:
         np.testing.assert_array_equal(sim.data[probe], at_once.data[probe])
+
+
+def test_what_is_alike_before_the_first_dropout_is_simulated_once():
+    """With one state seed and one input, and only then; the draws are the same."""
+    rng = np.random.RandomState(0)
+    net = layered_network()
+    with net:  # a second layer before any dropout
+        first, second = neurons(20, 1.4), neurons(20, 1.0)
+        weights = rng.randn(20, 4), rng.randn(20, 20) / 5
+        nengo.Connection(
+            net.stimulus, first.neurons, transform=weights[0], synapse=None
+        )
+        for post in (second, net.layers[0]):
+            nengo.Connection(first.neurons, post.neurons, transform=weights[1])
+        drop = npd.PermanentDropout((2, 20), rng.randn(2, 20), 0.3)
+        nengo.Connection(second.neurons, net.output, transform=drop, synapse=ALPHA)
+    n = 50
+    inputs = {net.stimulus: rng.randn(3, 4)[np.arange(n) % 3]}
+    seeds = {"mask_seeds": np.arange(n), "state_seeds": np.arange(n) % 4}
+
+    def draws(**kwargs):
+        with npd.Simulator(
+            net, inputs=inputs, progress_bar=False, **seeds, **kwargs
+        ) as sim:
+            sim.run(0.05)
+            sim.run(0.05)
+            return sim.data[net.probe]
+
+    alike = draws()
+    leaders = _leaders_of(net, inputs, seeds)
+    assert 12 <= len({tuple(pair) for pair in leaders}) < n
+    for i in range(n):  # each by itself has nothing to share
+        with npd.Simulator(
+            net,
+            mask_seeds=seeds["mask_seeds"][i : i + 1],
+            state_seeds=seeds["state_seeds"][i : i + 1],
+            inputs={net.stimulus: inputs[net.stimulus][i : i + 1]},
+            progress_bar=False,
+        ) as single:
+            single.run(0.1)
+        np.testing.assert_array_equal(single.data[net.probe][0], alike[i])
+    assert len(np.unique(alike[:, -1, 0])) == n
+
+
+def _leaders_of(net, inputs, seeds):
+    with npd.Simulator(net, inputs=inputs, progress_bar=False, **seeds) as sim:
+        engine = sim._engine
+        assert sum(engine.tables.shared) == 3
+        of_block = [(b, i) for b, block in enumerate(engine._blocks) for i in block]
+        return [(b, engine._leaders[i]) for b, i in of_block]
 
 
 def test_presentations_and_redraws():

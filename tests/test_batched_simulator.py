@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import nengo
 import numpy as np
@@ -357,6 +358,29 @@ def test_import_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+def test_a_second_process_compiles_nothing():
+    net = layered_network()
+    with npd.Simulator(net, 2, progress_bar=False) as sim:
+        sim.step()  # compiles, if it hasn't been yet
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from batched_helpers import layered_network\n"
+        "import nengo_permadrop as npd\n"
+        "from nengo_permadrop.batched import kernels\n"
+        "net = layered_network()\n"
+        "with npd.Simulator(net, 2, progress_bar=False) as sim: sim.step()\n"
+        "stats = kernels.run_block.stats\n"
+        "print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.split() == ["1", "0"]
 
 
 def test_no_thread_is_left_behind(monkeypatch):

@@ -37,7 +37,7 @@ _V, _REF, _X1, _X2, _ACC, _CUR, _U, _J, _CJ, _CV, _CR = (_FIELD * i for i in ran
 SCRATCH = _FIELD * 11
 
 # columns of the table of populations
-P_FIRST_TILE, P_N_TILES, P_FIRST_LINK, P_N_LINKS, P_MODE, P_KIND = range(6)
+P_FIRST_TILE, P_N_TILES, P_FIRST_LINK, P_N_LINKS, P_MODE, P_KIND, P_SHARED = range(7)
 # columns of the table of tiles
 (
     T_SIZE,
@@ -286,6 +286,7 @@ def _collect_rows(links, keep, spikes, n_steps, read):
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
 def run_block(
     order,
+    leaders,
     n_steps,
     populations,
     tiles,
@@ -308,6 +309,9 @@ def run_block(
     ----------
     order : (n,) ndarray of int64
         The replicas.
+    leaders : (n_replicas,) ndarray of int64
+        The first place in a replica's block that has the same spikes as it in the
+        populations that are shared.
     n_steps : int
     populations, tiles, links : 2-D ndarrays of int64
         The network; see `nengo_permadrop.batched.tables`.
@@ -355,6 +359,9 @@ def run_block(
             for t in range(first_tile, first_tile + population[P_N_TILES]):
                 for i in range(n_block):
                     r = order[i]
+                    if population[P_SHARED] and leaders[r] < i:
+                        _copy_spikes(events, pointers, t, window, leaders[r], i)
+                        continue
                     own_state = (state[0][r], state[1][r], state[2][r], state[3][r])
                     _load(
                         scratch,
@@ -376,6 +383,15 @@ def run_block(
                     )
                     if _store(scratch, population, tiles[t], own_state):
                         status[p] |= STATUS_INFINITE
+
+
+@_jit
+def _copy_spikes(events, pointers, tile, n_steps, source, target):
+    """Give a replica the spikes of another one, which fires in the same way."""
+    for t in range(n_steps + 1):
+        pointers[target, tile, t] = pointers[source, tile, t]
+    for e in range(pointers[source, tile, 0], pointers[source, tile, n_steps]):
+        events[target, e] = events[source, e]
 
 
 @_jit

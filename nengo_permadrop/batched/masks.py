@@ -53,7 +53,14 @@ class DropoutMasks:
         """Take the masks of the redraw with this number."""
         dropout = self.built.dropout
         self.keep = keep_mask(self.keys, dropout.size_in, dropout.rate, index)
-        self.scale = self.keep * self.dtype.type(self.factor)
+        self._scale = None
+
+    @property
+    def scale(self):
+        """What the inputs are multiplied by, ``(n_replicas, size_in)``."""
+        if self._scale is None:  # not made where only ``keep`` is used: it is large
+            self._scale = self.keep * self.dtype.type(self.factor)
+        return self._scale
 
     def apply(self, x):
         """The products ``(n_replicas, ...)`` of the masked weights with ``x``."""

@@ -69,6 +69,11 @@ class Population:
     neuron_type: Any = None
     ensemble: Any = None
 
+    @property
+    def terms(self):
+        """All terms of the current."""
+        return self.spikes + self.inputs + self.filtered_inputs
+
 
 @dataclass(eq=False)
 class Readout:

@@ -8,7 +8,7 @@ import numpy as np
 from nengo.exceptions import SimulationError
 
 from nengo_permadrop.batched import kernels
-from nengo_permadrop.batched.currents import InputCurrents
+from nengo_permadrop.batched.currents import InputCurrents, distinct_rows
 from nengo_permadrop.batched.masks import DropoutMasks
 from nengo_permadrop.batched.plan import is_lif
 from nengo_permadrop.batched.seeding import initial_states
@@ -55,8 +55,7 @@ class PlanEngine:
 
         masks = {}
         for population in self.plan.populations:
-            terms = population.spikes + population.inputs + population.filtered_inputs
-            for term in terms:
+            for term in population.terms:
                 built = term.dropout
                 if built is not None and built not in masks:
                     connection_seeds = seeds.connection_seeds(
@@ -74,6 +73,7 @@ class PlanEngine:
         for population, columns in zip(self.plan.populations, tables.state_columns):
             if population.neuron_type is not None:
                 self._initialise(population, columns, seeds)
+        self._blocks, self._leaders = self._make_blocks(seeds, inputs)
         self._synapses = {
             probe: self._make_synapse(readout)
             for probe, readout in self.plan.readouts.items()
@@ -121,9 +121,10 @@ class PlanEngine:
 
         self._interrupted = True  # until all blocks are done
         _run_blocks(
-            _blocks(self.n_replicas),
+            self._blocks,
             lambda block: kernels.run_block(
                 block,
+                self._leaders,
                 n_steps,
                 tables.populations,
                 tables.tiles,
@@ -166,9 +167,7 @@ class PlanEngine:
     @property
     def replica_bytes(self):
         """Memory that the state and masks of one replica take, in bytes."""
-        masks = sum(
-            mask.keep[0].nbytes + mask.scale[0].nbytes for mask in self._masks.values()
-        )
+        masks = sum(mask.keep[0].nbytes for mask in self._masks.values())
         return (
             sum(array[0].nbytes for array in self._state) + self.tables.n_kept + masks
         )
@@ -209,6 +208,31 @@ class PlanEngine:
             small = self.model.dt <= kernels.SERIES_LIMIT * neuron_type.tau_rc
             series = small and not np.any(self._state[0][:, columns] > 1)
             self.tables.numbers[number, kernels.N_SERIES] = series
+
+    def _make_blocks(self, seeds, inputs):
+        """
+        The replicas in blocks, and for each the first of its block that is like it.
+
+        Replicas that are alike before the first dropout, because they have one state
+        seed and one input, are put together: that part of them is simulated once.
+        """
+        n = self.n_replicas
+        alike = np.unique(seeds.state_seeds, return_inverse=True)[1]
+        if any(self.tables.shared) and len(np.unique(alike)) < n:
+            for source in inputs.values():
+                values = np.ascontiguousarray(source.values.reshape(n, -1))
+                keys = np.stack([alike, distinct_rows(values)[1]], axis=1)
+                alike = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+        order = np.argsort(alike, kind="stable")
+        size = min(_BLOCK, max(1, -(-n // (2 * n_threads()))))
+        blocks = [order[start : start + size] for start in range(0, n, size)]
+        leaders = np.empty(n, dtype=np.int64)
+        for block in blocks:
+            _, first, which = np.unique(
+                alike[block], return_index=True, return_inverse=True
+            )
+            leaders[block] = first[which]
+        return blocks, leaders
 
     def _enter_segment(self):
         """Set inputs and masks for the next step; returns how many steps they hold."""
@@ -269,13 +293,6 @@ class PlanEngine:
         state = readout.synapse.make_state(shape, shape, dt, dtype=self.dtype)
         step = readout.synapse.make_step(shape, shape, dt, None, state)
         return step, {**state, "y": np.zeros(shape, dtype=self.dtype)}
-
-
-def _blocks(n_replicas):
-    """The replicas in blocks; at least two a thread, as long as there are enough."""
-    size = min(_BLOCK, max(1, -(-n_replicas // (2 * n_threads()))))
-    order = np.arange(n_replicas, dtype=np.int64)
-    return [order[start : start + size] for start in range(0, n_replicas, size)]
 
 
 def n_threads():

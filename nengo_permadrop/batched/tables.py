@@ -41,6 +41,9 @@ class Tables:
         ``(columns, term)`` of the terms with dropout: where the masks of their source
         are.
     n_kept : int
+    shared : list of bool
+        The populations that fire in the same way in all replicas of one state seed and
+        one input: no dropout lies before them, and they aren't probed.
     state_columns, output_columns : lists of slice
         Where the populations' neurons, and what is probed of them, are.
     """
@@ -55,6 +58,7 @@ class Tables:
         self.state_columns, self.output_columns = [], []
         self._tiles, self._links, self._weights = [], [], []
         self._tiles_of, self._n_weights = [], 1
+        self.shared = []
 
         probed = {readout.population for readout in plan.readouts.values()}
         rows = [
@@ -112,6 +116,12 @@ class Tables:
         read = [self.plan.populations[number] for number in sources]
         n_rows = sum(self._room(source, source.size) for source in read)
         self.n_rows = max(self.n_rows, n_rows)
+        self.shared.append(
+            is_neurons
+            and not probed
+            and all(term.dropout is None for term in population.terms)
+            and all(self.shared[self.plan.sources[t.source]] for t in population.spikes)
+        )
         kind = kernels.KIND_READOUT
         if is_neurons:
             lif = is_lif(population.neuron_type)
@@ -123,6 +133,7 @@ class Tables:
             len(self._links) - first_link,
             mode,
             kind,
+            self.shared[-1],
         ]
 
     def _link(self, population):
