@@ -59,9 +59,10 @@ def run_benchmark(
     Returns
     -------
     results : list of dict
-        ``simulator, seconds, ratio, replicas, peak_gb, check``, one a simulator:
-        seconds of all replicas; ratio to the batched simulator; peak memory of the
-        process, in GB.
+        ``simulator, seconds, cpu_seconds, ratio, replicas, peak_gb, check``, one a
+        simulator: seconds of all replicas, and of the processors together (which other
+        work on the machine changes less); ratio of the seconds to the batched
+        simulator's; peak memory of the process, in GB.
 
     Raises
     ------
@@ -83,12 +84,12 @@ def run_benchmark(
         raise ValidationError(f"must be more than {SETTLE}", attr="n_steps")
     work = {"n_units": n_units, "n_steps": n_steps, "repeats": repeats}
     log(f"{n_replicas} replicas of 12 x {n_units} neurons, {n_steps} steps")
-    log(f"{'simulator':14}{'seconds':>10}{'ratio':>8}{'peak GB':>9}  check")
+    log(f"{'simulator':14}{'seconds':>10}{'CPU':>10}{'ratio':>8}{'peak GB':>9}  check")
     results, reference = [], None
     for name in ["batched", *(name for name in simulators if name != "batched")]:
         replicas = max(2, int(round(n_replicas * SHARE.get(name, 1))))
-        seconds, answers, peak = _in_process(name, n_replicas=replicas, **work)
-        seconds *= n_replicas / replicas
+        seconds, cpu, answers, peak = _in_process(name, n_replicas=replicas, **work)
+        seconds, cpu = (value * n_replicas / replicas for value in (seconds, cpu))
         if reference is None:
             reference, base, check = answers, seconds, "reference"
         else:
@@ -97,13 +98,17 @@ def run_benchmark(
             {
                 "simulator": name,
                 "seconds": seconds,
+                "cpu_seconds": cpu,
                 "ratio": seconds / base,
                 "replicas": replicas,
                 "peak_gb": peak,
                 "check": check,
             }
         )
-        log(f"{name:14}{seconds:10.2f}{seconds / base:8.1f}{peak:9.2f}  {check}")
+        log(
+            f"{name:14}{seconds:10.2f}{cpu:10.2f}{seconds / base:8.1f}{peak:9.2f}  "
+            f"{check}"
+        )
     return results
 
 
@@ -138,7 +143,7 @@ def growth(n_replicas=2000, n_steps=300, n_units=200, repeats=3, log=print):
         ]
     ):
         replicas, steps, units = case
-        seconds, _, peak = _in_process(
+        seconds, _, _, peak = _in_process(
             "batched",
             n_replicas=replicas,
             n_steps=steps,
@@ -167,7 +172,7 @@ def _check(name, answers, reference, work):
     if name in ("nengo", "nengo_dl"):
         expected = reference[: len(answers)]
         if name == "nengo_dl":
-            _, expected, _ = _in_process(
+            _, _, expected, _ = _in_process(
                 "nengo_built", n_replicas=2, **{**work, "repeats": 0}
             )
             answers = answers[:2]
@@ -191,7 +196,7 @@ def _check(name, answers, reference, work):
 
 
 def _in_process(name, **work):
-    """Seconds, answers and peak memory (GB) of a simulator, in a new process."""
+    """Seconds, of processors too, answers, and peak GB of a simulator in a process."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(sender, name), kwargs=work)
@@ -213,15 +218,16 @@ def _measure(sender, name, n_replicas, n_steps, n_units, repeats):
         make = getattr(peers, "nengo_loop" if name == "nengo" else name)
         run = make(BenchNetwork(n_units=n_units), n_replicas, n_steps, SETTLE)
         answers = run()  # compiles, warms up
-        seconds = np.inf
+        seconds = cpu_seconds = np.inf
         for _ in range(repeats):
-            start = time.perf_counter()
+            start, cpu_start = time.perf_counter(), time.process_time()
             run()
             seconds = min(seconds, time.perf_counter() - start)
+            cpu_seconds = min(cpu_seconds, time.process_time() - cpu_start)
         getattr(run, "close", lambda: None)()
         unit = 2**30 if sys.platform == "darwin" else 2**20
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-        sender.send((seconds, answers, peak))
+        sender.send((seconds, cpu_seconds, answers, peak))
     except ImportError as error:
         sender.send(error)
     except Exception as error:  # of a type that may not survive the way back
