@@ -15,7 +15,9 @@ from nengo_permadrop.converter.reference import KerasForward
 from nengo_permadrop.keras_layers import keras
 from nengo_permadrop.masks import derive_seed
 
+# short presentations, for speed
 FAST = dict(presentation_time=0.03, settle=0.01, progress=False)
+pytestmark = pytest.mark.filterwarnings("ignore:settle is")
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +160,9 @@ def test_a_replica_is_a_new_simulator_with_its_seeds(kmodel, X, masks, redraw):
 
     conv.reseed(0)
     with nengo.Network(seed=9) as net:
-        net.add(conv)
-        stimulus = nengo.Node(X[j])
-        nengo.Connection(stimulus, conv.input, synapse=None)
+        net.add(conv)  # first, as for all backends
+        with nengo.Network():
+            nengo.Connection(nengo.Node(X[j]), conv.input, synapse=None)
         probe = nengo.Probe(conv.output)
     base = nengo.builder.Model()
     base.build(net)

@@ -8,6 +8,7 @@ from nengo.builder import Model, Signal
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.builder import RedrawMask, built_dropouts
 from nengo_permadrop.masks import derive_seed
 
@@ -42,20 +43,10 @@ class _Player:
 
     def __init__(self, problem):
         self.problem = problem
+        net, nodes, self.probe = presentation(problem, stimuli=True)
         self.model = Model(dt=problem.dt)
-        self.stimuli = []
-        with nengo.Network(seed=problem.seed) as net:
-            net.add(problem.model)
-            for node, x in zip(problem.inputs, problem.X):
-                if node.size_in > 0:
-                    stimulus = nengo.Node(np.zeros(x.shape[1]))
-                    nengo.Connection(stimulus, node, synapse=None)
-                else:
-                    stimulus = node
-                self.stimuli.append(stimulus)
-            self.probe = nengo.Probe(problem.output)
         self.model.build(net)
-        self.inputs = [self._input_signal(node) for node in self.stimuli]
+        self.inputs = [self._input_signal(node) for node in nodes]
 
         self.dropouts = built_dropouts(self.model)
         for built in self.dropouts:
