@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nengo_permadrop.batched.inputs import presentation
 from nengo_permadrop.batched.steps.transforms import shared_product
 
 
@@ -123,11 +124,6 @@ class InputCurrents:
             values = values[index] * self.masks[built].scale
             index = np.arange(self.n_replicas)
         return values, index
-
-
-def presentation(time, dt, seconds):
-    """The number of the presentation in the step that ends at a time, as in Nengo."""
-    return int((time - dt) / seconds + 1e-7)
 
 
 def distinct_rows(values):

@@ -72,8 +72,13 @@ class ReplicaInput:
         """The number of the presentation in the step that ends at ``time``."""
         if self.values.ndim == 2:
             return 0
-        number = int((time - dt) / self.presentation_time + 1e-7)
+        number = presentation(time, dt, self.presentation_time)
         return number % self.values.shape[1]
+
+
+def presentation(time, dt, seconds):
+    """The number of the presentation in the step that ends at a time, as in Nengo."""
+    return int((time - dt) / seconds + 1e-7)
 
 
 def check_inputs(inputs, model, n_replicas):
