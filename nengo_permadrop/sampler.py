@@ -26,7 +26,7 @@ def sample(
     model,
     X,
     n_draws=100,
-    backend="nengo",
+    backend="batched",
     presentation_time=0.1,
     settle=0.04,
     seed=0,
@@ -58,8 +58,9 @@ def sample(
     n_draws : int, optional
         Draws of each observation.
     backend : str, optional
-        "nengo" (one simulation after the other on the reference simulator) or "keras"
-        (the classical forward pass).
+        "batched" (many simulations at once, on `.Simulator`), "nengo" (one after the
+        other, on the reference simulator) or "keras" (the classical forward pass). The
+        first two give the same samples, to rounding.
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional

@@ -108,3 +108,27 @@ def test_study_passes_its_options_on(monkeypatch, capsys, tmp_path):
     assert options["output"] == str(tmp_path) and options["settle"] is None
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "They agree: so they do."
+
+
+def test_bench_passes_its_options_on(monkeypatch):
+    import nengo_permadrop.bench
+
+    calls = []
+    for name in ("run_benchmark", "growth"):
+        monkeypatch.setattr(
+            nengo_permadrop.bench,
+            name,
+            lambda *args, name=name: calls.append((name, args)),
+        )
+    assert cli.main(["bench", "--replicas", "9", "--only", "batched", "nengo"]) == 0
+    assert cli.main(["bench", "--growth", "--steps", "100"]) == 0
+    assert calls == [
+        ("run_benchmark", (9, 300, 200, ["batched", "nengo"], 3)),
+        ("growth", (2000, 100, 200, 3)),
+    ]
+    assert {"batched", "nengo"} <= set(nengo_permadrop.bench.installed_peers())
+
+
+def test_bench_names_an_unknown_simulator(capsys):
+    assert cli.main(["bench", "--only", "abacus"]) == 1
+    assert "abacus" in capsys.readouterr().err

@@ -14,6 +14,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 _MODULES = {
+    "batched": "nengo_permadrop.backends.batched",
     "nengo": "nengo_permadrop.backends.reference",
     "keras": "nengo_permadrop.backends.keras",
 }

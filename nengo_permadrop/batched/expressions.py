@@ -192,7 +192,7 @@ class Reader:
         The output of each Node that is a source: its `nengo.processes.PresentInput`,
         or None if it is constant.
     neurons : dict
-        The `SimNeurons` operator of each output of neurons.
+        The `nengo.builder.neurons.SimNeurons` operator of each output of neurons.
     """
 
     def __init__(self, model):

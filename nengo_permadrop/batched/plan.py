@@ -107,7 +107,7 @@ class Plan:
     readouts : dict
         `Readout` by probe.
     inputs : dict
-        As `.expressions.Reader.inputs`.
+        As ``expressions.Reader.inputs``.
     """
 
     populations: list

@@ -33,6 +33,7 @@ def register_step(operator_type, varies=None):
     --------
     An operator ``Square`` that sets ``dst`` to the square of ``src``:
 
+    >>> from nengo_permadrop.batched.registry import register_step
     >>> import nengo.builder
     >>> class Square(nengo.builder.Operator):
     ...     src = property(lambda self: self.reads[0])

@@ -7,6 +7,8 @@ function that simulates once and returns the answers, ``(n_replicas,)``; only th
 timed.
 """
 
+import importlib.util
+
 import nengo
 import numpy as np
 
@@ -228,3 +230,11 @@ PEERS = {
     "snntorch": snntorch,
     "spikingjelly": spikingjelly,
 }
+
+
+def installed_peers():
+    """Names of the simulators that are installed, a tuple of str."""
+    packages = {"batched": "nengo_permadrop"}
+    return tuple(
+        name for name in PEERS if importlib.util.find_spec(packages.get(name, name))
+    )

@@ -50,7 +50,7 @@ def run_benchmark(
     n_units : int, optional
         Neurons of each of the 12 layers.
     simulators : tuple of str, optional
-        Of `nengo_permadrop.bench.peers.PEERS`; "batched" is always among them.
+        Of ``nengo_permadrop.bench.peers.PEERS``; "batched" is always among them.
     repeats : int, optional
         Timed runs after a first one; the least time counts.
     log : callable, optional
