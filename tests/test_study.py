@@ -56,7 +56,7 @@ def test_samples_are_saved_in_the_targets_units(result, folder):
         assert np.array_equal(saved.values, getattr(result, f"samples_{name}").values)
         assert saved.values.shape == (8, 5, 1)
         assert 0 < saved.mean().mean() < 350  # progression is 25 to 346
-    assert result.samples_spiking.backend == "nengo"
+    assert result.samples_spiking.backend == "batched"
     assert result.samples_classical.backend == "keras"
 
 
@@ -145,6 +145,10 @@ def test_combo_small_network_has_combos_architecture():
         (dict(observations=111), "110 test rows"),
         (dict(workers=0), "workers"),
         (dict(settle=0.2, presentation_time=0.1), "settle"),
+        (dict(presentation_time=0.03), "settle"),
+        (dict(masks="row"), "masks"),
+        (dict(backend="keras"), "backend"),
+        (dict(backend="abacus"), "abacus"),
     ],
 )
 def test_bad_arguments_before_anything_is_trained(kwargs, attr, monkeypatch):
