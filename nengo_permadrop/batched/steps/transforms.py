@@ -44,7 +44,7 @@ def shared_product(x, weights):
 
 def make_product(op, context):
     """
-    A function that returns ``A . X`` of a `nengo.builder.operator.DotInc`, in the shape of its ``Y``.
+    A function that returns ``A . X`` of a product operator, in the shape of its ``Y``.
 
     Either argument may differ between replicas or not.
     """
