@@ -53,8 +53,8 @@ def sample(
     n_draws : int, optional
         Draws of each observation.
     backend : str, optional
-        "nengo" (one simulation after the other on the reference simulator) or "keras"
-        (the classical forward pass).
+        "nengo" (one simulation after the other on the reference simulator), "nengo_dl"
+        (many at once on NengoDL) or "keras" (the classical forward pass).
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional

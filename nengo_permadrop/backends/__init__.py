@@ -16,6 +16,7 @@ from nengo.exceptions import ValidationError
 _MODULES = {
     "nengo": "nengo_permadrop.backends.reference",
     "keras": "nengo_permadrop.backends.keras",
+    "nengo_dl": "nengo_permadrop.backends.nengo_dl",
 }
 _BACKENDS = {}
 

@@ -13,13 +13,20 @@ but training would train the masked weights.
 import nengo_permadrop.dl.op_builders  # noqa: F401  (registers the operators)
 from nengo_permadrop.dl.neurons import SoftLIFBuilder
 from nengo_permadrop.dl.params import get_nengo_params
-from nengo_permadrop.dl.state import set_initial, set_masks
+from nengo_permadrop.dl.state import mask_values, set_initial, set_masks
 from nengo_permadrop.dl.transforms import build_permanent_dropout, input_dropouts
 from nengo_permadrop.neurons import SoftLIF
 from nengo_permadrop.optional import require
 from nengo_permadrop.transforms import PermanentDropout
 
-__all__ = ["input_dropouts", "install", "set_initial", "set_masks", "uninstall"]
+__all__ = [
+    "input_dropouts",
+    "install",
+    "mask_values",
+    "set_initial",
+    "set_masks",
+    "uninstall",
+]
 
 _nengo_dl = require("nengo_dl")
 _NEURONS = _nengo_dl.neuron_builders.SimNeuronsBuilder.TF_NEURON_IMPL

@@ -10,9 +10,10 @@ from nengo_permadrop.dl.transforms import (
 )
 from nengo_permadrop.optional import require
 
+_nengo_dl = require("nengo_dl")  # before TensorFlow, whose log messages it silences
 _tf = require("tensorflow")
-_nengo_dl = require("nengo_dl")
 _Builder, _OpBuilder = _nengo_dl.builder.Builder, _nengo_dl.builder.OpBuilder
+_smart_cond = _nengo_dl.neuron_builders.smart_cond.smart_cond
 
 
 def _redraw_index(step, dt, redraw):
@@ -25,15 +26,34 @@ def _redraw_index(step, dt, redraw):
 
 @_Builder.register(DrawTrainingSeed)
 class DrawTrainingSeedBuilder(_OpBuilder):
-    """Build the `.DrawTrainingSeed` of a model."""
+    """
+    Build the `.DrawTrainingSeed` of a model.
+
+    The generator belongs to the simulator, whose seed it starts from, and goes on from
+    batch to batch. TensorFlow's global one would not do: NengoDL seeds it whenever it
+    traces the graph, which outside of compiled functions is at every batch.
+    """
+
+    def __init__(self, ops):
+        super().__init__(ops)
+        self.generator = None
 
     def build_pre(self, signals, config):
         super().build_pre(signals, config)
         self.data = signals[self.ops[0].seed]
+        self.seed = _tf.zeros((2,), _tf.int32)
+        if config.inference_only:
+            return
+        if self.generator is None:
+            with _tf.init_scope():  # a variable that outlives the graph being traced
+                self.generator = _tf.random.Generator.from_seed(
+                    config.rng.randint(np.iinfo(np.int32).max)
+                )
         # here, outside of the loop over time steps, it is drawn once a batch
-        words = np.iinfo(np.int32)
-        self.seed = _tf.random.uniform(
-            (2,), minval=words.min, maxval=words.max, dtype=_tf.int32
+        self.seed = _smart_cond(
+            config.training,
+            true_fn=lambda: self.generator.uniform_full_int((2,), dtype=_tf.int32),
+            false_fn=lambda: self.seed,
         )
 
     def build_step(self, signals):
@@ -55,7 +75,7 @@ class DropInputsBuilder(_OpBuilder):
     def build_step(self, signals):
         scale = signals.gather(self.scale_data)
         if not self.config.inference_only:
-            scale = _nengo_dl.neuron_builders.smart_cond.smart_cond(
+            scale = _smart_cond(
                 self.config.training,
                 true_fn=lambda: self._training_scale(signals),
                 false_fn=lambda: scale,

@@ -34,8 +34,8 @@ def _with_dropout(sim, built, obj, params):
         return params
     if obj not in built:
         raise ValidationError(
-            f"{obj}: its dropout was built before nengo_permadrop.dl was imported, with "
-            "masked weights, so its parameters can't be told from its masks; import "
+            f"{obj}: its dropout was built before nengo_permadrop.dl was imported, "
+            "with masked weights, which its parameters can't be told from; import "
             "nengo_permadrop.dl before the simulator is made",
             attr="transform",
             obj=obj,

@@ -58,6 +58,13 @@ def set_masks(sim, mask_seeds):
         If there isn't one seed an item, or the network has no dropout that was built
         with `nengo_permadrop.dl`.
     """
+    set_initial(sim, mask_values(sim, mask_seeds))
+    sim.reset(include_trainable=False, include_probes=False)
+
+
+def mask_values(sim, mask_seeds):
+    """What `set_initial` takes for some masks; arguments and errors of `set_masks`."""
+    n = sim.minibatch_size
     dropouts = input_dropouts(sim.model)
     if not dropouts:
         raise ValidationError(
@@ -65,13 +72,6 @@ def set_masks(sim, mask_seeds):
             "nengo_permadrop.dl before the simulator is made",
             attr="sim",
         )
-    set_initial(sim, mask_values(sim, dropouts, mask_seeds))
-    sim.reset(include_trainable=False, include_probes=False)
-
-
-def mask_values(sim, dropouts, mask_seeds):
-    """What `set_initial` takes for some masks; arguments as in `set_masks`."""
-    n = sim.minibatch_size
     if mask_seeds is not None and np.shape(mask_seeds) != (n,):
         raise ValidationError(
             f"needs one seed for each of the {n} items of the minibatch, got an array "
