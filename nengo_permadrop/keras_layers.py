@@ -154,7 +154,9 @@ class SoftLIF(keras.layers.Layer):
                     f"SoftLIF {self.name}: {name} must be > 0, got {value}"
                 )
         if not tau_ref >= 0:
-            raise ValueError(f"SoftLIF {self.name}: tau_ref must be >= 0, got {tau_ref}")
+            raise ValueError(
+                f"SoftLIF {self.name}: tau_ref must be >= 0, got {tau_ref}"
+            )
         for name, value, known in (
             ("target", target, self.TARGETS),
             ("noise", noise, self.NOISES),
@@ -302,7 +304,8 @@ class PermanentDropout(keras.layers.Dropout):
         return super().call(inputs, training=True)
 
 
-# the names under which CANDLE and nengo-extras save these layers, and activation="softlif"
+# the names under which CANDLE and nengo-extras save these layers, and that of the
+# activation
 for _name, _object in (
     ("PermanentDropout", PermanentDropout),
     ("SoftLIF", SoftLIF),

@@ -1,5 +1,6 @@
 """Draws from the predictive distribution, on any backend."""
 
+import logging
 import pickle
 import time
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -16,9 +17,7 @@ from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.transforms import PermanentDropout
 from nengo_permadrop.version import version
 
-_CHUNK = (
-    250  # replicas: seconds of work on the slowest backend, few enough to report on
-)
+logger = logging.getLogger(__name__)
 
 
 def sample(
@@ -32,6 +31,10 @@ def sample(
     masks="observation",
     executor=None,
     progress=True,
+    checkpoint=None,
+    max_memory=None,
+    run="restart",
+    *,
     output=None,
     dt=0.001,
     dropout=None,
@@ -73,6 +76,14 @@ def sample(
         been imported.
     progress : bool, optional
         Show a progress bar.
+    checkpoint : None
+        Not available yet.
+    max_memory : int, optional
+        Bytes that the state of the replicas in work may take together; they are
+        computed in chunks that fit (the log says how many). By default what suits the
+        backend.
+    run : {"restart"}, optional
+        Every presentation starts afresh; the only way yet.
     output : Nengo object, str or None, optional
         What the answer is read from: of a plain network, the object to probe; of a
         converter or Keras model with several outputs, the name of one (by default the
@@ -96,6 +107,18 @@ def sample(
     ImportError
         If the backend is not installed.
     """
+    for attr, value, only in (
+        ("checkpoint", checkpoint, None),
+        ("run", run, "restart"),
+    ):
+        if value != only:
+            raise ValidationError(
+                f"must be {only!r} in this version, got {value!r}", attr=attr
+            )
+    if max_memory is not None and not max_memory > 0:
+        raise ValidationError(
+            f"must be > 0 (bytes) or None, got {max_memory}", attr="max_memory"
+        )
     engine = get_backend(backend)
     _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
     problem = _problem(engine, model, X, output, dropout)
@@ -106,7 +129,7 @@ def sample(
     n_observations = len(problem.X[0])
     replicas = _replicas(int(seed), n_draws, n_observations, masks)
     start = time.perf_counter()
-    answers = _run(engine.name, problem, replicas, executor, progress)
+    answers = _answers(engine, problem, replicas, executor, progress, max_memory)
     return PredictiveSamples(
         answers.reshape(n_draws, n_observations, -1),
         backend=backend,
@@ -132,33 +155,46 @@ def _replicas(seed, n_draws, n_observations, masks):
     return Replicas(observations, mask_seeds, state_seeds)
 
 
-def _run(backend, problem, replicas, executor, progress):
+def _answers(engine, problem, replicas, executor, progress, max_memory):
     """Answers of all replicas, ``(n_replicas, n_outputs)``, chunk by chunk."""
     from tqdm.auto import tqdm
 
-    chunks = [
-        replicas[start : start + _CHUNK] for start in range(0, len(replicas), _CHUNK)
-    ]
+    size = engine.chunk_size(problem, max_memory)
+    chunks = [replicas[start : start + size] for start in range(0, len(replicas), size)]
+    logger.info(
+        "%d replicas on backend %s, in %d chunks of at most %d",
+        len(replicas),
+        engine.name,
+        len(chunks),
+        size,
+    )
     answers = [None] * len(chunks)
     with tqdm(
-        total=len(replicas), desc=f"Sampling ({backend})", disable=not progress
+        total=len(replicas), desc=f"Sampling ({engine.name})", disable=not progress
     ) as bar:
-        if executor is None:
-            for number, chunk in enumerate(chunks):
-                answers[number] = get_backend(backend).run(problem, chunk)
-                bar.update(len(chunk))
-        else:
-            for number, answer in _in_executor(backend, problem, chunks, executor):
-                answers[number] = answer
-                bar.update(len(chunks[number]))
+        done = (
+            _in_this_process(engine, problem, chunks)
+            if executor is None
+            else _in_executor(engine, problem, chunks, executor)
+        )
+        for number, answer in done:
+            answers[number] = answer
+            bar.update(len(chunks[number]))
     return np.concatenate(answers)
 
 
-def _in_executor(backend, problem, chunks, executor):
+def _in_this_process(engine, problem, chunks):
+    """Yield (number, answers) of chunks."""
+    with engine.session(problem) as answer:
+        for number, chunk in enumerate(chunks):
+            yield number, answer(chunk)
+
+
+def _in_executor(engine, problem, chunks, executor):
     """Yield (number, answers) of chunks as they are done."""
     parcel = Parcel(problem)
     futures = {
-        executor.submit(_run_parcel, backend, parcel, chunk): number
+        executor.submit(_run_parcel, engine.name, parcel, chunk): number
         for number, chunk in enumerate(chunks)
     }
     pending = set(futures)

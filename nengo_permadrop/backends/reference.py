@@ -1,11 +1,14 @@
 """Draws on nengo.Simulator, the reference that other backends are held to."""
 
+import contextlib
+
 import nengo
 import numpy as np
 from nengo.builder import Model, Signal
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.builder import RedrawMask, built_dropouts
 from nengo_permadrop.masks import derive_seed
 
@@ -26,39 +29,24 @@ class NengoBackend(Backend):
     def version(self):
         return nengo.__version__
 
-    def run(self, problem, replicas):
-        with _Runner(problem) as runner:
-            return np.array(
-                [
-                    runner.run(observation, mask_seed, state_seed)
-                    for observation, mask_seed, state_seed in zip(
-                        replicas.observations,
-                        replicas.mask_seeds,
-                        replicas.state_seeds,
-                    )
-                ]
-            )
+    @contextlib.contextmanager
+    def session(self, problem):
+        player = _Player(problem)
+        try:
+            yield player
+        finally:
+            player.sim.close()
 
 
-class _Runner:
+class _Player:
     """A simulator that plays one replica after the other."""
 
     def __init__(self, problem):
         self.problem = problem
+        net, nodes, self.probe = presentation(problem, stimuli=True)
         self.model = Model(dt=problem.dt)
-        self.stimuli = []
-        with nengo.Network(seed=problem.seed) as net:
-            net.add(problem.model)
-            for node, x in zip(problem.inputs, problem.X):
-                if node.size_in > 0:
-                    stimulus = nengo.Node(np.zeros(x.shape[1]))
-                    nengo.Connection(stimulus, node, synapse=None)
-                else:
-                    stimulus = node
-                self.stimuli.append(stimulus)
-            self.probe = nengo.Probe(problem.output)
         self.model.build(net)
-        self.inputs = [self._input_signal(node) for node in self.stimuli]
+        self.inputs = [self._input_signal(node) for node in nodes]
 
         self.dropouts = built_dropouts(self.model)
         for built in self.dropouts:
@@ -83,14 +71,12 @@ class _Runner:
             seed=problem.seed,
         )
 
-    def __enter__(self):
-        return self
+    def __call__(self, replicas):
+        """The answers of replicas, ``(n_replicas, n_outputs)``."""
+        rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
+        return np.array([self._play(*row) for row in rows])
 
-    def __exit__(self, *exc_info):
-        self.sim.close()
-
-    def run(self, observation, mask_seed, state_seed):
-        """The answer of one replica, ``(n_outputs,)``."""
+    def _play(self, observation, mask_seed, state_seed):
         for op, seed in self.redraws:
             op.seed = derive_seed(seed, mask_seed)
         self.sim.reset(seed=derive_seed(self.problem.seed, state_seed))
