@@ -79,38 +79,55 @@ def test_double_precision_is_the_reference_to_rounding(conv):
     )
 
 
-def test_answers_do_not_depend_on_chunks(conv, monkeypatch):
-    """Neither on the replicas of a minibatch nor on the time steps of a run."""
-    backend, replicas = get_backend("nengo_dl"), replicas_of(7)
-    whole = backend.run(problem_of(conv), replicas)
-    problem = problem_of(conv, minibatch_size=3)
-    monkeypatch.setattr(
-        backend, "max_elements", 3 * 7 * 16
-    )  # 16 steps of 6 + 1 numbers
-    runner = backend._runner(problem, len(replicas))
+def spy_on_runs(sim, monkeypatch):
+    """The number of time steps of each run from now on."""
     steps = []
-    predict = runner.sim.predict_on_batch
+    predict = sim.predict_on_batch
 
     def spy(data, n_steps, **kwargs):
         steps.append(n_steps)
         return predict(data, n_steps=n_steps, **kwargs)
 
-    monkeypatch.setattr(runner.sim, "predict_on_batch", spy)
-    assert np.allclose(backend.run(problem, replicas), whole, atol=1e-4)
-    assert steps == [16, 16, 16, 2] * 3
+    monkeypatch.setattr(sim, "predict_on_batch", spy)
+    return steps
 
 
-def test_simulator_is_built_once_a_problem_and_for_inference(conv):
-    backend, problem = get_backend("nengo_dl"), problem_of(conv)
-    backend.run(problem, replicas_of(3))
-    runner = backend._cached[1]
-    assert runner.sim.keras_model.trainable_variables == []
-    backend.run(problem, replicas_of(5))
-    assert backend._cached[1] is runner
-    sim = runner.sim
-    backend.run(problem_of(conv), replicas_of(3))
-    assert backend._cached[1] is not runner
+def test_answers_do_not_depend_on_chunks(conv, monkeypatch):
+    """Neither on the replicas of a minibatch nor on the time steps of a run."""
+    backend, replicas = get_backend("nengo_dl"), replicas_of(7)
+    whole = backend.run(problem_of(conv), replicas)
+    monkeypatch.setattr(
+        backend, "max_elements", 3 * 7 * 16
+    )  # 16 steps of 6 + 1 numbers
+    with backend.session(problem_of(conv, minibatch_size=3)) as answer:
+        first = answer(replicas[:1])
+        assert answer.sim.minibatch_size == 1
+    assert np.allclose(first, whole[:1], atol=1e-4)
+    with backend.session(problem_of(conv, minibatch_size=3)) as answer:
+        first = answer(replicas[:3])
+        steps = spy_on_runs(answer.sim, monkeypatch)
+        rest = answer(replicas[3:])
+    assert np.allclose(np.concatenate([first, rest]), whole, atol=1e-4)
+    assert steps == [16, 16, 16, 2] * 2
+
+
+def test_simulator_is_built_once_a_session_and_for_inference(conv):
+    with get_backend("nengo_dl").session(problem_of(conv)) as answer:
+        answer(replicas_of(3))
+        sim = answer.sim
+        assert sim.keras_model.trainable_variables == []
+        answer(replicas_of(5))
+        assert answer.sim is sim
     assert sim.closed
+
+
+def test_max_memory_makes_chunks_smaller(conv):
+    backend, problem = get_backend("nengo_dl"), problem_of(conv)
+    assert backend.chunk_size(problem) == 250
+    size = backend.chunk_size(problem, max_memory=100_000)
+    assert 1 < size < 250
+    assert backend.chunk_size(problem, max_memory=50_000) == size // 2
+    assert backend.chunk_size(problem, max_memory=1) == 1
 
 
 def test_threads(conv):

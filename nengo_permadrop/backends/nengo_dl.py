@@ -1,8 +1,8 @@
 """Draws on NengoDL: a minibatch carries one replica an item."""
 
+import contextlib
 import threading
 import warnings
-import weakref
 
 import nengo
 import numpy as np
@@ -12,6 +12,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop import dl
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
 from nengo_permadrop.transforms import PermanentDropout
@@ -25,13 +26,17 @@ _DETERMINISTIC = (
 )
 
 
+# TensorFlow's and Nengo's settings, which NengoDL changes, are those of the process
+_LOCK = threading.Lock()
+
+
 @register_backend
 class NengoDLBackend(Backend):
     """
     Many replicas at once, as the items of a NengoDL minibatch.
 
     Each item has the masks and initial states that the reference gives its replica, so
-    answers differ by float32's rounding alone. The simulator is built once a problem,
+    answers differ by float32's rounding alone. The simulator is built once a session,
     for inference only.
 
     A problem's options are ``minibatch_size``, the most replicas that are simulated at
@@ -47,10 +52,6 @@ class NengoDLBackend(Backend):
 
     name = "nengo_dl"
     max_elements = 2**24
-
-    def __init__(self):
-        self._lock = threading.Lock()  # TensorFlow's settings are the process's
-        self._cached = None  # a weak reference to a problem, and its runner
 
     def version(self):
         return require("nengo_dl").__version__
@@ -86,93 +87,86 @@ class NengoDLBackend(Backend):
                 attr="model",
             )
 
-    def run(self, problem, replicas):
-        with self._lock:
-            return self._runner(problem, len(replicas)).run(problem, replicas)
+    def chunk_size(self, problem, max_memory=None):
+        size = _option(problem, "minibatch_size")
+        if max_memory is None:
+            return size
+        return int(max(1, min(size, max_memory // _item_bytes(problem))))
 
-    def _runner(self, problem, n_replicas):
-        if self._cached is not None and self._cached[0]() is problem:
-            return self._cached[1]
-        if self._cached is not None:
-            self._cached[1].close()
-        options = {**_DEFAULTS, **problem.options}
-        minibatch_size = min(n_replicas, options["minibatch_size"])
-        runner = _Runner(problem, minibatch_size, options["dtype"], self.max_elements)
-        weakref.finalize(problem, runner.close)
-        self._cached = weakref.ref(problem), runner
-        return runner
+    @contextlib.contextmanager
+    def session(self, problem):
+        player = _Player(problem, self.max_elements)
+        try:
+            yield player
+        finally:
+            player.close()
 
 
-class _Runner:
+class _Player:
     """A simulator that plays a minibatch of replicas after the other."""
 
-    def __init__(self, problem, minibatch_size, dtype, max_elements):
-        # keeps no reference to the problem, by whose end it is closed
+    def __init__(self, problem, max_elements):
+        self.problem = problem
+        self.max_elements = max_elements
+        self.dtype = _option(problem, "dtype")
+        self.sim = None
+
+    def __call__(self, replicas):
+        """The answers of any number of replicas, ``(n_replicas, n_outputs)``."""
+        with _LOCK:
+            if self.sim is None:
+                size = min(len(replicas), _option(self.problem, "minibatch_size"))
+                self._build(size)
+            n = self.sim.minibatch_size
+            answers = []
+            for start in range(0, len(replicas), n):
+                batch = replicas[start : start + n]
+                # the size of the minibatch is built in: fill the last one up
+                filled = batch[np.resize(np.arange(len(batch)), n)]
+                answers.append(self._play(filled)[: len(batch)])
+            return np.concatenate(answers)
+
+    def close(self):
+        if self.sim is not None:
+            self.sim.close()
+
+    def _build(self, minibatch_size):
         nengo_dl = require("nengo_dl")
-        self.minibatch_size = minibatch_size
-        self.stimuli = []
-        # the same network as the reference's runner makes, so that seeds are the same
-        with nengo.Network(seed=problem.seed) as net:
-            nengo_dl.configure_settings(inference_only=True, dtype=dtype)
-            net.add(problem.model)
-            for node, x in zip(problem.inputs, problem.X):
-                if node.size_in > 0:
-                    stimulus = nengo.Node(np.zeros(x.shape[1]))
-                    nengo.Connection(stimulus, node, synapse=None)
-                else:
-                    stimulus = node
-                self.stimuli.append(stimulus)
-            self.probe = nengo.Probe(problem.output)
-        with warnings.catch_warnings():
+        net, self.nodes, self.probe = presentation(self.problem, stimuli=True)
+        with net, warnings.catch_warnings():
+            nengo_dl.configure_settings(inference_only=True, dtype=self.dtype)
             warnings.filterwarnings("ignore", "No GPU support detected")
             self.sim = nengo_dl.Simulator(
                 net,
-                dt=problem.dt,
-                seed=problem.seed,
+                dt=self.problem.dt,
+                seed=self.problem.seed,
                 minibatch_size=minibatch_size,
                 progress_bar=False,
             )
-        self.dtype = dtype
-        self.dropouts = dl.input_dropouts(self.sim.model)
         self.ensembles = [
             ensemble
             for ensemble in net.all_ensembles
             if ensemble.neuron_type.state
             and not isinstance(ensemble.neuron_type, nengo.Direct)
         ]
-        width = sum(x.shape[1] for x in problem.X) + self.probe.size_in
-        self.max_steps = max(1, max_elements // (minibatch_size * width))
 
-    def close(self):
-        self.sim.close()
-
-    def run(self, problem, replicas):
-        """The answers of any number of replicas, ``(n_replicas, n_outputs)``."""
-        n = self.minibatch_size
-        answers = []
-        for start in range(0, len(replicas), n):
-            batch = replicas[start : start + n]
-            # the size of the minibatch is built in: fill the last one up
-            answer = self._run_batch(
-                problem, batch[np.resize(np.arange(len(batch)), n)]
-            )
-            answers.append(answer[: len(batch)])
-        return np.concatenate(answers)
-
-    def _run_batch(self, problem, replicas):
-        sim = self.sim
+    def _play(self, replicas):
+        """The answers of a full minibatch."""
+        sim, problem = self.sim, self.problem
         dl.set_initial(sim, dl.mask_values(sim, replicas.mask_seeds))
         dl.set_initial(sim, self._states(replicas.state_seeds))
         sim.reset()
         observations = [
             x[replicas.observations, np.newaxis].astype(self.dtype) for x in problem.X
         ]
+        width = sum(x.shape[2] for x in observations) + self.probe.size_in
+        max_steps = max(1, self.max_elements // (len(replicas) * width))
         total, done = 0.0, 0
         while done < problem.n_steps:
-            n_steps = min(self.max_steps, problem.n_steps - done)
+            n_steps = min(max_steps, problem.n_steps - done)
             data = {
                 node: np.broadcast_to(x, (len(x), n_steps, x.shape[2]))
-                for node, x in zip(self.stimuli, observations)
+                for node, x in zip(self.nodes, observations)
             }
             output = sim.predict_on_batch(data, n_steps=n_steps, stateful=True)
             read = output[self.probe][:, max(0, problem.n_settle - done) :]
@@ -196,6 +190,20 @@ class _Runner:
                 if isinstance(signals.get(name), Signal):
                     values[signals[name]] = np.stack([state[name] for state in states])
         return values
+
+
+def _option(problem, name):
+    return problem.options.get(name, _DEFAULTS[name])
+
+
+def _item_bytes(problem):
+    """Bytes that an item of the minibatch takes, nearly."""
+    numbers = sum(4 * ensemble.n_neurons for ensemble in problem.model.all_ensembles)
+    for conn in problem.model.all_connections:
+        # masks and masked inputs; products, a synapse's state and its output
+        numbers += 2 * conn.size_mid + 4 * conn.size_out
+    # the loop over time steps keeps the values before and after one
+    return 2 * numbers * np.dtype(_option(problem, "dtype")).itemsize
 
 
 def _random_parts(network):
