@@ -125,16 +125,16 @@ def _add_study(commands):
     add(
         "--presentation-time",
         type=float,
-        default=0.1,
         metavar="SECONDS",
-        help="simulated time for which an observation is shown (default: %(default)s)",
+        help="simulated time for which an observation is shown (default: 0.06 more "
+        "than --settle)",
     )
     add(
         "--settle",
         type=float,
-        default=0.04,
         metavar="SECONDS",
-        help="part of it at the beginning that is not read (default: %(default)s)",
+        help="part of it at the beginning that is not read (default: until the "
+        "network has settled, 0.04 for two layers)",
     )
     add(
         "--workers",

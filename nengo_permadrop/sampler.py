@@ -3,6 +3,7 @@
 import logging
 import pickle
 import time
+import warnings
 from concurrent.futures import FIRST_COMPLETED, wait
 
 import nengo
@@ -10,6 +11,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Problem, Replicas, get_backend
+from nengo_permadrop.converter.settling import path_delay
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.parcel import Parcel
@@ -61,7 +63,9 @@ def sample(
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional
-        Seconds at the beginning of a presentation that are not read.
+        Seconds at the beginning of a presentation that are not read; for networks of
+        more than two hidden layers more than the default (see
+        ``Converter.settling_time``).
     seed : int, optional
         Fixes all that is random. Draw ``i`` doesn't depend on ``n_draws``, nor an
         observation's answers on the other observations. The masks of the Keras backend
@@ -106,6 +110,11 @@ def sample(
         finite, or the model has no permanent dropout. Nothing has been simulated then.
     ImportError
         If the backend is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If ``settle`` is shorter than the delay of the synapses of a converted network.
     """
     for attr, value, only in (
         ("checkpoint", checkpoint, None),
@@ -121,7 +130,7 @@ def sample(
         )
     engine = get_backend(backend)
     _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
-    problem = _problem(engine, model, X, output, dropout)
+    problem = _problem(engine, model, X, output, dropout, settle)
     problem.presentation_time, problem.settle = presentation_time, settle
     problem.dt, problem.seed = dt, int(seed)
     engine.check(problem)
@@ -213,7 +222,7 @@ def _run_parcel(backend, parcel, replicas):
     return get_backend(backend).run(parcel.content, replicas)
 
 
-def _problem(engine, model, X, output, dropout):
+def _problem(engine, model, X, output, dropout, settle):
     if engine.takes == "keras":
         return _keras_problem(model, X, output, dropout)
     if dropout is not None:
@@ -236,7 +245,7 @@ def _problem(engine, model, X, output, dropout):
         and hasattr(model, "outputs")
         and hasattr(model, "graph")
     ):
-        return _converter_problem(model, X, output)
+        return _converter_problem(model, X, output, settle)
     return _network_problem(model, X, output)
 
 
@@ -267,9 +276,18 @@ def _keras_problem(kmodel, X, output, dropout):
     return Problem(kmodel, list(shapes), name, match_inputs(X, shapes), options=options)
 
 
-def _converter_problem(conv, X, output):
+def _converter_problem(conv, X, output, settle):
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     arrays = match_inputs(X, shapes)
+    delay, _ = path_delay(conv)
+    if settle < delay:
+        warnings.warn(
+            f"settle is {settle} s, but it takes the answer {delay:.3f} s to come "
+            "through the synapses of this network: what is read before is still of its "
+            f"initial state. Take at least settle={conv.settling_time:.3f} (the "
+            "converter's settling_time)",
+            stacklevel=4,
+        )
     name = _output_name(output, conv.outputs)
     # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
     # that this converter happens to have

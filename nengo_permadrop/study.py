@@ -8,6 +8,7 @@ Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 
 
 import contextlib
 import dataclasses
+import math
 import platform
 import sys
 import time
@@ -30,6 +31,9 @@ TRAINING = {
     "combo-small": {"epochs": 30, "patience": 5, "batch_size": 64},
 }
 DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
+
+# Seconds of the output that an answer is averaged over
+READ_TIME = 0.06
 
 # Parts of a study that take randomness; a part's seed depends on its place here
 SEEDED = (
@@ -176,8 +180,8 @@ def study(
     backend="nengo",
     seed=0,
     output=None,
-    presentation_time=0.1,
-    settle=0.04,
+    presentation_time=None,
+    settle=None,
     masks="observation",
     workers=None,
     epochs=None,
@@ -202,9 +206,12 @@ def study(
         gives the same samples.
     output : str or path-like, optional
         Folder for the report and all files; None writes none.
-    presentation_time, settle : float, optional
-        For how long an observation is shown, and after what time the output is
-        averaged, in seconds.
+    presentation_time : float, optional
+        For how long an observation is shown, in seconds; by default `READ_TIME` longer
+        than ``settle``.
+    settle : float, optional
+        From what time on the output is averaged, in seconds; by default the network's
+        settling time (see `.Converter`), in full hundredths: 0.04 for two layers.
     masks : {"observation", "draw"}, optional
         "observation": fresh masks for every draw and observation, as Keras does.
         "draw": one mask for all observations of a draw; the uniformity of the p-values
@@ -287,6 +294,12 @@ def study(
         with nengo.Network(seed=seeds["network"]):
             conv = npd.Converter(model)
         error = conv.verify(shown.take(slice(5)).inputs)
+        if settle is None:
+            settle = math.ceil(conv.settling_time * 100) / 100
+        if presentation_time is None:
+            presentation_time = round(settle + READ_TIME, 9)
+        options.update(settle=settle, presentation_time=presentation_time)
+        _check_times(options)
 
     def drawn(name, source, **kwargs):
         samples = npd.sample(
@@ -403,6 +416,11 @@ def _check(options):
             raise ValidationError(
                 f"must be at least {least}, got {options[attr]}", attr=attr
             )
+    if None not in (options["settle"], options["presentation_time"]):
+        _check_times(options)
+
+
+def _check_times(options):
     if not 0 <= options["settle"] < options["presentation_time"]:
         raise ValidationError(
             f"must be at least 0 and less than the presentation time "

@@ -15,7 +15,9 @@ from nengo_permadrop.converter.reference import KerasForward
 from nengo_permadrop.keras_layers import keras
 from nengo_permadrop.masks import derive_seed
 
+# short presentations, for speed
 FAST = dict(presentation_time=0.03, settle=0.01, progress=False)
+pytestmark = pytest.mark.filterwarnings("ignore:settle is")
 
 
 @pytest.fixture(scope="module")
