@@ -38,7 +38,9 @@ def install():
     Tell NengoDL how to build our transform and neuron type.
 
     Called when this package or the backend "nengo_dl" is imported; calling it again
-    changes nothing. Simulators that exist already are not affected.
+    changes nothing. Networks in simulators that exist already stay as they were built.
+    ``get_nengo_params``, and with it ``freeze_params``, is replaced in all simulators
+    by one that knows dropout.
     """
     _TRANSFORMS[PermanentDropout] = build_permanent_dropout
     _NEURONS[SoftLIF] = SoftLIFBuilder

@@ -11,8 +11,7 @@ def set_initial(sim, values):
     """
     Change the values that state signals have when a simulator is reset.
 
-    Takes effect at the next ``sim.reset()``. State that belongs to no single item of
-    the minibatch (such as the time) and trainable parameters can't be set.
+    Takes effect at the next ``sim.reset()``.
 
     Parameters
     ----------
@@ -20,11 +19,23 @@ def set_initial(sim, values):
     values : {`nengo.builder.Signal`: (minibatch_size, ...) array_like}
         By signal of ``sim.model``, for example
         ``sim.model.sig[ensemble.neurons]["voltage"]``.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a signal is not state of the items: a parameter, the time, or a signal that
+        is computed anew in every step.
     """
     graph = sim.tensor_graph
     bases = {}
     for signal, value in values.items():
         tensor = graph.signals[signal]
+        if tensor.key not in graph.saved_state or not tensor.minibatched:
+            raise ValidationError(
+                f"{signal} keeps no value of each item of the minibatch from step to "
+                "step; set signals such as a neuron's voltage",
+                attr="values",
+            )
         if tensor.key not in bases:
             var = graph.saved_state[tensor.key]
             initial = graph.initial_values[tensor.key](var.shape, dtype=var.dtype)
