@@ -59,8 +59,9 @@ def sample(
         Draws of each observation.
     backend : str, optional
         "batched" (many simulations at once, on `.Simulator`), "nengo" (one after the
-        other, on the reference simulator) or "keras" (the classical forward pass). The
-        first two give the same samples, to rounding.
+        other, on the reference simulator), "nengo_dl" (many at once on NengoDL) or
+        "keras" (the classical forward pass). The first three give the same samples, to
+        rounding.
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional

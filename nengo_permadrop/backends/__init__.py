@@ -17,6 +17,7 @@ _MODULES = {
     "batched": "nengo_permadrop.backends.batched",
     "nengo": "nengo_permadrop.backends.reference",
     "keras": "nengo_permadrop.backends.keras",
+    "nengo_dl": "nengo_permadrop.backends.nengo_dl",
 }
 _BACKENDS = {}
 
