@@ -10,13 +10,20 @@ WORK = {"n_units": 20, "n_steps": 60}
 
 def test_the_simulators_have_the_same_draws():
     lines = []
-    own, loop = run_benchmark(
-        n_replicas=40, simulators=("nengo",), repeats=1, log=lines.append, **WORK
+    pytest.importorskip("nengo_dl")
+    own, loop, dl = run_benchmark(
+        n_replicas=40,
+        simulators=("nengo", "nengo_dl"),
+        repeats=1,
+        log=lines.append,
+        **WORK,
     )
     assert own["simulator"] == "batched" and own["ratio"] == 1
     assert loop["simulator"] == "nengo" and loop["replicas"] == 2
     assert loop["seconds"] > 0 and loop["peak_gb"] > 0
-    assert "same draws" in loop["check"] and len(lines) == 4
+    assert dl["simulator"] == "nengo_dl" and dl["replicas"] == 10
+    assert all("same draws" in found["check"] for found in (loop, dl))
+    assert len(lines) == 5
 
 
 @pytest.mark.parametrize("name", ["snntorch", "spikingjelly"])
@@ -30,9 +37,9 @@ def test_a_difference_is_found():
     bench = BenchNetwork(n_units=20)
     answers = peers.batched(bench, 400, 60, SETTLE)()
     with pytest.raises(Disagreement, match="distribution"):
-        _check("snntorch", answers + 2 * answers.std(), answers, WORK)
+        _check("snntorch", answers + 2 * answers.std(), answers)
     with pytest.raises(Disagreement, match="same draws"):
-        _check("nengo", answers[:2] + answers.std(), answers, WORK)
+        _check("nengo", answers[:2] + answers.std(), answers)
 
 
 def test_growth():

@@ -48,6 +48,16 @@ def batched(bench, n_replicas, n_steps, settle):
 
 def nengo_loop(bench, n_replicas, n_steps, settle):
     """`nengo.Simulator`, built once, one replica after the other."""
+    return _by_backend("nengo", bench, n_replicas, n_steps, settle)
+
+
+def nengo_dl(bench, n_replicas, n_steps, settle):
+    """NengoDL with the replicas as a minibatch, each with masks of its own."""
+    options = {"minibatch_size": n_replicas}
+    return _by_backend("nengo_dl", bench, n_replicas, n_steps, settle, options)
+
+
+def _by_backend(name, bench, n_replicas, n_steps, settle, options=None):
     from nengo_permadrop.backends import Problem, Replicas, get_backend
 
     net = bench.nengo()
@@ -59,61 +69,17 @@ def nengo_loop(bench, n_replicas, n_steps, settle):
         presentation_time=n_steps * bench.dt,
         settle=settle * bench.dt,
         dt=bench.dt,
+        options={} if options is None else options,
     )
     seeds = replica_seeds(n_replicas)
     replicas = Replicas(bench.replicas(n_replicas), seeds, seeds)
-    session = get_backend("nengo").session(problem)
+    session = get_backend(name).session(problem)
     answer = session.__enter__()
 
     def run():
         return answer(replicas)[:, 0]
 
     run.close = lambda: session.__exit__(None, None, None)
-    return run
-
-
-def nengo_dl(bench, n_replicas, n_steps, settle):
-    """
-    NengoDL with the replicas as a minibatch.
-
-    All items of a minibatch have the masks that the network was built with: NengoDL has
-    no masks an item, so this is less work than the others do.
-    """
-    dl = require("nengo_dl")
-    net = bench.nengo()
-    with net:
-        dl.configure_settings(inference_only=True)
-    rows = bench.replicas(n_replicas)
-    data = {
-        node: np.repeat(x[rows][:, np.newaxis], n_steps, axis=1)
-        for node, x in zip(net.stimuli, bench.X)
-    }
-    sim = dl.Simulator(net, minibatch_size=n_replicas, seed=0, progress_bar=False)
-
-    def run():
-        sim.soft_reset(include_probes=True)
-        sim.run_steps(n_steps, data=data, progress_bar=False)
-        return sim.data[net.probe][:, settle:, 0].mean(axis=1)
-
-    run.close = sim.close
-    return run
-
-
-def nengo_built(bench, n_replicas, n_steps, settle):
-    """`nengo.Simulator` with the masks that the network is built with."""
-    net = bench.nengo()
-    rows = bench.replicas(n_replicas)
-
-    def run():
-        answers = []
-        for row in rows:
-            for node, x in zip(net.stimuli, bench.X):
-                node.output = x[row]
-            with nengo.Simulator(net, progress_bar=False) as sim:
-                sim.run_steps(n_steps)
-            answers.append(sim.data[net.probe][settle:, 0].mean())
-        return np.array(answers)
-
     return run
 
 

@@ -37,10 +37,9 @@ def run_benchmark(
     Time the draws of one network on several simulators.
 
     Before a simulator's time is printed its answers are compared with those of the
-    batched simulator: for nengo.Simulator, with the same seeds, number by number; for
-    NengoDL, whose masks are those of the build, with nengo.Simulator; for others, by
-    two-sample Kolmogorov-Smirnov tests an observation (with a false-alarm rate of 0.1%
-    for all observations together).
+    batched simulator: for nengo.Simulator and NengoDL, with the same seeds, number by
+    number; for others, by two-sample Kolmogorov-Smirnov tests an observation (with a
+    false-alarm rate of 0.1% for all observations together).
 
     Parameters
     ----------
@@ -93,7 +92,7 @@ def run_benchmark(
         if reference is None:
             reference, base, check = answers, seconds, "reference"
         else:
-            check = _check(name, answers, reference, work)
+            check = _check(name, answers, reference)
         results.append(
             {
                 "simulator": name,
@@ -166,16 +165,11 @@ def growth(n_replicas=2000, n_steps=300, n_units=200, repeats=3, log=print):
     return results
 
 
-def _check(name, answers, reference, work):
+def _check(name, answers, reference):
     """Raise if a simulator's answers are not the reference's; returns what was done."""
     spread = reference.std()
     if name in ("nengo", "nengo_dl"):
         expected = reference[: len(answers)]
-        if name == "nengo_dl":
-            _, _, expected, _ = _in_process(
-                "nengo_built", n_replicas=2, **{**work, "repeats": 0}
-            )
-            answers = answers[:2]
         error = np.abs(answers - expected).max() / spread
         if not error < TOLERANCE:
             raise Disagreement(
