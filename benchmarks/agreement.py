@@ -26,7 +26,7 @@ def main():
     parser.add_argument("--seeds", nargs="+", type=int, default=range(5))
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, default=50)
-    parser.add_argument("--backend", default="nengo")
+    parser.add_argument("--backend", default="batched")
     parser.add_argument("-o", "--output", default="study-agreement")
     args = parser.parse_args()
 
