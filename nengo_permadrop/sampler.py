@@ -11,6 +11,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.backends import Problem, Replicas, get_backend
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.networks import mask_processes
 from nengo_permadrop.parcel import Parcel
 from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.transforms import PermanentDropout
@@ -35,6 +36,7 @@ def sample(
     output=None,
     dt=0.001,
     dropout=None,
+    backend_options=None,
 ):
     """
     Draw from the predictive distribution of a model with permanent dropout.
@@ -82,6 +84,9 @@ def sample(
     dropout : {"permanent", "off"}, optional
         For a Keras model: what a plain ``Dropout`` layer is, as in `.Converter`
         (default "permanent"). A converter has been told already.
+    backend_options : dict, optional
+        Options of one backend. "nengo_loihi" takes ``target`` ("sim" or "loihi"),
+        ``hardware_options`` and ``n_chips``.
 
     Returns
     -------
@@ -98,10 +103,11 @@ def sample(
     """
     engine = get_backend(backend)
     _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
-    problem = _problem(engine, model, X, output, dropout)
+    problem = make_problem(engine, model, X, output, dropout)
     problem.presentation_time, problem.settle = presentation_time, settle
     problem.dt, problem.seed = dt, int(seed)
-    engine.check(problem)
+    problem.options.update(_options(engine, backend_options))
+    facts = engine.check(problem)
 
     n_observations = len(problem.X[0])
     replicas = _replicas(int(seed), n_draws, n_observations, masks)
@@ -119,6 +125,7 @@ def sample(
             "settle": settle,
             "dt": dt,
             "seconds": time.perf_counter() - start,
+            **(facts or {}),
         },
     )
 
@@ -177,7 +184,20 @@ def _run_parcel(backend, parcel, replicas):
     return get_backend(backend).run(parcel.content, replicas)
 
 
-def _problem(engine, model, X, output, dropout):
+def make_problem(engine, model, X, output=None, dropout=None):
+    """
+    What `sample` hands to a backend; its numbers are still to be set.
+
+    Parameters
+    ----------
+    engine : `.Backend`
+    model, X, output, dropout
+        As in `sample`.
+
+    Returns
+    -------
+    problem : `.Problem`
+    """
     if engine.takes == "keras":
         return _keras_problem(model, X, output, dropout)
     if dropout is not None:
@@ -190,11 +210,19 @@ def _problem(engine, model, X, output, dropout):
             "convert a Keras model with nengo_permadrop.Converter",
             attr="model",
         )
-    if not any(
+    gated = bool(mask_processes(model))
+    if not gated and not any(
         isinstance(conn.transform, PermanentDropout) and conn.transform.rate > 0
         for conn in model.all_connections
     ):
         raise ValidationError(_NO_DROPOUT.format(model), attr="model")
+    if gated and not engine.gates:
+        raise ValidationError(
+            f"{model} drops units by gates (networks.DropoutGate), to which backend "
+            f"{engine.name!r} can't give masks for each draw; use backend 'nengo' or "
+            "'nengo_loihi', or no redraw with target='loihi'",
+            attr="model",
+        )
     if (
         hasattr(model, "inputs")
         and hasattr(model, "outputs")
@@ -259,6 +287,18 @@ def _network_problem(network, X, output):
         )
     arrays = match_inputs(X, {node: (node.size_out,) for node in X})
     return Problem(network, list(X), output, arrays)
+
+
+def _options(engine, options):
+    options = {} if options is None else dict(options)
+    unknown = sorted(set(options) - set(engine.options))
+    if unknown:
+        raise ValidationError(
+            f"backend {engine.name!r} has no option {', '.join(unknown)}; it has "
+            f"{', '.join(engine.options) or 'none'}",
+            attr="backend_options",
+        )
+    return options
 
 
 def _output_name(output, outputs):
