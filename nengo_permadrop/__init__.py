@@ -5,7 +5,7 @@ import importlib
 from nengo_permadrop import builder  # registers the builders with Nengo
 from nengo_permadrop.neurons import SoftLIF, spiking
 from nengo_permadrop.transforms import PermanentDropout
-from nengo_permadrop.version import version as __version__
+from nengo_permadrop.version import version as __version__  # noqa: F401
 
 __copyright__ = "2026, nengo-permadrop contributors"
 __license__ = "GPLv2"

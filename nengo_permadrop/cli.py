@@ -66,7 +66,6 @@ def _add_command(commands, name, run, description):
         name,
         help=description,
         description=f"{description[0].upper()}{description[1:]}.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     command.add_argument(
         "--debug", action="store_true", help="show where an error comes from"
@@ -84,21 +83,43 @@ def _add_study(commands):
         "both draw from the same predictive distributions",
     )
     add = command.add_argument
-    add("--dataset", choices=datasets.names(), default="diabetes", help="data")
-    add("--draws", type=_count, default=100, help="draws of each distribution")
-    add("--observations", type=_count, default=100, help="test rows to predict")
+    add(
+        "--dataset",
+        choices=datasets.names(),
+        default="diabetes",
+        help="data to learn (default: %(default)s)",
+    )
+    add(
+        "--draws",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="draws from each predictive distribution (default: %(default)s)",
+    )
+    add(
+        "--observations",
+        type=_count,
+        default=100,
+        metavar="N",
+        help="rows of the test data to predict (default: %(default)s)",
+    )
     add(
         "--backend",
         choices=[name for name in backend_names() if name != "keras"],
         default="nengo",
-        help="what simulates the spiking network",
+        help="what simulates the spiking network (default: %(default)s)",
     )
-    add("--seed", type=_seed, default=0, help="decides everything that is random")
+    add(
+        "--seed",
+        type=_seed,
+        default=0,
+        metavar="N",
+        help="decides everything that is random (default: %(default)s)",
+    )
     add(
         "-o",
         "--output",
         metavar="DIR",
-        default=argparse.SUPPRESS,
         help="folder for the report and all files (default: study-DATASET)",
     )
     add(
@@ -106,19 +127,19 @@ def _add_study(commands):
         type=float,
         default=0.1,
         metavar="SECONDS",
-        help="simulated time for which an observation is shown",
+        help="simulated time for which an observation is shown (default: %(default)s)",
     )
     add(
         "--settle",
         type=float,
         default=0.04,
         metavar="SECONDS",
-        help="part of that at the beginning which is not read",
+        help="part of it at the beginning that is not read (default: %(default)s)",
     )
     add(
         "--workers",
         type=_count,
-        default=argparse.SUPPRESS,
+        metavar="N",
         help="processes for the nengo backend (default: one a CPU)",
     )
 
@@ -135,7 +156,7 @@ def _add_convert(commands):
         "--target",
         choices=("nengo", "loihi"),
         default="nengo",
-        help="where the spiking network shall run",
+        help="where the spiking network shall run (default: %(default)s)",
     )
 
 
@@ -164,7 +185,7 @@ _count.__name__ = _seed.__name__ = "whole number"
 def _study(args):
     from nengo_permadrop.study import study
 
-    output = getattr(args, "output", f"study-{args.dataset}")
+    output = args.output or f"study-{args.dataset}"
     result = study(
         args.dataset,
         draws=args.draws,
@@ -174,7 +195,7 @@ def _study(args):
         output=output,
         presentation_time=args.presentation_time,
         settle=args.settle,
-        workers=getattr(args, "workers", None),
+        workers=args.workers,
     )
     print(f"Report: {os.path.join(output, 'report.html')}")
     print(result.verdict().words)

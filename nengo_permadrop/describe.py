@@ -41,25 +41,24 @@ def describe_conversion(kmodel, target="nengo"):
     dropouts = {dropout.path: dropout for dropout in conv.dropouts}
     rows = [("LAYER", "KERAS CLASS", "BECOMES")]
     for call in conv.graph.calls:
-        became = _became(conv, call.path, dropouts)
-        rows.append((call.path, call.spec.class_name, became))
+        rows.append((call.path, call.spec.class_name, _became(conv, call, dropouts)))
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in rows]
     lines += [
         "",
         f"{len(conv.all_ensembles)} layers of neurons, {conv.n_neurons} neurons, "
         f"{len(conv.dropouts)} permanent dropouts",
-        f"verified: without spikes it differs from Keras by {error:.1g} at the most, on "
-        f"{N_VERIFIED} random observations",
+        f"verified: without spikes it differs from Keras by {error:.1g} at the most, "
+        f"on {N_VERIFIED} random observations",
     ]
     return "\n".join(lines)
 
 
-def _became(conv, path, dropouts):
-    if path in dropouts:
-        dropout = dropouts[path]
+def _became(conv, call, dropouts):
+    if call.path in dropouts:
+        dropout = dropouts[call.path]
         return f"permanent dropout of {dropout.size} units, rate {dropout.rate:g}"
-    obj = conv.layers[path]
-    if isinstance(obj, nengo.ensemble.Neurons) and obj.ensemble.label == path:
+    obj = conv.layers[call.path]
+    if isinstance(obj, nengo.ensemble.Neurons) and obj.ensemble.label == call.path:
         return f"{obj.size_out} {type(obj.ensemble.neuron_type).__name__} neurons"
-    return "weights of connections"
+    return "weights and biases" if call.spec.weights else "wiring"

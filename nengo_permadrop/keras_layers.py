@@ -308,7 +308,8 @@ class PermanentDropout(keras.layers.Dropout):
         return super().call(inputs, training=True)
 
 
-# the names under which CANDLE and nengo-extras save these layers, and activation="softlif"
+# the names under which CANDLE and nengo-extras save these layers, and that of the
+# activation
 for _name, _object in (
     ("PermanentDropout", PermanentDropout),
     ("SoftLIF", SoftLIF),

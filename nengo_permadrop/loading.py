@@ -43,8 +43,11 @@ def load_model(path, custom_objects=None, allow_lambda=False):
         )
     from nengo_permadrop import keras_layers  # registers our layers with Keras
 
+    # Keras checks for itself where it can: in .keras files, and from version 3 on
+    checks = path.suffix == ".keras" or keras_layers.keras.__version__[0] != "2"
+    options = {"safe_mode": not allow_lambda} if checks else {}
     return keras_layers.keras.models.load_model(
-        str(path), custom_objects=custom_objects, compile=False
+        str(path), custom_objects=custom_objects, compile=False, **options
     )
 
 

@@ -166,7 +166,16 @@ def for_dataset(dataset, seed=0, **options):
     )
 
 
-def train(model, dataset, epochs, patience=15, batch_size=32, seed=0, verbose=0):
+def train(
+    model,
+    dataset,
+    epochs,
+    patience=15,
+    batch_size=32,
+    learning_rate=1e-3,
+    seed=0,
+    verbose=0,
+):
     """
     Train a network with Adam on the mean squared error, stopping early.
 
@@ -184,6 +193,8 @@ def train(model, dataset, epochs, patience=15, batch_size=32, seed=0, verbose=0)
     patience : int, optional
         Stop after so many epochs without a smaller validation loss.
     batch_size : int, optional
+    learning_rate : float, optional
+        Of Adam.
     seed : int, optional
         Decides order of the rows and dropout masks. It is set as the global seed of
         TensorFlow, NumPy and ``random``, because Keras takes its randomness there.
@@ -197,7 +208,7 @@ def train(model, dataset, epochs, patience=15, batch_size=32, seed=0, verbose=0)
     """
     keras = require("keras")
     keras.utils.set_random_seed(seed)
-    model.compile(loss="mse", optimizer=keras.optimizers.Adam(1e-3))
+    model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate))
     stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
     history = model.fit(
         dataset.train.inputs,

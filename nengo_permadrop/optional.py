@@ -3,9 +3,9 @@
 import importlib
 
 EXTRAS = {
-    "keras": "dl",
-    "tensorflow": "dl",
-    "h5py": "dl",
+    "keras": "keras",
+    "tensorflow": "keras",
+    "h5py": "keras",
     "nengo_dl": "dl",
     "nengo_loihi": "loihi",
     "nengo_extras": "loihi",

@@ -9,10 +9,10 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.ks import ks_pvalue, ks_statistic
 from nengo_permadrop.neurons import SoftLIF
 from nengo_permadrop.optional import require
 from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.ks import ks_pvalue, ks_statistic
 
 # Okabe and Ito's palette, without its black and yellow, which colour-blind readers can
 # tell apart: https://jfly.uni-koeln.de/color/

@@ -6,6 +6,9 @@ import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
 
+# Read by the BLAS libraries when a process loads them
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
 
 def usable_cpus():
     """Number of CPUs that this process may use."""
@@ -18,6 +21,9 @@ def usable_cpus():
 def process_pool(workers):
     """
     An executor of worker processes that ends at once when it is interrupted.
+
+    Each process computes with one thread, unless the environment says otherwise: with
+    a process a CPU, more threads only wait for each other.
 
     The processes are spawned, not forked: TensorFlow's threads don't survive a fork. So
     a script that uses this needs the guard ``if __name__ == "__main__":``.
@@ -42,7 +48,8 @@ def process_pool(workers):
         initializer=_ignore_interrupt,
     )
     try:
-        yield executor
+        with _one_thread_each():
+            yield executor
     except BaseException:
         # not to wait for the draws that are being simulated
         executor.shutdown(wait=False, cancel_futures=True)
@@ -50,6 +57,17 @@ def process_pool(workers):
             process.terminate()
         raise
     executor.shutdown()
+
+
+@contextlib.contextmanager
+def _one_thread_each():
+    unset = [name for name in _THREAD_VARIABLES if name not in os.environ]
+    os.environ.update(dict.fromkeys(unset, "1"))  # for processes started meanwhile
+    try:
+        yield
+    finally:
+        for name in unset:
+            os.environ.pop(name, None)
 
 
 def _ignore_interrupt():

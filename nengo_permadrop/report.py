@@ -1,4 +1,4 @@
-"""What a study leaves in its folder: the report, pictures, tables, samples, the model."""
+"""What a study leaves in its folder: report, pictures, tables, samples and model."""
 
 import base64
 import io
@@ -10,8 +10,8 @@ import numpy as np
 
 from nengo_permadrop import plots
 from nengo_permadrop.files import atomic_path, write_bytes, write_text
+from nengo_permadrop.ks import ks_pvalue
 from nengo_permadrop.optional import require
-from nengo_permadrop.stats import ks_pvalue
 
 LABELS = ("spiking", "classical")
 CONTROL_LABELS = ("classical", "classical again")
@@ -285,10 +285,10 @@ def warnings_of(study):
         )
     if not control.verdict():
         found.append(
-            "The control fails the test too: the classical network seems to differ from "
-            f"itself. {control.verdict().words} That happens by chance in about one of "
-            "a hundred studies with many draws and observations, more often with few; "
-            "repeat this one with another seed before drawing conclusions from it."
+            "The control fails the test too: the classical network seems to differ "
+            f"from itself. {control.verdict().words} That happens by chance in about "
+            "one of a hundred studies with many draws and observations, more often "
+            "with few; repeat this one with another seed before drawing conclusions."
         )
     n_draws = min(agreement.n_draws)
     if smallest_rejected(n_draws) is None:

@@ -1,7 +1,9 @@
 """Draws from the predictive distribution, on any backend."""
 
+import logging
 import pickle
 import time
+import warnings
 from concurrent.futures import FIRST_COMPLETED, wait
 
 import nengo
@@ -9,6 +11,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Problem, Replicas, get_backend
+from nengo_permadrop.converter.settling import path_delay
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import mask_processes
@@ -17,9 +20,7 @@ from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.transforms import PermanentDropout
 from nengo_permadrop.version import version
 
-_CHUNK = (
-    250  # replicas: seconds of work on the slowest backend, few enough to report on
-)
+logger = logging.getLogger(__name__)
 
 
 def sample(
@@ -33,6 +34,10 @@ def sample(
     masks="observation",
     executor=None,
     progress=True,
+    checkpoint=None,
+    max_memory=None,
+    run="restart",
+    *,
     output=None,
     dt=0.001,
     dropout=None,
@@ -60,7 +65,9 @@ def sample(
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional
-        Seconds at the beginning of a presentation that are not read.
+        Seconds at the beginning of a presentation that are not read; for networks of
+        more than two hidden layers more than the default (see
+        ``Converter.settling_time``).
     seed : int, optional
         Fixes all that is random. Draw ``i`` doesn't depend on ``n_draws``, nor an
         observation's answers on the other observations. The masks of the Keras backend
@@ -75,6 +82,14 @@ def sample(
         been imported.
     progress : bool, optional
         Show a progress bar.
+    checkpoint : None
+        Not available yet.
+    max_memory : int, optional
+        Bytes that the state of the replicas in work may take together; they are
+        computed in chunks that fit (the log says how many). By default what suits the
+        backend.
+    run : {"restart"}, optional
+        Every presentation starts afresh; the only way yet.
     output : Nengo object, str or None, optional
         What the answer is read from: of a plain network, the object to probe; of a
         converter or Keras model with several outputs, the name of one (by default the
@@ -100,10 +115,27 @@ def sample(
         finite, or the model has no permanent dropout. Nothing has been simulated then.
     ImportError
         If the backend is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If ``settle`` is shorter than the delay of the synapses of a converted network.
     """
+    for attr, value, only in (
+        ("checkpoint", checkpoint, None),
+        ("run", run, "restart"),
+    ):
+        if value != only:
+            raise ValidationError(
+                f"must be {only!r} in this version, got {value!r}", attr=attr
+            )
+    if max_memory is not None and not max_memory > 0:
+        raise ValidationError(
+            f"must be > 0 (bytes) or None, got {max_memory}", attr="max_memory"
+        )
     engine = get_backend(backend)
     _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
-    problem = make_problem(engine, model, X, output, dropout)
+    problem = make_problem(engine, model, X, output, dropout, settle)
     problem.presentation_time, problem.settle = presentation_time, settle
     problem.dt, problem.seed = dt, int(seed)
     problem.options.update(_options(engine, backend_options))
@@ -112,7 +144,7 @@ def sample(
     n_observations = len(problem.X[0])
     replicas = _replicas(int(seed), n_draws, n_observations, masks)
     start = time.perf_counter()
-    answers = _run(engine.name, problem, replicas, executor, progress)
+    answers = _answers(engine, problem, replicas, executor, progress, max_memory)
     return PredictiveSamples(
         answers.reshape(n_draws, n_observations, -1),
         backend=backend,
@@ -139,33 +171,46 @@ def _replicas(seed, n_draws, n_observations, masks):
     return Replicas(observations, mask_seeds, state_seeds)
 
 
-def _run(backend, problem, replicas, executor, progress):
+def _answers(engine, problem, replicas, executor, progress, max_memory):
     """Answers of all replicas, ``(n_replicas, n_outputs)``, chunk by chunk."""
     from tqdm.auto import tqdm
 
-    chunks = [
-        replicas[start : start + _CHUNK] for start in range(0, len(replicas), _CHUNK)
-    ]
+    size = engine.chunk_size(problem, max_memory)
+    chunks = [replicas[start : start + size] for start in range(0, len(replicas), size)]
+    logger.info(
+        "%d replicas on backend %s, in %d chunks of at most %d",
+        len(replicas),
+        engine.name,
+        len(chunks),
+        size,
+    )
     answers = [None] * len(chunks)
     with tqdm(
-        total=len(replicas), desc=f"Sampling ({backend})", disable=not progress
+        total=len(replicas), desc=f"Sampling ({engine.name})", disable=not progress
     ) as bar:
-        if executor is None:
-            for number, chunk in enumerate(chunks):
-                answers[number] = get_backend(backend).run(problem, chunk)
-                bar.update(len(chunk))
-        else:
-            for number, answer in _in_executor(backend, problem, chunks, executor):
-                answers[number] = answer
-                bar.update(len(chunks[number]))
+        done = (
+            _in_this_process(engine, problem, chunks)
+            if executor is None
+            else _in_executor(engine, problem, chunks, executor)
+        )
+        for number, answer in done:
+            answers[number] = answer
+            bar.update(len(chunks[number]))
     return np.concatenate(answers)
 
 
-def _in_executor(backend, problem, chunks, executor):
+def _in_this_process(engine, problem, chunks):
+    """Yield (number, answers) of chunks."""
+    with engine.session(problem) as answer:
+        for number, chunk in enumerate(chunks):
+            yield number, answer(chunk)
+
+
+def _in_executor(engine, problem, chunks, executor):
     """Yield (number, answers) of chunks as they are done."""
     parcel = Parcel(problem)
     futures = {
-        executor.submit(_run_parcel, backend, parcel, chunk): number
+        executor.submit(_run_parcel, engine.name, parcel, chunk): number
         for number, chunk in enumerate(chunks)
     }
     pending = set(futures)
@@ -184,14 +229,14 @@ def _run_parcel(backend, parcel, replicas):
     return get_backend(backend).run(parcel.content, replicas)
 
 
-def make_problem(engine, model, X, output=None, dropout=None):
+def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
     """
     What `sample` hands to a backend; its numbers are still to be set.
 
     Parameters
     ----------
     engine : `.Backend`
-    model, X, output, dropout
+    model, X, output, dropout, settle
         As in `sample`.
 
     Returns
@@ -228,7 +273,7 @@ def make_problem(engine, model, X, output=None, dropout=None):
         and hasattr(model, "outputs")
         and hasattr(model, "graph")
     ):
-        return _converter_problem(model, X, output)
+        return _converter_problem(model, X, output, settle)
     return _network_problem(model, X, output)
 
 
@@ -259,9 +304,18 @@ def _keras_problem(kmodel, X, output, dropout):
     return Problem(kmodel, list(shapes), name, match_inputs(X, shapes), options=options)
 
 
-def _converter_problem(conv, X, output):
+def _converter_problem(conv, X, output, settle):
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     arrays = match_inputs(X, shapes)
+    delay, _ = path_delay(conv)
+    if settle < delay:
+        warnings.warn(
+            f"settle is {settle} s, but it takes the answer {delay:.3f} s to come "
+            "through the synapses of this network: what is read before is still of its "
+            f"initial state. Take at least settle={conv.settling_time:.3f} (the "
+            "converter's settling_time)",
+            stacklevel=4,
+        )
     name = _output_name(output, conv.outputs)
     # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
     # that this converter happens to have

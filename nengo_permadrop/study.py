@@ -126,9 +126,7 @@ class Study:
         """
         classical = self.samples_classical
         return {
-            name: float(
-                np.mean((samples.mean() - classical.mean()) / classical.std())
-            )
+            name: float(np.mean((samples.mean() - classical.mean()) / classical.std()))
             for name, samples in self._compared()
         }
 
@@ -385,7 +383,9 @@ def _executor(options):
 
 def _in_units(samples, dataset, shown):
     """Samples of the standardised target in its own units, with the rows' labels."""
-    names = [" ".join(str(label) for label in row) for row in zip(*shown.labels.values())]
+    names = [
+        " ".join(str(label) for label in row) for row in zip(*shown.labels.values())
+    ]
     return PredictiveSamples(
         samples.values.astype(np.float64) * dataset.target_std + dataset.target_mean,
         output_names=[dataset.target_name],

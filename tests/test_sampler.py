@@ -15,7 +15,9 @@ from nengo_permadrop.converter.reference import KerasForward
 from nengo_permadrop.keras_layers import keras
 from nengo_permadrop.masks import derive_seed
 
+# short presentations, for speed
 FAST = dict(presentation_time=0.03, settle=0.01, progress=False)
+pytestmark = pytest.mark.filterwarnings("ignore:settle is")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +97,7 @@ class Backwards(Executor):
 
 def test_executor_and_chunks_change_nothing(backend, model, X, monkeypatch):
     expected = draw(model, X, backend).values
-    monkeypatch.setattr(sampler, "_CHUNK", 5)
+    monkeypatch.setattr(get_backend(backend), "chunk_size", lambda *args: 5)
     rtol = 1e-5 if backend == "keras" else 0  # other batches
     assert np.allclose(draw(model, X, backend).values, expected, rtol=rtol)
     backwards = Backwards()
@@ -106,6 +108,16 @@ def test_executor_and_chunks_change_nothing(backend, model, X, monkeypatch):
             assert np.allclose(values, expected, rtol=rtol)
 
 
+def test_chunks_fit_in_max_memory(backend, model, X, caplog):
+    with caplog.at_level("INFO", logger="nengo_permadrop.sampler"):
+        values = draw(model, X, backend, max_memory=10_000).values
+    rtol = 1e-5 if backend == "keras" else 0
+    assert np.allclose(draw(model, X, backend).values, values, rtol=rtol)
+    assert "12 replicas" in caplog.text
+    if backend == "keras":
+        assert "in 1 chunks" not in caplog.text
+
+
 def test_processes(conv, X):
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as executor:
@@ -114,13 +126,13 @@ def test_processes(conv, X):
 
 
 def test_error_in_a_worker_reaches_the_caller(conv, X, monkeypatch):
-    monkeypatch.setattr(sampler, "_CHUNK", 1)
     backend = get_backend("nengo")
+    monkeypatch.setattr(backend, "chunk_size", lambda *args: 1)
 
-    def fail(problem, replicas):
+    def fail(problem):
         raise RuntimeError("out of order")
 
-    monkeypatch.setattr(backend, "run", fail)
+    monkeypatch.setattr(backend, "session", fail)
     with ThreadPoolExecutor(1) as executor:
         with pytest.raises(RuntimeError, match="out of order"):
             draw(conv, X, executor=executor)
@@ -148,9 +160,9 @@ def test_a_replica_is_a_new_simulator_with_its_seeds(kmodel, X, masks, redraw):
 
     conv.reseed(0)
     with nengo.Network(seed=9) as net:
-        net.add(conv)
-        stimulus = nengo.Node(X[j])
-        nengo.Connection(stimulus, conv.input, synapse=None)
+        net.add(conv)  # first, as for all backends
+        with nengo.Network():
+            nengo.Connection(nengo.Node(X[j]), conv.input, synapse=None)
         probe = nengo.Probe(conv.output)
     base = nengo.builder.Model()
     base.build(net)
@@ -335,6 +347,9 @@ BAD = [
     (dict(seed=-1), "seed"),
     (dict(dt=0), "dt"),
     (dict(masks="batch"), "masks.*'observation', 'draw'"),
+    (dict(run="single"), "run.*'restart'.*in this version"),
+    (dict(checkpoint="folder"), "checkpoint"),
+    (dict(max_memory=0), "max_memory"),
 ]
 NAN = np.ones((5, 6))
 NAN[3, 2] = np.nan
@@ -352,14 +367,14 @@ BAD_X = [
 
 @pytest.mark.parametrize("kwargs, message", BAD)
 def test_bad_arguments(backend, model, X, kwargs, message, monkeypatch):
-    monkeypatch.setattr(get_backend(backend), "run", None)
+    monkeypatch.setattr(get_backend(backend), "session", None)
     with pytest.raises(ValidationError, match=message):
         draw(model, X, backend, **kwargs)
 
 
 @pytest.mark.parametrize("X, message", BAD_X)
 def test_bad_observations(backend, model, X, message, monkeypatch):
-    monkeypatch.setattr(get_backend(backend), "run", None)
+    monkeypatch.setattr(get_backend(backend), "session", None)
     with pytest.raises(ValidationError, match=message):
         draw(model, X, backend)
 

@@ -134,21 +134,43 @@ class Backend:
             What is worth keeping with the samples, as strings and numbers.
         """
 
-    def run(self, problem, replicas):
+    def chunk_size(self, problem, max_memory=None):
         """
-        The answers of some replicas.
+        How many replicas to compute at a time.
 
         Parameters
         ----------
         problem : `Problem`
-        replicas : `Replicas`
+        max_memory : int, optional
+            Bytes that the replicas of a chunk may take together.
 
         Returns
         -------
-        answers : (n_replicas, n_outputs) ndarray
-            An answer depends on its own observation and seeds only.
+        n_replicas : int
+        """
+        return 250  # seconds of work one by one: few enough to report on
+
+    def session(self, problem):
+        """
+        What computes chunk after chunk of a problem, in one process.
+
+        Parameters
+        ----------
+        problem : `Problem`
+
+        Returns
+        -------
+        session : context manager
+            Gives a callable that takes `Replicas` and returns their answers, an ndarray
+            of shape ``(n_replicas, n_outputs)``. An answer depends on its own
+            observation and seeds only.
         """
         raise NotImplementedError()
+
+    def run(self, problem, replicas):
+        """The answers of some replicas, in a session of their own."""
+        with self.session(problem) as answer:
+            return answer(replicas)
 
 
 def register_backend(backend_class):

@@ -1,8 +1,11 @@
 """The classical answer: forward passes of the Keras model itself."""
 
+import contextlib
+
 import numpy as np
 
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.converter.graph import read_model
 from nengo_permadrop.converter.reference import KerasForward
 from nengo_permadrop.masks import derive_seed, keep_mask, mix64
 from nengo_permadrop.optional import require
@@ -27,12 +30,25 @@ class KerasBackend(Backend):
     def version(self):
         return require("keras").__version__
 
-    def run(self, problem, replicas):
+    def chunk_size(self, problem, max_memory=None):
+        if max_memory is None:
+            return 1000
+        # all layers' values are alive together, with a mask beside them at worst
+        graph, _ = read_model(problem.model)
+        values = sum(graph.size(index) for index in range(len(graph.shapes)))
+        return max(1, int(max_memory // (2 * 8 * values)))
+
+    @contextlib.contextmanager
+    def session(self, problem):
         forward = KerasForward(problem.model, **problem.options)
-        inputs = [x[replicas.observations] for x in problem.X]
-        outputs = forward(inputs, keras_masks(forward, replicas.mask_seeds))
-        output = outputs[list(forward.graph.outputs).index(problem.output)]
-        return output.reshape(len(replicas), -1).astype(np.float64)
+        number = list(forward.graph.outputs).index(problem.output)
+
+        def answer(replicas):
+            inputs = [x[replicas.observations] for x in problem.X]
+            outputs = forward(inputs, keras_masks(forward, replicas.mask_seeds))
+            return outputs[number].reshape(len(replicas), -1).astype(np.float64)
+
+        yield answer
 
 
 def keras_masks(forward, mask_seeds):

@@ -1,5 +1,7 @@
 """Draws on nengo.Simulator, the reference that other backends are held to."""
 
+import contextlib
+
 import nengo
 import numpy as np
 from nengo.builder import Model, Signal
@@ -7,6 +9,7 @@ from nengo.builder.processes import SimProcess
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.builder import RedrawMask, built_dropouts
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import MaskProcess
@@ -29,29 +32,24 @@ class NengoBackend(Backend):
     def version(self):
         return nengo.__version__
 
-    def run(self, problem, replicas):
-        with _Runner(problem) as runner:
-            return np.array(
-                [
-                    runner.run(observation, mask_seed, state_seed)
-                    for observation, mask_seed, state_seed in zip(
-                        replicas.observations,
-                        replicas.mask_seeds,
-                        replicas.state_seeds,
-                    )
-                ]
-            )
+    @contextlib.contextmanager
+    def session(self, problem):
+        player = _Player(problem)
+        try:
+            yield player
+        finally:
+            player.sim.close()
 
 
-class _Runner:
+class _Player:
     """A simulator that plays one replica after the other."""
 
     def __init__(self, problem):
         self.problem = problem
+        net, nodes, self.probe = presentation(problem, stimuli=True)
         self.model = Model(dt=problem.dt)
-        net, stimuli, self.probe = presented(problem)
         self.model.build(net)
-        self.inputs = [input_signal(self.model, node) for node in stimuli]
+        self.inputs = [input_signal(self.model, node) for node in nodes]
 
         self.dropouts = built_dropouts(self.model)
         for built in self.dropouts:
@@ -76,14 +74,12 @@ class _Runner:
             seed=problem.seed,
         )
 
-    def __enter__(self):
-        return self
+    def __call__(self, replicas):
+        """The answers of replicas, ``(n_replicas, n_outputs)``."""
+        rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
+        return np.array([self._play(*row) for row in rows])
 
-    def __exit__(self, *exc_info):
-        self.sim.close()
-
-    def run(self, observation, mask_seed, state_seed):
-        """The answer of one replica, ``(n_outputs,)``."""
+    def _play(self, observation, mask_seed, state_seed):
         for op, seed in self.redraws:
             op.seed = derive_seed(seed, mask_seed)
         for op, process in self.gates:
@@ -99,36 +95,6 @@ class _Runner:
             signals[signal][...] = x[observation]
         self.sim.run_steps(self.problem.n_steps, progress_bar=False)
         return self.sim.data[self.probe][self.problem.n_settle :].mean(axis=0)
-
-
-def presented(problem):
-    """
-    The network of a problem, with Nodes that show its observations.
-
-    Parameters
-    ----------
-    problem : `.Problem`
-
-    Returns
-    -------
-    net : `nengo.Network`
-        Of the problem's seed; has the problem's model in it.
-    stimuli : list of `nengo.Node`
-        One an input; what they put out is to be overwritten.
-    probe : `nengo.Probe`
-        Of the output.
-    """
-    stimuli = []
-    with nengo.Network(seed=problem.seed) as net:
-        net.add(problem.model)
-        for node, x in zip(problem.inputs, problem.X):
-            stimulus = node
-            if node.size_in > 0:
-                stimulus = nengo.Node(np.zeros(x.shape[1]))
-                nengo.Connection(stimulus, node, synapse=None)
-            stimuli.append(stimulus)
-        probe = nengo.Probe(problem.output)
-    return net, stimuli, probe
 
 
 def with_state(ensembles):

@@ -172,6 +172,12 @@ class _Reader:
                     "shall drop units at prediction time",
                 )
             return self.read(layer, arguments, prefix=f"{path}/")
+        if not hasattr(layer, "weights"):  # of Keras 3; some have the names of layers
+            raise ConversionError(
+                f"operation '{path}' ({type(layer).__name__})",
+                "is arithmetic on values, not a layer",
+                "Use a layer of keras.layers for it",
+            )
         outputs = _node_outputs(node)
         if len(outputs) != 1:
             raise ConversionError(
@@ -279,7 +285,9 @@ def _node_outputs(node):
 def _node_options(node):
     """Keyword arguments of a call, and those positional ones that are not tensors."""
     if hasattr(node, "arguments"):  # Keras 3
-        options, positional = node.arguments.kwargs, node.arguments.args
+        options, positional = dict(node.arguments.kwargs), node.arguments.args
+        if options.get("training") is False:
+            del options["training"]  # what it notes where nothing was said
     else:
         options, positional = node.call_kwargs or {}, node.call_args or ()
     flat = []

@@ -91,7 +91,7 @@ def permanent_rate(call, dropout):
         Of a Keras ``Dropout`` or a ``PermanentDropout``.
     dropout : {"permanent", "off"}
         What a plain ``Dropout`` means; one that is called with an explicit ``training``
-        does what that says.
+        does what that says (but Keras 3 doesn't tell an explicit False from none).
 
     Returns
     -------

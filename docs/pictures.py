@@ -1,0 +1,57 @@
+"""
+Draw the pictures of README.rst and of the documentation, from the default study.
+
+::
+
+    nengo-permadrop study && python docs/pictures.py study-diabetes
+"""
+
+import argparse
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+import nengo_permadrop as npd
+from nengo_permadrop import plots
+
+STATIC = Path(__file__).parent / "_static"
+
+
+def study_picture(directory):
+    """Means, a predictive distribution, and p-values beside their control."""
+    spiking, classical, control = (
+        npd.load_samples(directory / f"samples_{name}.npz")
+        for name in ("spiking", "classical", "control")
+    )
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    plots.plot_means(classical, spiking, ax=left)
+    plots.plot_ecdfs(spiking, classical, 0, labels=("spiking", "classical"), ax=middle)
+    plots.plot_pvalue_histogram(
+        npd.ks_agreement(spiking, classical),
+        npd.ks_agreement(control, classical),
+        labels=("spiking against classical", "classical against itself"),
+        ax=right,
+    )
+    right.set_ylim(0, 1.3 * right.get_ylim()[1])  # room for the legend
+    return figure
+
+
+def softlif_picture():
+    """The activation function, and what it is a smooth version of."""
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    plots.plot_softlif(
+        gamma=(0.02, 0.1), current_range=(0.7, 1.5), ax=figure.subplots()
+    )
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("study", type=Path, help="folder that the study has written")
+    study_picture(parser.parse_args().study).savefig(STATIC / "study.png", dpi=90)
+    softlif_picture().savefig(STATIC / "softlif.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()

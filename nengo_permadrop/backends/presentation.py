@@ -1,0 +1,38 @@
+"""The network that is simulated: the problem's, with its answer probed."""
+
+import nengo
+import numpy as np
+
+
+def presentation(problem, stimuli=False):
+    """
+    A network that holds the problem's network, and can show it observations.
+
+    The problem's network is its first member, so that seeds which Nengo derives from
+    its place are the same on all backends.
+
+    Parameters
+    ----------
+    problem : `.Problem`
+    stimuli : bool, optional
+        Connect a Node of constant output to each input that has none of its own.
+
+    Returns
+    -------
+    net : `nengo.Network`
+    nodes : list of `nengo.Node`
+        Whose output is to be the observations, one an input.
+    probe : `nengo.Probe`
+        Of the problem's output.
+    """
+    nodes = list(problem.inputs)
+    with nengo.Network(seed=problem.seed) as net:
+        net.add(problem.model)
+        if stimuli:
+            with nengo.Network():
+                for i, node in enumerate(nodes):
+                    if node.size_in > 0:
+                        nodes[i] = nengo.Node(np.zeros(node.size_in))
+                        nengo.Connection(nodes[i], node, synapse=None)
+        probe = nengo.Probe(problem.output)
+    return net, nodes, probe

@@ -1,0 +1,69 @@
+"""How long a converted network takes to answer."""
+
+import nengo
+import numpy as np
+
+
+def path_delay(network):
+    """
+    What the synapses on the longest path through a network do to a change of its input.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+        Without loops.
+
+    Returns
+    -------
+    mean : float
+        Seconds after which half of the change has come through, about.
+    spread : float
+        Standard deviation of the time over which it comes through, in seconds.
+    """
+    longest = {}
+    moments = {}
+    for conn in _in_order(network):
+        if conn.synapse not in moments:
+            moments[conn.synapse] = _moments(conn.synapse)
+        before = longest.get(_node(conn.pre_obj), (0.0, 0.0))
+        delay = tuple(a + b for a, b in zip(before, moments[conn.synapse]))
+        post = _node(conn.post_obj)
+        longest[post] = max(longest.get(post, (0.0, 0.0)), delay)
+    mean, variance = max(longest.values(), default=(0.0, 0.0))
+    return mean, float(np.sqrt(variance))
+
+
+def _in_order(network):
+    """The connections, each after all that lead to where it starts."""
+    incoming = {}
+    for conn in network.all_connections:
+        incoming.setdefault(_node(conn.post_obj), []).append(conn)
+    ordered, done = [], set()
+
+    def visit(obj):
+        if obj not in done:
+            done.add(obj)
+            for conn in incoming.get(obj, ()):
+                visit(_node(conn.pre_obj))
+                ordered.append(conn)
+
+    for obj in list(incoming):
+        visit(obj)
+    return ordered
+
+
+def _node(obj):
+    return obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
+
+
+def _moments(synapse, dt=0.001, time=1.0):
+    """Mean and variance of a synapse's impulse response, in s and s^2."""
+    if synapse is None:
+        return 0.0, 0.0
+    t = np.arange(0, time, dt)
+    impulse = np.zeros((t.size, 1))
+    impulse[0] = 1.0 / dt
+    response = synapse.filt(impulse, dt=dt, y0=0)[:, 0]
+    weights = response / response.sum()
+    mean = weights @ t
+    return float(mean), float(weights @ (t - mean) ** 2)

@@ -1,0 +1,85 @@
+"""Installation of nengo-permadrop."""
+
+import runpy
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+# read without importing the package, which needs what is only being installed
+VERSION = runpy.run_path(str(ROOT / "nengo_permadrop" / "version.py"))["version"]
+
+install_req = [
+    "nengo>=4.1",
+    "numpy>=1.22",
+    "pandas>=2.0",
+    "scipy>=1.10",
+    "tqdm>=4.60",
+]
+
+# nengo-dl 3.6 imports keras.engine, which TensorFlow 2.13 removed, without saying so in
+# its own requirements; TensorFlow 2.12 in turn needs Python < 3.12 and old NumPy.
+keras_req = [
+    'tensorflow>=2.12.1,<2.13; python_version < "3.12"',
+    'numpy<1.24.4; python_version < "3.12"',
+    'tensorflow>=2.16; python_version >= "3.12"',
+]
+extras_req = {
+    "keras": keras_req,
+    "study": [*keras_req, "jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.2"],
+    "dl": ["nengo-dl==3.6.0", "tensorflow>=2.12.1,<2.13", "numpy<1.24.4"],
+    "loihi": ["nengo-loihi==1.1.0", "nengo-extras==0.5.0", "numpy<2"],
+    "gui": ["nengo-gui==0.6.0", "jedi>=0.18"],
+    "plots": ["matplotlib>=3.5", "xarray>=2023.1"],
+    "dask": ["distributed>=2023.1"],
+    "bench": ["snntorch>=0.9", "spikingjelly>=0.0.0.0.14", "torch>=2.0"],
+}
+# everything that a user needs to run every feature; the benchmark's competitors, which
+# bring PyTorch along, are not a feature
+extras_req["all"] = sorted(
+    {req for name, reqs in extras_req.items() if name != "bench" for req in reqs}
+)
+extras_req["tests"] = [
+    "black==26.10.1",
+    "pytest>=7,<9",  # nengo's own pytest plugin breaks pytest 9
+    "pytest-allclose>=1.0",
+    "pytest-plt>=1.0",
+    "pytest-rng>=1.0",
+    "pytest-xdist>=3.0",
+    "ruff==0.17.6",
+    "setuptools<81",  # the tests of nengo and its backends import pkg_resources
+]
+extras_req["docs"] = [
+    "furo>=2024.8",
+    "numpydoc>=1.6",
+    "sphinx>=7.2,<9",  # 9 fails with the typing_extensions that TensorFlow 2.12 pins
+]
+
+setup(
+    name="nengo-permadrop",
+    version=VERSION,
+    author="nengo-permadrop contributors",
+    description="Permanent dropout in spiking neural networks, for the Nengo ecosystem",
+    long_description=(ROOT / "README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    license="GPL-2.0-only",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["nengo_permadrop", "nengo_permadrop.*"]),
+    package_data={"nengo_permadrop": ["templates/*.j2"]},
+    zip_safe=False,
+    python_requires=">=3.11",
+    install_requires=install_req,
+    extras_require=extras_req,
+    entry_points={
+        "console_scripts": ["nengo-permadrop = nengo_permadrop.cli:main"],
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Framework :: Nengo",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,20 @@
+"""Settings of the test process; they are made before anything optional is imported."""
+
+import os
+
+SETTINGS = {
+    "MPLBACKEND": "Agg",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    # the processes of pytest-xdist, which inherit these, have one core each
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+}
+for name, value in SETTINGS.items():
+    os.environ.setdefault(name, value)
+
+import nengo  # noqa: E402
+
+nengo.rc.set("progress", "progress_bar", "none")
+nengo.rc.set("decoder_cache", "enabled", "False")  # no test depends on an earlier one
