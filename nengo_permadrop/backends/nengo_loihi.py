@@ -1,8 +1,8 @@
 """Draws on Loihi, or nengo-loihi's emulator of it."""
 
+import contextlib
 import logging
 
-import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
@@ -49,13 +49,6 @@ class NengoLoihiBackend(Backend):
         used.check(problem.options.get("n_chips", 1))
         return used.facts()
 
-    def run(self, problem, replicas):
-        runner = LoihiRunner(problem)
-        return np.array(
-            [
-                runner.run(int(observation), int(mask_seed), int(state_seed))
-                for observation, mask_seed, state_seed in zip(
-                    replicas.observations, replicas.mask_seeds, replicas.state_seeds
-                )
-            ]
-        )
+    @contextlib.contextmanager
+    def session(self, problem):
+        yield LoihiRunner(problem)

@@ -39,6 +39,11 @@ class LoihiRunner:
             if name in problem.options
         }
 
+    def __call__(self, replicas):
+        """The answers of `.Replicas`, ``(n_replicas, n_outputs)``."""
+        rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
+        return np.array([self.run(*(int(number) for number in row)) for row in rows])
+
     def run(self, observation, mask_seed, state_seed):
         """
         The answer of one replica.
