@@ -11,6 +11,7 @@ result is, bit for bit, what building the network with those masks gives.
 import warnings
 
 import nengo
+import numpy as np
 from nengo.builder.processes import SimProcess
 
 from nengo_permadrop.builder import RedrawMask, built_dropouts
@@ -121,7 +122,8 @@ class LoihiModel:
             self.model.params[probe].clear()
         for chip_input in self.model.inputs:
             chip_input.spikes.clear()
-        with warnings.catch_warnings():
+        # the emulator fills arrays of integers with NaN before it sets them
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.filterwarnings("ignore", ".* has already been built")
             sim = require("nengo_loihi").Simulator(
                 self.network,

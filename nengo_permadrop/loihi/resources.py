@@ -168,8 +168,9 @@ _WORDS = {
     "synapse_bits": "bits of weights",
 }
 _SMALLER_BLOCKS = (
-    "or give it smaller blocks, network.config[ensemble].block_shape = "
-    "nengo_loihi.BlockShape((neurons a core,), (neurons,))"
+    "or give it smaller blocks, config[ensemble].block_shape = nengo_loihi."
+    "BlockShape((neurons a core,), (neurons,)), in the network that it is in (of a "
+    "converted layer, the converter)"
 )
 _MENDS = {
     "neurons": f"make it narrower, {_SMALLER_BLOCKS}",

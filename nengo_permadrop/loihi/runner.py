@@ -88,7 +88,8 @@ def configure(outer, inner):
     """
     Give a network the nengo-loihi configuration of one that was added to it.
 
-    nengo-loihi reads the configuration of the outermost network only.
+    nengo-loihi asks the outermost network what is on the chip. (It asks the network
+    that an ensemble is in for the shape of its blocks.)
 
     Parameters
     ----------
@@ -98,10 +99,9 @@ def configure(outer, inner):
     add_params(outer)
     add_params(inner)
     for ensemble in inner.all_ensembles:
-        for name in ("on_chip", "block_shape"):
-            value = getattr(inner.config[ensemble], name)
-            if value is not None:
-                setattr(outer.config[ensemble], name, value)
+        on_chip = inner.config[ensemble].on_chip
+        if on_chip is not None:
+            outer.config[ensemble].on_chip = on_chip
     if hasattr(inner, "configure_loihi"):
         inner.configure_loihi(outer)
 
