@@ -12,6 +12,7 @@ VERSION = runpy.run_path(str(ROOT / "nengo_permadrop" / "version.py"))["version"
 
 install_req = [
     "nengo>=4.1",
+    "numba>=0.58",
     "numpy>=1.22",
     "pandas>=2.0",
     "scipy>=1.10",
@@ -73,6 +74,7 @@ setup(
     extras_require=extras_req,
     entry_points={
         "console_scripts": ["nengo-permadrop = nengo_permadrop.cli:main"],
+        "nengo.backends": ["nengo_permadrop = nengo_permadrop:Simulator"],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -16,6 +16,7 @@ _LAZY = {
     "ConversionError": "nengo_permadrop.converter",
     "Converter": "nengo_permadrop.converter",
     "PredictiveSamples": "nengo_permadrop.samples",
+    "Simulator": "nengo_permadrop.batched",
     "ks_agreement": "nengo_permadrop.stats",
     "load_samples": "nengo_permadrop.samples",
     "sample": "nengo_permadrop.sampler",

@@ -58,6 +58,7 @@ def parser():
     _add_study(commands)
     _add_convert(commands)
     _add_backends(commands)
+    _add_bench(commands)
     return top
 
 
@@ -106,7 +107,7 @@ def _add_study(commands):
     add(
         "--backend",
         choices=[name for name in backend_names() if name != "keras"],
-        default="nengo",
+        default="batched",
         help="what simulates the spiking network (default: %(default)s)",
     )
     add(
@@ -125,16 +126,16 @@ def _add_study(commands):
     add(
         "--presentation-time",
         type=float,
-        default=0.1,
         metavar="SECONDS",
-        help="simulated time for which an observation is shown (default: %(default)s)",
+        help="simulated time for which an observation is shown (default: 0.06 more "
+        "than --settle)",
     )
     add(
         "--settle",
         type=float,
-        default=0.04,
         metavar="SECONDS",
-        help="part of it at the beginning that is not read (default: %(default)s)",
+        help="part of it at the beginning that is not read (default: until the "
+        "network has settled, 0.04 for two layers)",
     )
     add(
         "--workers",
@@ -162,6 +163,41 @@ def _add_convert(commands):
 
 def _add_backends(commands):
     _add_command(commands, "backends", _backends, "list what can draw samples")
+
+
+def _add_bench(commands):
+    command = _add_command(
+        commands,
+        "bench",
+        _bench,
+        "time the batched simulator and its peers on one network",
+    )
+    add = command.add_argument
+    for name, default, what in (
+        ("--replicas", 2000, "simulations, one a draw and observation"),
+        ("--steps", 300, "time steps of a simulation"),
+        ("--units", 200, "neurons of each of the 12 layers"),
+        ("--repeats", 3, "timed runs, the fastest of which counts"),
+    ):
+        add(
+            name,
+            type=_count,
+            default=default,
+            metavar="N",
+            help=f"{what} (default: %(default)s)",
+        )
+    add(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="simulators to time: batched, nengo, nengo_dl, snntorch, spikingjelly "
+        "(default: all that are installed)",
+    )
+    add(
+        "--growth",
+        action="store_true",
+        help="instead show how time grows with replicas, steps and units",
+    )
 
 
 def _count(text):
@@ -215,6 +251,16 @@ def _backends(args):
         except ImportError as error:
             state = f"not available: {_one_line(error)}"
         print(f"{name:<12} {state}")
+
+
+def _bench(args):
+    from nengo_permadrop.bench import growth, installed_peers, run_benchmark
+
+    if args.growth:
+        growth(args.replicas, args.steps, args.units, args.repeats)
+    else:
+        names = args.only or installed_peers()
+        run_benchmark(args.replicas, args.steps, args.units, names, args.repeats)
 
 
 def _one_line(error):

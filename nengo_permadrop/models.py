@@ -2,10 +2,10 @@
 The Keras networks of the study: building and training them.
 
 They follow the recipe for which the spiking network's distribution was found to match
-(see "Fidelity" in the documentation): SoftLIF with ``gain=2``, ``amplitude=0.01`` and
-``gamma=0.02``, so that an activation of 1 is about 100 spikes a second, far from the
-tail of SoftLIF under the threshold that LIF neurons lack; He initialisation and a bias
-of 0.2, which keep the activations near 1 in every layer.
+(see "When they don't agree" in the documentation): SoftLIF with ``gain=2``,
+``amplitude=0.01`` and ``gamma=0.02``, so that an activation of 1 is about 100 spikes a
+second, far from the tail of SoftLIF under the threshold that LIF neurons lack; He
+initialisation and a bias of 0.2, which keep the activations near 1 in every layer.
 """
 
 import numpy as np

@@ -89,7 +89,7 @@ class SoftLIF(LIFRate):
         # log(1 / rho), without overflow where rho = softplus underflows
         z = j / self.gamma
         log_rho = np.log(self.gamma) + np.where(
-            z < -30, z, np.log(np.maximum(np.logaddexp(0, z), np.finfo(float).tiny))
+            z < -30, z, np.log(np.maximum(np.logaddexp(0, z), np.finfo(z.dtype).tiny))
         )
         log1p_inv_rho = np.logaddexp(0, -log_rho)
         return self.amplitude / (self.tau_ref + self.tau_rc * log1p_inv_rho)

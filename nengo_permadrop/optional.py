@@ -16,6 +16,10 @@ EXTRAS = {
     "sklearn": "study",
     "jinja2": "study",
     "distributed": "dask",
+    "snntorch": "bench",
+    "spikingjelly": "bench",
+    "spikingjelly.activation_based.neuron": "bench",
+    "torch": "bench",
 }
 
 

@@ -27,7 +27,7 @@ def sample(
     model,
     X,
     n_draws=100,
-    backend="nengo",
+    backend="batched",
     presentation_time=0.1,
     settle=0.04,
     seed=0,
@@ -60,8 +60,10 @@ def sample(
     n_draws : int, optional
         Draws of each observation.
     backend : str, optional
-        "nengo" (one simulation after the other on the reference simulator) or "keras"
-        (the classical forward pass).
+        "batched" (many simulations at once, on `.Simulator`), "nengo" (one after the
+        other, on the reference simulator), "nengo_dl" (many at once on NengoDL),
+        "nengo_loihi" (one after the other, on Loihi or its emulator) or "keras" (the
+        classical forward pass). The first three give the same samples, to rounding.
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional
@@ -100,8 +102,9 @@ def sample(
         For a Keras model: what a plain ``Dropout`` layer is, as in `.Converter`
         (default "permanent"). A converter has been told already.
     backend_options : dict, optional
-        Options of one backend. "nengo_loihi" takes ``target`` ("sim" or "loihi"),
-        ``hardware_options`` and ``n_chips``.
+        Options of one backend. "nengo_dl" takes ``minibatch_size`` and ``dtype``;
+        "nengo_loihi" takes ``target`` ("sim" or "loihi") and ``hardware_options``, as
+        `nengo_loihi.Simulator` does, and ``n_chips``, how many there are (default 1).
 
     Returns
     -------

@@ -6,22 +6,20 @@ and the predictive distributions of both are compared by Kolmogorov-Smirnov test
 Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
 """
 
-import contextlib
 import dataclasses
-import platform
-import sys
-import time
+import math
 
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
+from nengo_permadrop.backends import get_backend
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.pool import process_pool, usable_cpus
-from nengo_permadrop.samples import PredictiveSamples
+from nengo_permadrop.provenance import Steps, versions
+from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.stats import Agreement, Verdict, ks_agreement
-from nengo_permadrop.version import version
 
 # Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
 # more patience than the drug pairs.
@@ -30,6 +28,9 @@ TRAINING = {
     "combo-small": {"epochs": 30, "patience": 5, "batch_size": 64},
 }
 DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
+
+# Seconds of the output that an answer is averaged over
+READ_TIME = 0.06
 
 # Parts of a study that take randomness; a part's seed depends on its place here
 SEEDED = (
@@ -44,7 +45,6 @@ SEEDED = (
     "control_pvalues",
     "score",
 )
-PACKAGES = ("nengo", "tensorflow", "keras", "numpy", "scipy")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -173,11 +173,11 @@ def study(
     dataset="diabetes",
     draws=100,
     observations=100,
-    backend="nengo",
+    backend="batched",
     seed=0,
     output=None,
-    presentation_time=0.1,
-    settle=0.04,
+    presentation_time=None,
+    settle=None,
     masks="observation",
     workers=None,
     epochs=None,
@@ -202,9 +202,12 @@ def study(
         gives the same samples.
     output : str or path-like, optional
         Folder for the report and all files; None writes none.
-    presentation_time, settle : float, optional
-        For how long an observation is shown, and after what time the output is
-        averaged, in seconds.
+    presentation_time : float, optional
+        For how long an observation is shown, in seconds; by default `READ_TIME` longer
+        than ``settle``.
+    settle : float, optional
+        From what time on the output is averaged, in seconds; by default the network's
+        settling time (see `.Converter`), in full hundredths: 0.04 for two layers.
     masks : {"observation", "draw"}, optional
         "observation": fresh masks for every draw and observation, as Keras does.
         "draw": one mask for all observations of a draw; the uniformity of the p-values
@@ -268,16 +271,21 @@ def study(
         from nengo_permadrop.report import prepare_directory
 
         prepare_directory(output)
-    steps = _Steps(progress)
+    model = models.for_dataset(dataset, seed=seeds["weights"], **(model_options or {}))
+    if settle is None:
+        # of the network before training: weights make no difference to it
+        settle = math.ceil(npd.Converter(model).settling_time * 100) / 100
+    if presentation_time is None:
+        presentation_time = round(settle + READ_TIME, 9)
+    options.update(settle=settle, presentation_time=presentation_time)
+    _check_times(options)
+    steps = Steps(progress)
     shown = dataset.test.take(slice(observations))
 
     with steps("training", f"training the classical network on {dataset.name}"):
         training = dict(TRAINING.get(dataset.name, DEFAULT_TRAINING))
         if epochs is not None:
             training["epochs"] = epochs
-        model = models.for_dataset(
-            dataset, seed=seeds["weights"], **(model_options or {})
-        )
         history = models.train(model, dataset, seed=seeds["training"], **training)
         r2 = {
             name: models.r2(model, getattr(dataset, name), seed=seeds["score"])
@@ -350,31 +358,6 @@ def study(
     return result
 
 
-def versions():
-    """Versions of Python, of this package and of those in use, {str: str}."""
-    found = {"python": platform.python_version(), "nengo-permadrop": version}
-    for name in PACKAGES:  # the modules, as distributions go by several names
-        if name in sys.modules:
-            found[name] = sys.modules[name].__version__
-    return found
-
-
-class _Steps:
-    """Times the steps of a study, and tells of them."""
-
-    def __init__(self, progress):
-        self.progress = progress
-        self.times = {}
-
-    @contextlib.contextmanager
-    def __call__(self, name, words):
-        if self.progress:
-            print(f"{words} ...", file=sys.stderr, flush=True)
-        start = time.perf_counter()
-        yield
-        self.times[name] = time.perf_counter() - start
-
-
 def _executor(options):
     # other backends step many draws at once, in one process
     one_by_one = options["backend"] == "nengo"
@@ -403,6 +386,19 @@ def _check(options):
             raise ValidationError(
                 f"must be at least {least}, got {options[attr]}", attr=attr
             )
+    if options["masks"] not in MASKS:
+        raise ValidationError(
+            f"must be one of {', '.join(MASKS)}, got {options['masks']!r}", attr="masks"
+        )
+    if get_backend(options["backend"]).takes != "network":
+        raise ValidationError(
+            f"{options['backend']!r} is a backend of the classical network; choose one "
+            "that simulates spiking networks, such as 'batched'",
+            attr="backend",
+        )
+
+
+def _check_times(options):
     if not 0 <= options["settle"] < options["presentation_time"]:
         raise ValidationError(
             f"must be at least 0 and less than the presentation time "

@@ -1,5 +1,7 @@
 """One draw has the same masks on every simulator, just by being built there."""
 
+import sys
+
 import nengo
 import numpy as np
 import pytest
@@ -60,8 +62,20 @@ def test_nengo():
         assert 0 < dropout.keep().sum() < dropout.size
 
 
-def test_nengo_dl():
-    nengo_dl = pytest.importorskip("nengo_dl")
+@pytest.fixture
+def nengo_dl():
+    """NengoDL as it is where nengo_permadrop.dl has not been imported."""
+    module = pytest.importorskip("nengo_dl")
+    ours = sys.modules.get("nengo_permadrop.dl")
+    if ours is not None:
+        ours.uninstall()
+    yield module
+    if ours is not None:
+        ours.install()
+
+
+@pytest.mark.filterwarnings("ignore:NengoDL takes the masked weights")
+def test_nengo_dl(nengo_dl):
     net, conv, probe = network(seed=1)
     reference = weights(nengo.Simulator, net, conv)
     for ours, theirs in zip(reference, weights(nengo_dl.Simulator, net, conv)):
@@ -112,8 +126,8 @@ def test_redraw_where_it_is_impossible_raises_at_build():
         nengo_loihi.Simulator(net, progress_bar=False)
 
 
-def test_redraw_on_nengo_dl_raises_at_build():
-    nengo_dl = pytest.importorskip("nengo_dl")
+@pytest.mark.filterwarnings("ignore:NengoDL takes the masked weights")
+def test_redraw_on_nengo_dl_raises_at_build(nengo_dl):
     with nengo.Network() as net:
         npd.Converter(mlp(), redraw=0.1)
     with pytest.raises(Exception, match="RedrawMask"):

@@ -225,6 +225,7 @@ def fresh(kmodel):
         conv,
         X,
         n_draws=N_DRAWS,
+        backend="nengo",
         presentation_time=REDRAW,
         settle=SETTLE,
         seed=4,
@@ -287,7 +288,7 @@ def test_backends_that_know_no_gates_refuse_them(kmodel, monkeypatch):
     monkeypatch.setattr(get_backend("nengo"), "gates", False)
     conv = npd.Converter(kmodel, target="loihi", redraw=0.1)
     with pytest.raises(ValidationError, match="drops units by gates"):
-        npd.sample(conv, X, n_draws=2)
+        npd.sample(conv, X, n_draws=2, backend="nengo")
 
 
 def test_mask_processes():

@@ -158,6 +158,9 @@ def test_every_module_is_in_the_reference():
     modules -= {
         "nengo_permadrop",
         "nengo_permadrop.__main__",
+        "nengo_permadrop.batched",
+        "nengo_permadrop.batched.steps",
+        "nengo_permadrop.bench",
         "nengo_permadrop.builder",
         "nengo_permadrop.cli",
         "nengo_permadrop.converter",

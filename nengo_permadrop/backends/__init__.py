@@ -14,8 +14,10 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 _MODULES = {
+    "batched": "nengo_permadrop.backends.batched",
     "nengo": "nengo_permadrop.backends.reference",
     "keras": "nengo_permadrop.backends.keras",
+    "nengo_dl": "nengo_permadrop.backends.nengo_dl",
     "nengo_loihi": "nengo_permadrop.backends.nengo_loihi",
 }
 _BACKENDS = {}

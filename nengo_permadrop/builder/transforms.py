@@ -1,5 +1,6 @@
 """Building `.PermanentDropout` for the reference simulator, and those that share it."""
 
+import warnings
 from collections import namedtuple
 
 import nengo
@@ -171,8 +172,15 @@ def build_permanent_dropout(
     Sets ``model.params[weights]`` to a `.BuiltDropout`, ``weights`` being the signal
     that holds the masked weights.
     """
-    conn = _connection_being_built(model, transform)
+    conn = connection_being_built(model, transform)
     seed = model.seeds[conn]
+    if type(model).__module__.partition(".")[0] == "nengo_dl":
+        warnings.warn(
+            "NengoDL takes the masked weights of PermanentDropout as constants, and "
+            "training would train those; import nengo_permadrop.dl before making the "
+            "simulator, for dropout that can be trained and redrawn",
+            stacklevel=2,
+        )
 
     if not isinstance(transform.init, Distribution):
         # nengo-loihi samples the transforms of connections from its host to the chip
@@ -196,7 +204,8 @@ def build_permanent_dropout(
     return weighted, weights
 
 
-def _connection_being_built(model, transform):
+def connection_being_built(model, transform):
+    """The connection whose transform is being built, for a transform's builder."""
     # Nengo passes a transform's builder everything but the connection; it has entered
     # the connection's signals just before, so it is the last one in the dictionary.
     # (Searching by transform would be wrong: equal transforms are equal keys.)

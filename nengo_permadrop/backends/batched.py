@@ -1,0 +1,77 @@
+"""Draws on the batched simulator: many replicas at once."""
+
+import contextlib
+
+from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.presentation import presentation
+from nengo_permadrop.batched import Simulator
+from nengo_permadrop.batched.inputs import ReplicaInput
+from nengo_permadrop.version import version
+
+_MEMORY = 2**30  # bytes
+_MOST = 5000  # replicas: some progress to report
+
+
+@register_backend
+class BatchedBackend(Backend):
+    """All replicas of a chunk in one `.Simulator`, built once for all chunks."""
+
+    name = "batched"
+
+    def version(self):
+        return version
+
+    def check(self, problem):
+        for node, x in zip(problem.inputs, problem.X):
+            ReplicaInput(node, x, len(x))
+
+    def chunk_size(self, problem, max_memory=None):
+        with self.session(problem) as session:
+            replica_bytes = session.replica_bytes()
+        memory = _MEMORY if max_memory is None else max_memory
+        return max(1, min(_MOST, int(memory // max(1, replica_bytes))))
+
+    @contextlib.contextmanager
+    def session(self, problem):
+        session = _Session(problem)
+        try:
+            yield session
+        finally:
+            session.sim.close()
+
+
+class _Session:
+    """A simulator that is given other replicas for each chunk."""
+
+    def __init__(self, problem):
+        self.problem = problem
+        net, self.nodes, self.probe = presentation(problem)
+        self.sim = Simulator(
+            net,
+            n_replicas=1,
+            dt=problem.dt,
+            seed=problem.seed,
+            progress_bar=False,
+            inputs=self._inputs([0]),
+        )
+
+    def __call__(self, replicas):
+        """The answers of replicas, ``(n_replicas, n_outputs)``."""
+        self.sim.reset(
+            n_replicas=len(replicas),
+            mask_seeds=replicas.mask_seeds,
+            state_seeds=replicas.state_seeds,
+            inputs=self._inputs(replicas.observations),
+        )
+        problem = self.problem
+        return self.sim.run_mean(
+            problem.n_steps * problem.dt, self.probe, problem.n_settle * problem.dt
+        )
+
+    def replica_bytes(self):
+        """Memory that a replica takes, its inputs and answer included."""
+        observation = sum(x[0].nbytes for x in self.problem.X)
+        return self.sim.replica_bytes + 2 * observation
+
+    def _inputs(self, rows):
+        return {node: x[rows] for node, x in zip(self.nodes, self.problem.X)}

@@ -1,0 +1,176 @@
+import json
+import re
+
+import nengo
+import numpy as np
+import pandas as pd
+import pytest
+from nengo.exceptions import ValidationError
+
+import nengo_permadrop as npd
+from nengo_permadrop import datasets, models
+from nengo_permadrop.report import warnings_of
+from nengo_permadrop.study import SEEDED, study
+
+for module in ("sklearn", "jinja2", "matplotlib"):
+    pytest.importorskip(module)
+
+TINY = dict(
+    draws=8,
+    observations=5,
+    epochs=2,
+    workers=1,
+    model_options={"units": (12, 12)},
+    progress=False,
+)
+PICTURES = ("softlif", "means", "pvalues", "ecdf_most_extreme", "predictive")
+FILES = {
+    "report.html",
+    "summary.tsv",
+    "agreement.json",
+    "model.h5",
+    *(f"{name}.png" for name in PICTURES),
+    *(f"samples_{name}.npz" for name in ("spiking", "classical", "control")),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("study") / "new"
+
+
+@pytest.fixture(scope="module")
+def result(folder):
+    return study("diabetes", output=folder, **TINY)
+
+
+def test_writes_everything(result, folder):
+    assert {path.name for path in folder.iterdir()} == FILES
+    for name in PICTURES:
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_samples_are_saved_in_the_targets_units(result, folder):
+    for name in ("spiking", "classical", "control"):
+        saved = npd.load_samples(folder / f"samples_{name}.npz")
+        assert np.array_equal(saved.values, getattr(result, f"samples_{name}").values)
+        assert saved.values.shape == (8, 5, 1)
+        assert 0 < saved.mean().mean() < 350  # progression is 25 to 346
+    assert result.samples_spiking.backend == "batched"
+    assert result.samples_classical.backend == "keras"
+
+
+def test_control_is_another_draw(result):
+    classical, control = result.samples_classical, result.samples_control
+    assert not np.isin(control.values, classical.values).any()
+    assert result.control.n_draws == (8, 8)
+
+
+def test_agreement_json(result, folder):
+    found = json.loads((folder / "agreement.json").read_text())
+    assert found["rejection_rate"]["spiking"] == result.agreement.rejection_rate()
+    assert found["rejection_rate"]["control"] == result.control.rejection_rate()
+    assert (
+        found["uniformity"]["spiking"]["pvalue"] == result.agreement.uniformity.pvalue
+    )
+    assert found["agree"] == bool(result.verdict())
+    assert found["counts"]["draws"] == 8 and found["counts"]["observations"] == 5
+    assert found["versions"]["nengo"] == nengo.__version__
+    assert set(found["times"]) >= {"training", "spiking", "classical"}
+    assert found["seed"] == 0 and set(found["seeds"]) == set(SEEDED)
+
+
+def test_summary_tsv(result, folder):
+    table = pd.read_csv(folder / "summary.tsv", sep="\t")
+    assert list(table)[:6] == [
+        "Observation",
+        "N",
+        *(f"PredProgression{stat}" for stat in ("Mean", "Std", "Min", "Max")),
+    ]
+    assert len(table) == 5 and (table["N"] == 8).all()
+    spiking = result.samples_spiking
+    assert np.allclose(table["PredProgressionMean"], spiking.mean()[:, 0], atol=5e-5)
+    assert np.allclose(table["PredProgressionMax"], spiking.max()[:, 0], atol=5e-5)
+    text = (folder / "summary.tsv").read_text()
+    assert re.search(r"\t\d+\.\d{4}\t", text)
+
+
+def test_report_stands_alone_and_says_the_answer(result, folder):
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= len(PICTURES)
+    assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)
+    assert "control" in page
+    words = result.verdict().words.partition(":")[0]
+    assert words in page
+
+
+def test_same_seed_same_samples(result):
+    again = study("diabetes", **TINY)
+    assert np.array_equal(again.samples_spiking.values, result.samples_spiking.values)
+    assert np.array_equal(
+        again.samples_classical.values, result.samples_classical.values
+    )
+    other = study("diabetes", seed=1, **{**TINY, "epochs": 1})
+    assert not np.array_equal(
+        other.samples_spiking.values, result.samples_spiking.values
+    )
+
+
+def test_presentation_follows_the_networks_depth(result):
+    # the synapses of two layers take 39 ms
+    assert result.options["settle"] == 0.04
+    assert result.options["presentation_time"] == 0.1
+
+
+def test_shared_masks_are_told(recwarn):
+    with pytest.warns(UserWarning, match="share their masks"):
+        shared = study("diabetes", masks="draw", **{**TINY, "epochs": 1})
+    assert any("mask" in text for text in warnings_of(shared))
+
+
+def test_combo_small_network_has_combos_architecture():
+    data = datasets.load("combo-small", n_cells=6, n_drugs=5, n_validation=5, n_test=9)
+    kmodel = models.for_dataset(data, units=10)
+    assert kmodel.input_names == ["cell", "drug1", "drug2"]
+    conv = npd.Converter(kmodel)
+    assert len(conv.all_ensembles) == len(conv.dropouts) == 12  # 3 + 2 * 3 + 3
+    assert conv.verify(data.test.take(slice(3)).inputs) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "kwargs, attr",
+    [
+        (dict(draws=1), "draws"),
+        (dict(observations=0), "observations"),
+        (dict(observations=111), "110 test rows"),
+        (dict(workers=0), "workers"),
+        (dict(settle=0.2, presentation_time=0.1), "settle"),
+        (dict(presentation_time=0.03), "settle"),
+        (dict(masks="row"), "masks"),
+        (dict(backend="keras"), "backend"),
+        (dict(backend="abacus"), "abacus"),
+    ],
+)
+def test_bad_arguments_before_anything_is_trained(kwargs, attr, monkeypatch):
+    monkeypatch.setattr(models, "train", None)
+    with pytest.raises(ValidationError, match=attr):
+        study("diabetes", **{**TINY, **kwargs})
+
+
+def test_folder_that_can_not_be_written_to_is_told_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "train", None)
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="file"):
+        study("diabetes", output=tmp_path / "file", **TINY)
+
+
+def test_interrupted_report_leaves_no_half_file(result, tmp_path, monkeypatch):
+    import os
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        result.write(tmp_path)
+    assert list(tmp_path.iterdir()) == []
