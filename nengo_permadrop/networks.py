@@ -9,7 +9,9 @@ from nengo_permadrop.builder.transforms import redraw_index
 from nengo_permadrop.masks import keep_mask, mask_key
 from nengo_permadrop.optional import require
 
-GATE_RATE = 500.0  # Hz, of a gate's neurons: at every other step of a millisecond
+# Hz: a spike a step. The weights can then be small; large ones would take bits from the
+# others that go to the same core on Loihi, as they share a scale.
+GATE_RATE = 1000.0
 
 
 class MaskProcess(nengo.Process):
@@ -68,11 +70,11 @@ class DropoutGate(nengo.Network):
 
     For hardware where weights can't change while a network runs. A process chooses the
     units to drop, by the masks that `.PermanentDropout` in a connection of the same
-    seed would have; a neuron for each unit, off the chip, fires while its unit is
-    dropped, and inhibits it. What a dropped neuron does not send costs nothing: an
-    inhibitory spike is one synaptic event, a spike of the neuron one for each neuron
-    that it connects to. The connections from the neurons must scale what is kept by
-    ``1 / (1 - rate)``; `nengo_permadrop.Converter` does so.
+    seed would have; a neuron for each unit, off the chip, fires at 1000 Hz while its
+    unit is dropped, and inhibits it. Each of these spikes is one synaptic event; each
+    that the unit no longer sends would be one for every neuron that it connects to. The
+    connections from the neurons must scale what is kept by ``1 / (1 - rate)``;
+    `nengo_permadrop.Converter` does so.
 
     A released neuron fires again when the inhibition has decayed, which takes about
     ``log(20 * inhibition)`` time constants of the synapse, and has charged.
@@ -90,8 +92,8 @@ class DropoutGate(nengo.Network):
         What the masks depend on; by default it is drawn at random, once.
     inhibition : float, optional
         In units of the neurons' input (before their gain). A neuron is silent for
-        inputs up to this much above its intercept. The default is far above what the
-        activations of a trained network take.
+        inputs up to this much above its intercept. With the default that is an
+        activation of 3.35 in SoftLIF layers of the study's recipe, which are near 1.
     synapse : `nengo.synapses.Synapse` or float, optional
         Filter of the inhibition. On Loihi, where a neuron has one filter for all its
         inputs, give that of the neurons' other inputs.
@@ -128,7 +130,7 @@ class DropoutGate(nengo.Network):
         rate=0.5,
         redraw=None,
         seed=None,
-        inhibition=20.0,
+        inhibition=10.0,
         synapse=0.005,
         label=None,
         add_to_container=None,

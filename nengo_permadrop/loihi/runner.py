@@ -18,7 +18,7 @@ class LoihiRunner:
     ----------
     problem : `.Problem`
         Its ``options`` may hold "target" and "hardware_options", as
-        `nengo_loihi.Simulator` takes them.
+        `nengo_loihi.Simulator` takes them, and "n_chips".
     validate : bool, optional
         Let nengo-loihi raise what doesn't fit on a core.
     reuse : bool, optional
@@ -33,11 +33,12 @@ class LoihiRunner:
             self.network, problem.dt, validate=validate, reuse=reuse
         )
         self._mask_seed = None
-        self._options = {
-            name: problem.options[name]
-            for name in ("target", "hardware_options")
-            if name in problem.options
-        }
+        options = dict(problem.options)
+        if "n_chips" in options:
+            n_chips = {"n_chips": options.pop("n_chips")}
+            hardware = options.get("hardware_options") or {}
+            options["hardware_options"] = {**n_chips, **hardware}
+        self._options = options
 
     def __call__(self, replicas):
         """The answers of `.Replicas`, ``(n_replicas, n_outputs)``."""
