@@ -22,10 +22,14 @@ _LAZY = {
     "sample": "nengo_permadrop.sampler",
 }
 
-__all__ = ["PermanentDropout", "SoftLIF", "builder", "spiking", *_LAZY]
+_LAZY_MODULES = ("loihi", "networks")
+
+__all__ = ["PermanentDropout", "SoftLIF", "builder", "spiking", *_LAZY, *_LAZY_MODULES]
 
 
 def __getattr__(name):
+    if name in _LAZY_MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)
@@ -34,4 +38,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY])
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})

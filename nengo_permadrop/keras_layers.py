@@ -178,6 +178,12 @@ class SoftLIF(keras.layers.Layer):
         self.target = target
         self.noise = noise
         self.tau_s = float(tau_s)
+        if target == "loihi":  # not in call, which TensorFlow traces
+            loihi = require("nengo_loihi").neurons
+            self._loihi_tau_rc = float(loihi.discretize_tau_rc(self.tau_rc, _LOIHI_DT))
+            self._loihi_tau_ref = float(
+                loihi.discretize_tau_ref(self.tau_ref, _LOIHI_DT)
+            )
 
     def call(self, inputs, training=None):
         """Activations for ``inputs``, elementwise."""
@@ -194,12 +200,10 @@ class SoftLIF(keras.layers.Layer):
         )
 
     def _loihi_rate(self, current):
-        loihi = require("nengo_loihi").neurons
-        tau_rc = float(loihi.discretize_tau_rc(self.tau_rc, _LOIHI_DT))
-        tau_ref = float(loihi.discretize_tau_ref(self.tau_ref, _LOIHI_DT))
         fires = current > 0
         safe = _where(fires, current, _ones_like(current))
-        steps = _ceil((tau_ref + tau_rc * _softplus(-_log(safe))) / _LOIHI_DT)
+        period = self._loihi_tau_ref + self._loihi_tau_rc * _softplus(-_log(safe))
+        steps = _ceil(period / _LOIHI_DT)
         return _where(fires, 1.0 / (_LOIHI_DT * steps), _zeros_like(current))
 
     def compute_output_shape(self, input_shape):

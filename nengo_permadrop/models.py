@@ -19,7 +19,7 @@ BIAS = 0.2
 COMBO_INPUTS = ("cell", "drug1", "drug2")
 
 
-def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0):
+def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
     """
     A network of dense SoftLIF layers, each followed by permanent dropout.
 
@@ -33,6 +33,8 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0):
         Dropout rate, in [0, 1).
     seed : int, optional
         Decides the initial weights.
+    target : {"nengo", "loihi"}, optional
+        What the spiking network will run on: the curve of the SoftLIF layers.
 
     Returns
     -------
@@ -40,14 +42,14 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0):
         Functional, with one linear output; not compiled.
     """
     keras = require("keras")
-    layers = _Layers(rate, seed)
+    layers = _Layers(rate, seed, target)
     x = inputs = keras.Input((n_inputs,), name="input")
     for i, n_units in enumerate(units):
         x = layers.hidden(x, n_units, f"hidden{i + 1}")
     return keras.Model(inputs, layers.output(x), name="mlp")
 
 
-def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0):
+def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nengo"):
     """
     CANDLE's Combo network with fewer units.
 
@@ -65,6 +67,8 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0):
         Dropout rate, in [0, 1).
     seed : int, optional
         Decides the initial weights.
+    target : {"nengo", "loihi"}, optional
+        What the spiking network will run on: the curve of the SoftLIF layers.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0):
         compiled.
     """
     keras = require("keras")
-    layers = _Layers(rate, seed)
+    layers = _Layers(rate, seed, target)
 
     def encoder(n_features, name):
         x = inputs = keras.Input((n_features,), name=f"{name}_features")
@@ -98,16 +102,17 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0):
 class _Layers:
     """Adds layers of the recipe to functional models; every layer has its own seed."""
 
-    def __init__(self, rate, seed):
+    def __init__(self, rate, seed, target):
         self.rate = rate
         self.seed = seed
+        self.target = target
         self.n_dense = 0
 
     def hidden(self, x, units, name):
         from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
 
         x = self._dense(units, name, BIAS)(x)
-        x = SoftLIF(name=f"{name}_softlif", **SOFTLIF)(x)
+        x = SoftLIF(name=f"{name}_softlif", target=self.target, **SOFTLIF)(x)
         return PermanentDropout(self.rate, name=f"{name}_dropout")(x)
 
     def output(self, x):

@@ -14,6 +14,7 @@ from nengo_permadrop.backends import Problem, Replicas, get_backend
 from nengo_permadrop.converter.settling import path_delay
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.networks import mask_processes
 from nengo_permadrop.parcel import Parcel
 from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.transforms import PermanentDropout
@@ -40,6 +41,7 @@ def sample(
     output=None,
     dt=0.001,
     dropout=None,
+    backend_options=None,
 ):
     """
     Draw from the predictive distribution of a model with permanent dropout.
@@ -59,9 +61,9 @@ def sample(
         Draws of each observation.
     backend : str, optional
         "batched" (many simulations at once, on `.Simulator`), "nengo" (one after the
-        other, on the reference simulator), "nengo_dl" (many at once on NengoDL) or
-        "keras" (the classical forward pass). The first three give the same samples, to
-        rounding.
+        other, on the reference simulator), "nengo_dl" (many at once on NengoDL),
+        "nengo_loihi" (one after the other, on Loihi or its emulator) or "keras" (the
+        classical forward pass). The first three give the same samples, to rounding.
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional
@@ -99,6 +101,10 @@ def sample(
     dropout : {"permanent", "off"}, optional
         For a Keras model: what a plain ``Dropout`` layer is, as in `.Converter`
         (default "permanent"). A converter has been told already.
+    backend_options : dict, optional
+        Options of one backend. "nengo_dl" takes ``minibatch_size`` and ``dtype``;
+        "nengo_loihi" takes ``target`` ("sim" or "loihi") and ``hardware_options``, as
+        `nengo_loihi.Simulator` does, and ``n_chips``, how many there are (default 1).
 
     Returns
     -------
@@ -132,10 +138,11 @@ def sample(
         )
     engine = get_backend(backend)
     _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
-    problem = _problem(engine, model, X, output, dropout, settle)
+    problem = make_problem(engine, model, X, output, dropout, settle)
     problem.presentation_time, problem.settle = presentation_time, settle
     problem.dt, problem.seed = dt, int(seed)
-    engine.check(problem)
+    problem.options.update(_options(engine, backend_options))
+    facts = engine.check(problem)
 
     n_observations = len(problem.X[0])
     replicas = _replicas(int(seed), n_draws, n_observations, masks)
@@ -153,6 +160,7 @@ def sample(
             "settle": settle,
             "dt": dt,
             "seconds": time.perf_counter() - start,
+            **(facts or {}),
         },
     )
 
@@ -224,7 +232,20 @@ def _run_parcel(backend, parcel, replicas):
     return get_backend(backend).run(parcel.content, replicas)
 
 
-def _problem(engine, model, X, output, dropout, settle):
+def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
+    """
+    What `sample` hands to a backend; its numbers are still to be set.
+
+    Parameters
+    ----------
+    engine : `.Backend`
+    model, X, output, dropout, settle
+        As in `sample`.
+
+    Returns
+    -------
+    problem : `.Problem`
+    """
     if engine.takes == "keras":
         return _keras_problem(model, X, output, dropout)
     if dropout is not None:
@@ -237,11 +258,19 @@ def _problem(engine, model, X, output, dropout, settle):
             "convert a Keras model with nengo_permadrop.Converter",
             attr="model",
         )
-    if not any(
+    gated = bool(mask_processes(model))
+    if not gated and not any(
         isinstance(conn.transform, PermanentDropout) and conn.transform.rate > 0
         for conn in model.all_connections
     ):
         raise ValidationError(_NO_DROPOUT.format(model), attr="model")
+    if gated and not engine.gates:
+        raise ValidationError(
+            f"{model} drops units by gates (networks.DropoutGate), to which backend "
+            f"{engine.name!r} can't give masks for each draw; use backend 'nengo' or "
+            "'nengo_loihi', or no redraw with target='loihi'",
+            attr="model",
+        )
     if (
         hasattr(model, "inputs")
         and hasattr(model, "outputs")
@@ -315,6 +344,18 @@ def _network_problem(network, X, output):
         )
     arrays = match_inputs(X, {node: (node.size_out,) for node in X})
     return Problem(network, list(X), output, arrays)
+
+
+def _options(engine, options):
+    options = {} if options is None else dict(options)
+    unknown = sorted(set(options) - set(engine.options))
+    if unknown:
+        raise ValidationError(
+            f"backend {engine.name!r} has no option {', '.join(unknown)}; it has "
+            f"{', '.join(engine.options) or 'none'}",
+            attr="backend_options",
+        )
+    return options
 
 
 def _output_name(output, outputs):

@@ -7,14 +7,18 @@ from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
 layers = keras.layers
 
 
-def hidden(x, units, rate, activation=None, dropout=PermanentDropout):
+def hidden(x, units, rate, activation=None, dropout=PermanentDropout, target="nengo"):
     """Dense with the recipe's initialisation, an activation, and dropout."""
     x = layers.Dense(
         units,
         kernel_initializer="he_normal",
         bias_initializer=keras.initializers.Constant(0.2),
     )(x)
-    x = SoftLIF()(x) if activation is None else layers.Activation(activation)(x)
+    x = (
+        SoftLIF(target=target)(x)
+        if activation is None
+        else layers.Activation(activation)(x)
+    )
     return dropout(rate)(x) if rate is not None else x
 
 

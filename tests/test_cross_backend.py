@@ -52,6 +52,7 @@ def weights(simulator, net, conv):
 
 
 pytest.importorskip("nengo_loihi", reason="networks here are converted for Loihi")
+pytestmark = pytest.mark.filterwarnings("ignore:.*learned with rates")  # untrained toys
 
 
 def test_nengo():
@@ -114,10 +115,13 @@ def test_draws_on_the_loihi_emulator_follow_the_reference():
 
 
 def test_redraw_where_it_is_impossible_raises_at_build():
+    """Weights on the chip can't change; the Converter lays gates instead."""
     import nengo_loihi
 
     with nengo.Network() as net:
-        npd.Converter(mlp(units=(10, 10)), target="loihi", redraw=0.1)
+        a, b = (nengo.Ensemble(10, 1, label=label) for label in "ab")
+        dropout = npd.PermanentDropout((10, 10), rate=0.5, redraw=0.1)
+        nengo.Connection(a.neurons, b.neurons, transform=dropout)
     with pytest.raises(nengo.exceptions.BuildError, match="redrawn every 0.1 s"):
         nengo_loihi.Simulator(net, progress_bar=False)
 

@@ -18,6 +18,7 @@ _MODULES = {
     "nengo": "nengo_permadrop.backends.reference",
     "keras": "nengo_permadrop.backends.keras",
     "nengo_dl": "nengo_permadrop.backends.nengo_dl",
+    "nengo_loihi": "nengo_permadrop.backends.nengo_loihi",
 }
 _BACKENDS = {}
 
@@ -103,10 +104,16 @@ class Backend:
         As in ``sample(backend=...)``.
     takes : str
         "network" or "keras": what the model of a problem is.
+    gates : bool
+        Whether it gives each replica masks of its own in a `.networks.DropoutGate`.
+    options : tuple of str
+        What ``sample(backend_options=...)`` may hold.
     """
 
     name = None
     takes = "network"
+    gates = False
+    options = ()
 
     def version(self):
         """
@@ -120,7 +127,14 @@ class Backend:
         raise NotImplementedError()
 
     def check(self, problem):
-        """Raise what stands in the way of a problem, before anything is simulated."""
+        """
+        Raise what stands in the way of a problem, before anything is simulated.
+
+        Returns
+        -------
+        facts : dict or None
+            What is worth keeping with the samples, as strings and numbers.
+        """
 
     def chunk_size(self, problem, max_memory=None):
         """

@@ -51,6 +51,7 @@ class NengoDLBackend(Backend):
     """
 
     name = "nengo_dl"
+    options = tuple(_DEFAULTS)
     max_elements = 2**24
 
     def version(self):

@@ -5,12 +5,14 @@ import contextlib
 import nengo
 import numpy as np
 from nengo.builder import Model, Signal
+from nengo.builder.processes import SimProcess
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
 from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.builder import RedrawMask, built_dropouts
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.networks import MaskProcess
 
 
 @register_backend
@@ -25,6 +27,7 @@ class NengoBackend(Backend):
     """
 
     name = "nengo"
+    gates = True
 
     def version(self):
         return nengo.__version__
@@ -46,7 +49,7 @@ class _Player:
         net, nodes, self.probe = presentation(problem, stimuli=True)
         self.model = Model(dt=problem.dt)
         self.model.build(net)
-        self.inputs = [self._input_signal(node) for node in nodes]
+        self.inputs = [input_signal(self.model, node) for node in nodes]
 
         self.dropouts = built_dropouts(self.model)
         for built in self.dropouts:
@@ -54,12 +57,12 @@ class _Player:
         self.redraws = [
             (op, op.seed) for op in self.model.operators if isinstance(op, RedrawMask)
         ]
-        self.ensembles = [
-            ensemble
-            for ensemble in net.all_ensembles
-            if ensemble.neuron_type.state
-            and not isinstance(ensemble.neuron_type, nengo.Direct)
+        self.gates = [
+            (op, op.process)
+            for op in self.model.operators
+            if isinstance(op, SimProcess) and isinstance(op.process, MaskProcess)
         ]
+        self.ensembles = with_state(net.all_ensembles)
         # not optimized: merged operators work on merged signals, of which the ones that
         # are written here would no longer be known
         self.sim = nengo.Simulator(
@@ -79,36 +82,70 @@ class _Player:
     def _play(self, observation, mask_seed, state_seed):
         for op, seed in self.redraws:
             op.seed = derive_seed(seed, mask_seed)
+        for op, process in self.gates:
+            op.process = process.reseeded(derive_seed(process.seed, mask_seed))
         self.sim.reset(seed=derive_seed(self.problem.seed, state_seed))
         signals = self.sim.signals
         for built in self.dropouts:
             seed = derive_seed(self.model.seeds[built.conn], mask_seed)
             signals[built.weights][...] = built.redrawn(seed)
         for ensemble in self.ensembles:
-            self._write_state(ensemble, state_seed)
+            write_state(self.model, signals, ensemble, state_seed)
         for signal, x in zip(self.inputs, self.problem.X):
             signals[signal][...] = x[observation]
         self.sim.run_steps(self.problem.n_steps, progress_bar=False)
         return self.sim.data[self.probe][self.problem.n_settle :].mean(axis=0)
 
-    def _write_state(self, ensemble, state_seed):
-        # as Nengo's build_neurons makes it, from another seed
-        seed = derive_seed(self.model.seeds[ensemble], state_seed)
-        state = ensemble.neuron_type.make_state(
-            ensemble.n_neurons, rng=np.random.RandomState(seed + 1)
-        )
-        signals = self.model.sig[ensemble.neurons]
-        for name, value in state.items():
-            if isinstance(signals.get(name), Signal):
-                self.sim.signals[signals[name]][...] = value
 
-    def _input_signal(self, node):
-        signal = self.model.sig[node]["out"]
-        written = [op for op in self.model.operators if signal in op.all_signals]
-        if any(signal in op.sets + op.incs + op.updates for op in written):
-            raise ValidationError(
-                f"{node} computes its own output, so observations can't be put in its "
-                "place; give it an array as output, or a size_in",
-                attr="inputs",
-            )
-        return signal
+def with_state(ensembles):
+    """Those of some ensembles whose neurons have initial states."""
+    return [
+        ensemble
+        for ensemble in ensembles
+        if ensemble.neuron_type.state
+        and not isinstance(ensemble.neuron_type, nengo.Direct)
+    ]
+
+
+def write_state(model, values, ensemble, state_seed):
+    """
+    Put the initial state of a replica into a simulator that has just been reset.
+
+    Parameters
+    ----------
+    model : `nengo.builder.Model`
+    values : `nengo.builder.signal.SignalDict`
+        The simulator's.
+    ensemble : `nengo.Ensemble`
+    state_seed : int
+        As in `.Replicas`.
+    """
+    # as Nengo's build_neurons makes it, from another seed
+    seed = derive_seed(model.seeds[ensemble], state_seed)
+    state = ensemble.neuron_type.make_state(
+        ensemble.n_neurons, rng=np.random.RandomState(seed + 1)
+    )
+    signals = model.sig[ensemble.neurons]
+    for name, value in state.items():
+        if isinstance(signals.get(name), Signal):
+            values[signals[name]][...] = value
+
+
+def input_signal(model, node):
+    """
+    The signal of a Node's output, to be overwritten with an observation.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the Node computes its output.
+    """
+    signal = model.sig[node]["out"]
+    written = [op for op in model.operators if signal in op.all_signals]
+    if any(signal in op.sets + op.incs + op.updates for op in written):
+        raise ValidationError(
+            f"{node} computes its own output, so observations can't be put in its "
+            "place; give it an array as output, or a size_in",
+            attr="inputs",
+        )
+    return signal

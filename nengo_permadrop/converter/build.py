@@ -8,6 +8,7 @@ from nengo_permadrop.converter.dropouts import Dropout, Mask
 from nengo_permadrop.converter.errors import ConversionError
 from nengo_permadrop.converter.layers import convert_call, describe
 from nengo_permadrop.converter.linear import Source, Value, dense
+from nengo_permadrop.networks import DropoutGate
 from nengo_permadrop.neurons import spiking
 from nengo_permadrop.transforms import PermanentDropout
 
@@ -26,12 +27,16 @@ class NetworkBuilder:
         self.dropout = network.dropout
         self.inputs, self.outputs = {}, {}
         self.dropouts = []
-        self.first_ensembles = []
+        self.off_chip = []
+        self.other_curves = []  # layers trained for another target
         self._n_masks = 0
         self._values = {}  # of the graph's values, by index
         self._objects = {}  # value index -> Nengo object that holds it
         self._consumers = {}  # value index -> Nengo object that it goes into
         self._scaled = False
+        # on Loihi the weights of a running network can't change
+        self._gating = network.target == "loihi" and network.redraw is not None
+        self._used_masks = {}  # source -> masks of its connections, if gates drop
 
     def build(self):
         """Make all objects, inside the network's context."""
@@ -46,6 +51,8 @@ class NetworkBuilder:
             self._values[call.output] = convert_call(self, call, values)
         for name, index in self.graph.outputs.items():
             self.outputs[name] = self._output(name, index)
+        if self._gating:
+            self._lay_gates()
         if self.network.scale_firing_rates is not None and not self._scaled:
             raise ConversionError(
                 "scale_firing_rates",
@@ -72,10 +79,14 @@ class NetworkBuilder:
         rate = self.network.scale_firing_rates or DEFAULT_FIRING_RATE
         neurons = activation(call.spec.config, rate)
         self._scaled |= neurons.scalable
+        if call.spec.config.get("target", "nengo") != self.network.target:
+            self.other_curves.append(call.path)
+        # driven by Nodes; on Loihi it is computed off the chip
+        first = any(not term.source.filtered for term in value.terms)
         ensemble = nengo.Ensemble(
             value.size,
             dimensions=1,
-            neuron_type=self._neuron_type(call, neurons.neuron_type),
+            neuron_type=self._neuron_type(call, neurons.neuron_type, first),
             gain=np.full(value.size, neurons.gain),
             bias=neurons.bias + neurons.gain * value.constant,
             encoders=np.ones((value.size, 1)),
@@ -83,8 +94,8 @@ class NetworkBuilder:
             normalize_encoders=False,
             label=call.path,
         )
-        if any(not term.source.filtered for term in value.terms):
-            self.first_ensembles.append(ensemble)
+        if first:
+            self.off_chip.append(ensemble)
         self._connect(value, ensemble.neurons, call.path)
         self._consumers.setdefault(call.inputs[0], ensemble.neurons)
         self._objects[call.output] = ensemble.neurons
@@ -124,17 +135,19 @@ class NetworkBuilder:
             objects[call.path] = obj
         return dict(reversed(list(objects.items())))
 
-    def _neuron_type(self, call, rate_type):
+    def _neuron_type(self, call, rate_type, first):
         if self.network.neurons == "rate":
             return rate_type
         try:
-            return spiking(rate_type, target=self.network.target)
+            neuron_type = spiking(rate_type, target=self.network.target)
         except ValidationError as error:
             raise ConversionError(
                 describe(call),
                 f"has no spiking neurons on target {self.network.target!r} ({error})",
                 "Use relu or SoftLIF",
             ) from error
+        off_chip = first and self.network.target == "loihi"
+        return with_random_phase(neuron_type) if off_chip else neuron_type
 
     def _materialised(self, call, value):
         """A value's elements as those of a passthrough Node."""
@@ -173,22 +186,90 @@ class NetworkBuilder:
     def _connect(self, value, post, path):
         for term in value.terms:
             weights = dense(term.matrix)
-            conn = nengo.Connection(
-                term.source.obj,
-                post,
-                transform=nengo.Dense(weights.shape, init=weights),
-                synapse=self.network.synapse if term.source.filtered else None,
-                label=f"{_label(term.source.obj)} to {path}",
-            )
-            if term.mask is not None:
-                dropout, mask = term.mask
-                conn.transform = PermanentDropout(
+            dropout, mask = (None, None) if term.mask is None else term.mask
+            if mask is None:
+                transform = nengo.Dense(weights.shape, init=weights)
+            elif self._gating:
+                # dropped units are silent; those that are kept are scaled here
+                weights = weights / (1.0 - dropout.rate)
+                transform = nengo.Dense(weights.shape, init=weights)
+            else:
+                transform = PermanentDropout(
                     weights.shape,
                     init=weights,
                     rate=dropout.rate,
                     redraw=dropout.redraw,
                 )
+            conn = nengo.Connection(
+                term.source.obj,
+                post,
+                transform=transform,
+                synapse=self.network.synapse if term.source.filtered else None,
+                label=f"{_label(term.source.obj)} to {path}",
+            )
+            if mask is not None:
                 mask.connections.append(conn)
+            self._used_masks.setdefault(term.source, {})[id(mask)] = (dropout, mask)
+
+    def _lay_gates(self):
+        for source, used in self._used_masks.items():
+            dropouts = [dropout for dropout, _ in used.values() if dropout is not None]
+            if not dropouts:
+                continue
+            where = f"permanent dropout '{dropouts[0].path}'"
+            mend = "Use redraw=None and a new simulator for each draw"
+            if not source.filtered:
+                raise ConversionError(
+                    where,
+                    "drops inputs, and on Loihi masks are redrawn by silencing neurons",
+                    f"Drop the outputs of neurons only. {mend}",
+                )
+            if len(used) > 1:
+                raise ConversionError(
+                    where,
+                    "drops units of neurons that are also used with other masks or "
+                    "without dropout, and on Loihi masks are redrawn by silencing them "
+                    "for all that they connect to",
+                    f"Use the dropout's output wherever its input is used. {mend}",
+                )
+            ((dropout, mask),) = used.values()
+            mask.gate = DropoutGate(
+                source.obj,
+                rate=dropout.rate,
+                redraw=dropout.redraw,
+                seed=0,  # the converter's reseed gives it the mask's
+                synapse=self.network.synapse,
+                label=f"{dropout.path} gate",
+            )
+            self.off_chip.append(mask.gate.ensemble)
+
+
+def with_random_phase(neuron_type):
+    """
+    The same spiking neurons, starting anywhere between two spikes.
+
+    nengo-loihi's start at rest, as they do on the chip. Of neurons that get a constant
+    current, as the first layer's do, each then fires at the same times in every draw,
+    and what their number of spikes is off the rate by is the same bias in every draw.
+
+    Parameters
+    ----------
+    neuron_type : `nengo.neurons.NeuronType`
+        With a state "voltage" that goes from 0 to 1.
+
+    Returns
+    -------
+    neuron_type : `nengo.neurons.NeuronType`
+    """
+    names = ("tau_rc", "tau_ref", "min_voltage", "amplitude")
+    return type(neuron_type)(
+        **{
+            name: getattr(neuron_type, name)
+            for name in names
+            if hasattr(neuron_type, name)
+        },
+        initial_state={"voltage": nengo.dists.Uniform(0, 1)},
+    )
 
 
 class Shift:

@@ -24,6 +24,8 @@ class Mask:
     seed : int
         Seed of its connections.
     connections : list of `nengo.Connection`
+    gate : `.networks.DropoutGate` or None
+        What drops the elements, if the connections' weights don't.
     """
 
     rows: np.ndarray
@@ -32,6 +34,7 @@ class Mask:
     number: int
     seed: int = None
     connections: list = field(default_factory=list)
+    gate: object = None
 
 
 @dataclass(eq=False)

@@ -1,5 +1,7 @@
 """The Converter: a Keras model as a Nengo network."""
 
+import warnings
+
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
@@ -42,7 +44,9 @@ class Converter(nengo.Network):
         Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers
         (default 100). SoftLIF layers have their own ``amplitude`` and ``gain``.
     redraw : float, optional
-        Seconds of simulated time after which all dropouts take new masks.
+        Seconds of simulated time after which all dropouts take new masks. With
+        ``target="loihi"`` this lays `.networks.DropoutGate` gates, as weights on the
+        chip can't change; dropout of anything but the outputs of neurons raises then.
     label : str, optional
     seed : int, optional
         Seed of the network and its masks. By default the masks derive from the seed of
@@ -71,6 +75,11 @@ class Converter(nengo.Network):
         found, and what to do.
     nengo.exceptions.ValidationError
         If an argument is out of its range.
+
+    Warns
+    -----
+    UserWarning
+        If layers have learned with the rate curve of another target's neurons.
 
     Examples
     --------
@@ -137,8 +146,12 @@ class Converter(nengo.Network):
         self.outputs = builder.outputs
         self.layers = LayerObjects(builder.layer_objects())
         self.dropouts = builder.dropouts
-        self.off_chip = builder.first_ensembles if target == "loihi" else []
+        self.off_chip = builder.off_chip if target == "loihi" else []
         self.reseed(np.random.randint(2**31) if seed is None else seed)
+        if builder.other_curves and kmodel is not None:
+            warnings.warn(
+                _OTHER_CURVE[target].format(_some(builder.other_curves)), stacklevel=2
+            )
         if target == "loihi":
             self.configure_loihi(context[0] if len(context) > 0 else self)
 
@@ -177,10 +190,12 @@ class Converter(nengo.Network):
                 mask.seed = derive_seed(seed, mask.number)
                 for conn in mask.connections:
                     conn.seed = mask.seed
+                if mask.gate is not None:
+                    mask.gate.reseed(mask.seed)
 
     def configure_loihi(self, network):
         """
-        Keep the first layer off the chip, in the configuration of a network.
+        Keep the first layer and gates off the chip, in the configuration of a network.
 
         nengo-loihi reads the configuration of the outermost network only. The converter
         does this for the network that it is made in; call it yourself if you add the
@@ -252,6 +267,26 @@ class LayerObjects(dict):
         if matches:
             raise KeyError(f"'{name}' is ambiguous; use one of {', '.join(matches)}")
         raise KeyError(f"no layer '{name}'; there are {', '.join(self)}")
+
+
+_OTHER_CURVE = {
+    "loihi": (
+        "{} learned with rates that Loihi's neurons don't have: theirs are quantised, "
+        "so the spiking network will be less accurate and its distributions differ; "
+        "train with SoftLIF(target='loihi') layers"
+    ),
+    "nengo": (
+        "{} learned with the quantised rates of Loihi's neurons, which Nengo's don't "
+        "have; convert with target='loihi', or train with SoftLIF(target='nengo') "
+        "layers"
+    ),
+}
+
+
+def _some(paths):
+    names = ", ".join(f"'{path}'" for path in paths[:3])
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return f"{'layers' if len(paths) > 1 else 'layer'} {names}{more}"
 
 
 def _check_choice(attr, value, known):

@@ -23,6 +23,9 @@ class KerasForward:
         A built Sequential or functional model.
     dropout : {"permanent", "off"}, optional
         What a plain ``Dropout`` is, as in `.Converter`.
+    smooth : bool, optional
+        Give SoftLIF layers that are trained for Loihi their smooth curve instead of
+        Loihi's, which has steps: there, how numbers are rounded decides.
 
     Attributes
     ----------
@@ -36,8 +39,10 @@ class KerasForward:
         If the model has layers that are random in another way than dropping units.
     """
 
-    def __init__(self, kmodel, dropout="permanent"):
+    def __init__(self, kmodel, dropout="permanent", smooth=False):
         self.graph, self._layers = read_model(kmodel)
+        if smooth:
+            self._layers = [_smoothed(layer) for layer in self._layers]
         self._rates = {}
         self.dropouts = []
         for call in self.graph.calls:
@@ -87,6 +92,13 @@ class KerasForward:
                 result = layer(argument, **_without_training(call.options))
             values[call.output] = result
         return [np.asarray(values[index]) for index in self.graph.outputs.values()]
+
+
+def _smoothed(layer):
+    config = layer.get_config()
+    if type(layer).__name__ != "SoftLIF" or config.get("target", "nengo") == "nengo":
+        return layer
+    return type(layer).from_config({**config, "target": "nengo"})
 
 
 def _without_training(options):

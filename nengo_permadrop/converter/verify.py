@@ -19,7 +19,7 @@ def verify(conv, X, tolerance):
         )
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     inputs = match_inputs(X, shapes)
-    forward = KerasForward(conv.kmodel, dropout=conv.dropout)
+    forward = KerasForward(conv.kmodel, dropout=conv.dropout, smooth=True)
     n = len(inputs[0])
     masks = [np.tile(dropout.keep(), (n, 1)) for dropout in conv.dropouts]
     worst = 0.0

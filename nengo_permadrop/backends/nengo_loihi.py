@@ -1,0 +1,54 @@
+"""Draws on Loihi, or nengo-loihi's emulator of it."""
+
+import contextlib
+import logging
+
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.loihi.resources import measured
+from nengo_permadrop.loihi.runner import LoihiRunner
+from nengo_permadrop.optional import require
+
+logger = logging.getLogger(__name__)
+
+
+@register_backend
+class NengoLoihiBackend(Backend):
+    """
+    One replica after the other on nengo_loihi.Simulator.
+
+    The network is built once where that is possible, and each draw's masks are written
+    into its weights. Neurons on the chip start at rest, as the chip has it; those of
+    the first layer, off the chip, start at a voltage that is random for each replica.
+    """
+
+    name = "nengo_loihi"
+    gates = True
+    options = ("target", "hardware_options", "n_chips")
+
+    def version(self):
+        return require("nengo_loihi").__version__
+
+    def check(self, problem):
+        model = problem.model
+        if getattr(model, "target", "loihi") != "loihi":
+            raise ValidationError(
+                f"{model} was converted for Nengo, and Loihi has neither its neurons "
+                "nor its synapses; use Converter(kmodel, target='loihi')",
+                attr="model",
+            )
+        target = problem.options.get("target")
+        if target not in (None, "sim", "loihi"):
+            raise ValidationError(
+                f"target must be 'sim' or 'loihi', got {target!r}",
+                attr="backend_options",
+            )
+        used = measured(problem)
+        logger.info("%s", used)
+        used.check(problem.options.get("n_chips", 1))
+        return used.facts()
+
+    @contextlib.contextmanager
+    def session(self, problem):
+        yield LoihiRunner(problem)

@@ -1,0 +1,322 @@
+"""What a network needs of the chip, before it runs there."""
+
+from dataclasses import dataclass
+
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.optional import require
+
+CORES_PER_CHIP = 128
+_TRIAL_SEED = 0
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """
+    What one core holds.
+
+    Attributes
+    ----------
+    layer : str
+        Label of the ensemble that its neurons are of.
+    neurons, in_axons, out_axons, synapse_bits : int
+    spikes : float or None
+        Of its neurons, a step; None if no observation has been presented.
+    """
+
+    layer: str
+    neurons: int
+    in_axons: int
+    out_axons: int
+    synapse_bits: int
+    spikes: float = None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """
+    What a network needs of the chip.
+
+    Attributes
+    ----------
+    cores : tuple of `CoreUse`
+    host_neurons : int
+        Neurons that are computed off the chip.
+    host_spikes : float or None
+        Spikes a step that go from there to the chip; None if no observation has been
+        presented.
+    limits : {str: int}
+        What a core has of "neurons", "in_axons", "out_axons" and "synapse_bits".
+    """
+
+    cores: tuple
+    host_neurons: int
+    host_spikes: float
+    limits: dict
+
+    @property
+    def n_cores(self):
+        """Number of cores."""
+        return len(self.cores)
+
+    @property
+    def chips(self):
+        """Number of chips, as a fraction."""
+        return self.n_cores / CORES_PER_CHIP
+
+    @property
+    def neurons(self):
+        """Number of neurons on the chip."""
+        return sum(core.neurons for core in self.cores)
+
+    @property
+    def spikes(self):
+        """Spikes a step of the neurons on the chip, or None."""
+        if any(core.spikes is None for core in self.cores):
+            return None
+        return sum(core.spikes for core in self.cores)
+
+    def layers(self):
+        """The cores of each layer, {label: list of `CoreUse`}."""
+        layers = {}
+        for core in self.cores:
+            layers.setdefault(core.layer, []).append(core)
+        return layers
+
+    def facts(self):
+        """The sums, {str: int or float}."""
+        return {
+            "cores": self.n_cores,
+            "chip_neurons": self.neurons,
+            "host_neurons": self.host_neurons,
+            "chip_spikes_per_step": self.spikes,
+            "host_spikes_per_step": self.host_spikes,
+        }
+
+    def check(self, n_chips=1):
+        """
+        Raise if the network doesn't fit.
+
+        Parameters
+        ----------
+        n_chips : int, optional
+            Number of chips that there are.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            It names the layers that need too much, and what to shrink.
+        """
+        if not self.cores:
+            raise ValidationError(
+                "no layer is on the chip: the first one is computed off it. Add a "
+                "layer, or use target='nengo'",
+                attr="model",
+            )
+        for layer, cores in self.layers().items():
+            for name, limit in self.limits.items():
+                most = max(getattr(core, name) for core in cores)
+                if most > limit:
+                    raise ValidationError(
+                        f"layer '{layer}' needs {most} {_WORDS[name]} on a core, which "
+                        f"has {limit}; {_MENDS[name]}",
+                        attr="model",
+                    )
+        if self.n_cores > n_chips * CORES_PER_CHIP:
+            layers = sorted(self.layers().items(), key=lambda item: -len(item[1]))
+            largest = ", ".join(
+                f"'{layer}' {len(cores)} (of {cores[0].neurons} neurons with "
+                f"{cores[0].in_axons} inputs)"
+                for layer, cores in layers[:3]
+            )
+            raise ValidationError(
+                f"the network needs {self.n_cores} cores, and {n_chips} chip(s) have "
+                f"{n_chips * CORES_PER_CHIP}. Most are of {largest}: make these layers "
+                "narrower, or their inputs fewer; or use "
+                f"{-(-self.n_cores // CORES_PER_CHIP)} chips (n_chips)",
+                attr="model",
+            )
+
+    def __str__(self):
+        spikes = (
+            "" if self.spikes is None else f", {self.spikes:.1f} spikes a step there"
+        )
+        host = (
+            ""
+            if self.host_spikes is None
+            else f", {self.host_spikes:.1f} spikes a step to the chip"
+        )
+        lines = [
+            f"Loihi: {self.n_cores} of {CORES_PER_CHIP} cores of a chip, "
+            f"{self.neurons} neurons{spikes}; {self.host_neurons} neurons off the "
+            f"chip{host}"
+        ]
+        for layer, cores in self.layers().items():
+            used = ", ".join(
+                f"{max(getattr(core, name) for core in cores) / limit:.0%} of the "
+                f"{_WORDS[name]}"
+                for name, limit in self.limits.items()
+            )
+            lines.append(f"  {layer}: {len(cores)} core(s), at most {used}")
+        return "\n".join(lines)
+
+
+_WORDS = {
+    "neurons": "neurons",
+    "in_axons": "input axons",
+    "out_axons": "output axons",
+    "synapse_bits": "bits of weights",
+}
+_SMALLER_BLOCKS = (
+    "or give it smaller blocks, config[ensemble].block_shape = nengo_loihi."
+    "BlockShape((neurons a core,), (neurons,)), in the network that it is in (of a "
+    "converted layer, the converter)"
+)
+_MENDS = {
+    "neurons": f"make it narrower, {_SMALLER_BLOCKS}",
+    "in_axons": "connect fewer neurons to it",
+    "out_axons": "make it narrower, or the layers that it connects to, "
+    f"{_SMALLER_BLOCKS}",
+    "synapse_bits": f"connect fewer neurons to it, {_SMALLER_BLOCKS}",
+}
+
+
+def resources(network, X=None, output=None):
+    """
+    What a network needs of the chip.
+
+    It is built, as nengo-loihi builds it for the chip. With observations, the first one
+    is presented once on the emulator, and the spikes are counted.
+
+    Parameters
+    ----------
+    network : `.Converter` or `nengo.Network`
+    X : optional
+        Observations, as `nengo_permadrop.sample` takes them.
+    output : optional
+        As in `nengo_permadrop.sample`.
+
+    Returns
+    -------
+    resources : `Resources`
+
+    Raises
+    ------
+    nengo.exceptions.BuildError
+        If nengo-loihi can't build the network. That it is too large raises in
+        ``Resources.check`` only.
+    """
+    from nengo_permadrop.backends import get_backend
+    from nengo_permadrop.loihi.model import LoihiModel
+    from nengo_permadrop.sampler import make_problem
+
+    if X is None:
+        return _used(LoihiModel(_outermost(network), dt=0.001, validate=False))
+    engine = get_backend("nengo_loihi")
+    return measured(make_problem(engine, network, X, output))
+
+
+def measured(problem):
+    """
+    What a problem's network needs of the chip, with the spikes of a trial.
+
+    Parameters
+    ----------
+    problem : `.Problem`
+
+    Returns
+    -------
+    resources : `Resources`
+        Without spikes if the network does not fit.
+    """
+    from nengo_permadrop.loihi.runner import LoihiRunner
+
+    runner = LoihiRunner(problem, validate=False)
+    used = _used(runner.loihi)
+    try:
+        used.check(n_chips=len(used.cores))
+    except ValidationError:
+        return used
+    counter = _InputSpikes(runner.loihi.model.inputs)
+    with runner.simulator(0, _TRIAL_SEED, _TRIAL_SEED, target="sim") as sim:
+        sim.run_steps(problem.n_steps)
+        compartments = sim.sims["emulator"].compartment
+        spikes = {
+            block: compartments.spike_count[where].sum() / problem.n_steps
+            for block, where in sim.sims["emulator"].block_info.slices.items()
+        }
+    return _used(runner.loihi, spikes, counter.stop() / problem.n_steps)
+
+
+class _InputSpikes:
+    """Counts the spikes that go to the chip."""
+
+    def __init__(self, inputs):
+        self.inputs = list(inputs)
+        self.count = 0
+        for chip_input in self.inputs:
+            chip_input.add_spikes = self._counted(chip_input.add_spikes)
+
+    def _counted(self, add_spikes):
+        def counted(ti, spike_idxs, permanent=False):
+            self.count += len(spike_idxs)
+            add_spikes(ti, spike_idxs, permanent=permanent)
+
+        return counted
+
+    def stop(self):
+        for chip_input in self.inputs:
+            del chip_input.add_spikes
+        return self.count
+
+
+def _used(loihi, spikes=None, host_spikes=None):
+    block = require("nengo_loihi").block
+    model = loihi.model
+    layers = {
+        part: ensemble.label
+        for ensemble in loihi.network.all_ensembles
+        if ensemble in model.objs
+        for part in model.objs[ensemble]["in"]
+    }
+    cores = []
+    for part in model.blocks:
+        use = part.utilization()
+        cores.append(
+            CoreUse(
+                layer=layers.get(part, str(part)),
+                neurons=use["compartments"][0],
+                in_axons=use["in-axons"][0],
+                out_axons=use["out-axons"][0],
+                synapse_bits=use["synapses"][0],
+                spikes=None if spikes is None else float(spikes[part]),
+            )
+        )
+    on_chip = {id(ensemble) for ensemble in model.objs}
+    return Resources(
+        cores=tuple(cores),
+        host_neurons=sum(
+            ensemble.n_neurons
+            for ensemble in loihi.network.all_ensembles
+            if id(ensemble) not in on_chip
+        ),
+        host_spikes=host_spikes,
+        limits={
+            "neurons": block.MAX_COMPARTMENTS,
+            "in_axons": block.MAX_IN_AXONS,
+            "out_axons": block.MAX_OUT_AXONS,
+            "synapse_bits": block.MAX_SYNAPSE_BITS,
+        },
+    )
+
+
+def _outermost(network):
+    """A network with a seed and the configuration of the one in it."""
+    import nengo
+
+    from nengo_permadrop.loihi.runner import configure
+
+    with nengo.Network(seed=0) as outer:
+        outer.add(network)
+    configure(outer, network)
+    return outer

@@ -1,0 +1,111 @@
+"""Presentations on Loihi, one after the other."""
+
+import nengo
+import numpy as np
+
+from nengo_permadrop.backends.presentation import presentation
+from nengo_permadrop.backends.reference import input_signal, with_state, write_state
+from nengo_permadrop.loihi.model import LoihiModel
+from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.optional import require
+
+
+class LoihiRunner:
+    """
+    Plays one replica of a problem after the other.
+
+    Parameters
+    ----------
+    problem : `.Problem`
+        Its ``options`` may hold "target" and "hardware_options", as
+        `nengo_loihi.Simulator` takes them, and "n_chips".
+    validate : bool, optional
+        Let nengo-loihi raise what doesn't fit on a core.
+    reuse : bool, optional
+        As in `.LoihiModel`.
+    """
+
+    def __init__(self, problem, validate=True, reuse=True):
+        self.problem = problem
+        self.network, self._stimuli, self._probe = presentation(problem, stimuli=True)
+        configure(self.network, problem.model)
+        self.loihi = LoihiModel(
+            self.network, problem.dt, validate=validate, reuse=reuse
+        )
+        self._mask_seed = None
+        options = dict(problem.options)
+        if "n_chips" in options:
+            n_chips = {"n_chips": options.pop("n_chips")}
+            hardware = options.get("hardware_options") or {}
+            options["hardware_options"] = {**n_chips, **hardware}
+        self._options = options
+
+    def __call__(self, replicas):
+        """The answers of `.Replicas`, ``(n_replicas, n_outputs)``."""
+        rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
+        return np.array([self.run(*(int(number) for number in row)) for row in rows])
+
+    def run(self, observation, mask_seed, state_seed):
+        """
+        The answer of one replica.
+
+        Parameters
+        ----------
+        observation, mask_seed, state_seed : int
+            As in `.Replicas`.
+
+        Returns
+        -------
+        answer : (n_outputs,) ndarray
+        """
+        with self.simulator(observation, mask_seed, state_seed) as sim:
+            sim.run_steps(self.problem.n_steps)
+            return np.mean(sim.data[self._probe][self.problem.n_settle :], axis=0)
+
+    def simulator(self, observation, mask_seed, state_seed, **options):
+        """A simulator of one replica that has not run yet; arguments as in `run`.
+
+        Returns
+        -------
+        sim : `nengo_loihi.Simulator`
+        """
+        if mask_seed != self._mask_seed:
+            self.loihi.write_masks(mask_seed)
+            self._mask_seed = mask_seed
+        sim = self.loihi.simulator(
+            seed=derive_seed(self.problem.seed, state_seed),
+            **{**self._options, **options},
+        )
+        for host, host_sim in self.loihi.hosts(sim):
+            for ensemble in with_state(_ensembles(host)):
+                write_state(host, host_sim.signals, ensemble, state_seed)
+            for node, x in zip(self._stimuli, self.problem.X):
+                if node in host.sig:
+                    host_sim.signals[input_signal(host, node)][...] = x[observation]
+        return sim
+
+
+def configure(outer, inner):
+    """
+    Give a network the nengo-loihi configuration of one that was added to it.
+
+    nengo-loihi asks the outermost network what is on the chip. (It asks the network
+    that an ensemble is in for the shape of its blocks.)
+
+    Parameters
+    ----------
+    outer, inner : `nengo.Network`
+    """
+    add_params = require("nengo_loihi").add_params
+    add_params(outer)
+    add_params(inner)
+    for ensemble in inner.all_ensembles:
+        on_chip = inner.config[ensemble].on_chip
+        if on_chip is not None:
+            outer.config[ensemble].on_chip = on_chip
+    if hasattr(inner, "configure_loihi"):
+        inner.configure_loihi(outer)
+
+
+def _ensembles(host):
+    return [obj for obj in host.params if isinstance(obj, nengo.Ensemble)]

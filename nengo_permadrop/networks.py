@@ -1,0 +1,204 @@
+"""Networks that drop units by other means than a connection's weights."""
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+from nengo.params import IntParam, NumberParam
+
+from nengo_permadrop.builder.transforms import redraw_index
+from nengo_permadrop.masks import keep_mask, mask_key
+from nengo_permadrop.optional import require
+
+# Hz: a spike a step. The weights can then be small; large ones would take bits from the
+# others that go to the same core on Loihi, as they share a scale.
+GATE_RATE = 1000.0
+
+
+class MaskProcess(nengo.Process):
+    """
+    Which units are dropped, as a signal: 1 for a dropped unit, 0 for one that is kept.
+
+    The masks are those of a `.PermanentDropout` in a connection of the same seed.
+
+    Parameters
+    ----------
+    n_units : int
+        Units of the dropout layer.
+    rate : float
+        Probability that a unit is dropped, in [0, 1).
+    redraw : float or None
+        Seconds after which there are new masks; None keeps the first ones.
+    seed : int
+        What the masks depend on.
+    """
+
+    n_units = IntParam("n_units", low=1)
+    rate = NumberParam("rate", low=0, high=1, high_open=True)
+    redraw = NumberParam("redraw", low=0, low_open=True, optional=True)
+
+    def __init__(self, n_units, rate, redraw, seed):
+        super().__init__(default_size_in=0, default_size_out=n_units, seed=seed)
+        self.n_units = n_units
+        self.rate = rate
+        self.redraw = redraw
+
+    def reseeded(self, seed):
+        """The same with another seed."""
+        return MaskProcess(self.n_units, self.rate, self.redraw, seed)
+
+    def make_state(self, shape_in, shape_out, dt, dtype=None):
+        return {}
+
+    def make_step(self, shape_in, shape_out, dt, rng, state):
+        key = mask_key(rng)
+        current, dropped = None, None
+
+        def step_mask(t):
+            nonlocal current, dropped
+            index = 0 if self.redraw is None else redraw_index(t, dt, self.redraw)
+            if index != current:
+                keep = keep_mask(key, self.n_units, self.rate, index)
+                current, dropped = index, 1.0 - keep
+            return dropped
+
+        return step_mask
+
+
+class DropoutGate(nengo.Network):
+    """
+    Dropout by inhibition: a gate that silences the neurons that are dropped.
+
+    For hardware where weights can't change while a network runs. A process chooses the
+    units to drop, by the masks that `.PermanentDropout` in a connection of the same
+    seed would have; a neuron for each unit, off the chip, fires at 1000 Hz while its
+    unit is dropped, and inhibits it. Each of these spikes is one synaptic event; each
+    that the unit no longer sends would be one for every neuron that it connects to. The
+    connections from the neurons must scale what is kept by ``1 / (1 - rate)``;
+    `nengo_permadrop.Converter` does so.
+
+    A released neuron fires again when the inhibition has decayed, which takes about
+    ``log(20 * inhibition)`` time constants of the synapse, and has charged.
+
+    Parameters
+    ----------
+    neurons : `nengo.ensemble.Neurons`
+        The dropout layer's units. They are silenced for all that they connect to.
+    rate : float
+        Probability that a unit is dropped, in [0, 1).
+    redraw : float, optional
+        Take new masks after this many seconds of simulated time, again and again. None
+        keeps the first ones.
+    seed : int, optional
+        What the masks depend on; by default it is drawn at random, once.
+    inhibition : float, optional
+        In units of the neurons' input (before their gain). A neuron is silent for
+        inputs up to this much above its intercept. With the default that is an
+        activation of 3.35 in SoftLIF layers of the study's recipe, which are near 1.
+    synapse : `nengo.synapses.Synapse` or float, optional
+        Filter of the inhibition. On Loihi, where a neuron has one filter for all its
+        inputs, give that of the neurons' other inputs.
+    label : str, optional
+    add_to_container : bool, optional
+        As in `nengo.Network`.
+
+    Attributes
+    ----------
+    node : `nengo.Node`
+        1 where a unit is dropped, 0 where it is kept.
+    ensemble : `nengo.Ensemble`
+        The inhibitory neurons.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument is out of its range, or ``neurons`` are not an ensemble's.
+
+    Examples
+    --------
+    >>> import nengo, nengo_permadrop as npd
+    >>> with nengo.Network(seed=0) as net:
+    ...     a, b = nengo.Ensemble(50, 1), nengo.Ensemble(20, 1)
+    ...     weights = nengo.dists.Gaussian(0, 0.01 / (1 - 0.1))
+    ...     transform = nengo.Dense((20, 50), init=weights)
+    ...     conn = nengo.Connection(a.neurons, b.neurons, transform=transform)
+    ...     gate = npd.networks.DropoutGate(a.neurons, rate=0.1, redraw=0.1, seed=1)
+    """
+
+    def __init__(
+        self,
+        neurons,
+        rate=0.5,
+        redraw=None,
+        seed=None,
+        inhibition=10.0,
+        synapse=0.005,
+        label=None,
+        add_to_container=None,
+    ):
+        if not isinstance(neurons, nengo.ensemble.Neurons):
+            raise ValidationError(
+                f"must be the neurons of an ensemble, got {neurons!r}", attr="neurons"
+            )
+        if not inhibition > 0:
+            raise ValidationError(f"must be > 0, got {inhibition}", attr="inhibition")
+        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        n = neurons.size_in
+        if seed is None:
+            seed = np.random.randint(2**31)
+        with self:
+            self.node = nengo.Node(MaskProcess(n, rate, redraw, seed), label="masks")
+            self.ensemble = nengo.Ensemble(
+                n,
+                dimensions=1,
+                neuron_type=nengo.SpikingRectifiedLinear(amplitude=1.0 / GATE_RATE),
+                gain=np.full(n, GATE_RATE),
+                bias=np.zeros(n),
+                encoders=np.ones((n, 1)),
+                eval_points=np.zeros((1, 1)),
+                label="gate",
+            )
+            nengo.Connection(self.node, self.ensemble.neurons, synapse=None)
+            nengo.Connection(
+                self.ensemble.neurons, neurons, transform=-inhibition, synapse=synapse
+            )
+
+    def reseed(self, seed):
+        """
+        Take the masks of another seed, in simulators that are built afterwards.
+
+        Parameters
+        ----------
+        seed : int
+        """
+        self.node.output = self.node.output.reseeded(seed)
+
+    def configure_loihi(self, network):
+        """
+        Keep the gate off the chip, in the configuration of a network.
+
+        Parameters
+        ----------
+        network : `nengo.Network`
+            The outermost network; nengo-loihi reads the configuration of no other.
+        """
+        require("nengo_loihi").add_params(network)
+        network.config[self.ensemble].on_chip = False
+
+
+def mask_processes(network):
+    """
+    The processes of all gates in a network that drop units.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+
+    Returns
+    -------
+    processes : list of `MaskProcess`
+    """
+    return [
+        node.output
+        for node in network.all_nodes
+        if isinstance(node.output, MaskProcess) and node.output.rate > 0
+    ]
