@@ -18,7 +18,7 @@ def test_workers_compute_with_one_thread_each(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")  # what the user has set, stays
     with process_pool(2) as executor:
         futures = [
-            executor.submit(os.environ.get, f"{library}_NUM_THREADS")
+            executor.submit(os.getenv, f"{library}_NUM_THREADS")
             for library in ("OPENBLAS", "OMP")
         ]
         assert [future.result(timeout=60) for future in futures] == ["1", "3"]
