@@ -141,7 +141,7 @@ def _add_study(commands):
         "--workers",
         type=_count,
         metavar="N",
-        help="processes for the nengo backend (default: one a CPU)",
+        help="processes for nengo and nengo_loihi (default: one a CPU)",
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from nengo_permadrop import plots
 from nengo_permadrop.files import atomic_path, write_bytes, write_text
 from nengo_permadrop.ks import ks_pvalue
+from nengo_permadrop.models import SOFTLIF
 from nengo_permadrop.optional import require
 
 LABELS = ("spiking", "classical")
@@ -98,8 +99,8 @@ def draw_pictures(study):
     most_extreme = study.agreement.most_extreme.index
 
     softlif, (rate, slope) = _figure(2)
-    plots.plot_softlif(ax=rate)
-    plots.plot_softlif_derivative(ax=slope)
+    plots.plot_softlif(gamma=SOFTLIF["gamma"], ax=rate)
+    plots.plot_softlif_derivative(gamma=SOFTLIF["gamma"], ax=slope)
 
     means, (left, right) = _figure(2)
     plots.plot_means(classical, spiking, ax=left)

@@ -196,7 +196,7 @@ def study(
     observations : int, optional
         So many of the test rows, from the first one on.
     backend : str, optional
-        What simulates the spiking network.
+        What simulates the spiking network. "nengo_loihi" trains and converts for Loihi.
     seed : int, optional
         Decides everything random: data, training, masks and voltages. The same seed
         gives the same samples.
@@ -213,8 +213,8 @@ def study(
         "draw": one mask for all observations of a draw; the uniformity of the p-values
         can then not be tested.
     workers : int, optional
-        Processes for the ``nengo`` backend; by default one a CPU. With more than one, a
-        script needs the guard ``if __name__ == "__main__":``.
+        Processes for ``nengo`` and ``nengo_loihi``; by default one a CPU. With more
+        than one, a script needs the guard ``if __name__ == "__main__":``.
     epochs : int, optional
         Train for so many epochs at the most; by default what suits the data set.
     model_options : dict, optional
@@ -271,10 +271,14 @@ def study(
         from nengo_permadrop.report import prepare_directory
 
         prepare_directory(output)
-    model = models.for_dataset(dataset, seed=seeds["weights"], **(model_options or {}))
+    # neurons have rates of their own on Loihi, for which the network must be trained
+    target = "loihi" if backend == "nengo_loihi" else "nengo"
+    model_options = {"target": target, **(model_options or {})}
+    model = models.for_dataset(dataset, seed=seeds["weights"], **model_options)
     if settle is None:
         # of the network before training: weights make no difference to it
-        settle = math.ceil(npd.Converter(model).settling_time * 100) / 100
+        settling_time = npd.Converter(model, target=target).settling_time
+        settle = math.ceil(settling_time * 100) / 100
     if presentation_time is None:
         presentation_time = round(settle + READ_TIME, 9)
     options.update(settle=settle, presentation_time=presentation_time)
@@ -293,7 +297,7 @@ def study(
         }
     with steps("conversion", "converting it to spiking neurons, and verifying that"):
         with nengo.Network(seed=seeds["network"]):
-            conv = npd.Converter(model)
+            conv = npd.Converter(model, target=target)
         error = conv.verify(shown.take(slice(5)).inputs)
 
     def drawn(name, source, **kwargs):
@@ -360,7 +364,7 @@ def study(
 
 def _executor(options):
     # other backends step many draws at once, in one process
-    one_by_one = options["backend"] == "nengo"
+    one_by_one = options["backend"] in ("nengo", "nengo_loihi")
     return process_pool(options["workers"] if one_by_one else 1)
 
 

@@ -175,3 +175,21 @@ def test_what_it_needs_is_said_before_it_runs(conv, caplog):
 
 def test_verified_with_loihis_curve(kmodel, conv):
     assert conv.verify(X) < 1e-4
+
+
+def test_study_trains_and_converts_for_loihi():
+    from nengo_permadrop.study import study
+
+    result = study(
+        "diabetes",
+        backend="nengo_loihi",
+        draws=3,
+        observations=2,
+        epochs=1,
+        model_options={"units": (10, 10)},
+        workers=1,
+        progress=False,
+    )
+    assert result.model.get_layer("hidden1_softlif").target == "loihi"
+    assert result.samples_spiking.meta["cores"] == 1
+    assert result.network["verification_error"] < 1e-4
