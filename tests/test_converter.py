@@ -223,6 +223,12 @@ def test_extras_softlif_converts():
     assert conv.verify(observations(kmodel, 3)) < 1e-5
 
 
+def test_verifies_in_single_precision_too(monkeypatch):
+    monkeypatch.setitem(nengo.rc["precision"], "bits", "32")
+    kmodel = mlp()
+    assert npd.Converter(kmodel).verify(observations(kmodel, 30)) < 1e-5
+
+
 # -- dropout
 
 

@@ -142,7 +142,8 @@ class RedrawMask(Operator):
 
 def redraw_index(time, dt, redraw):
     """The number of the mask that is in force in the step that ends at ``time``."""
-    return int((time - dt) / redraw + 1e-7)
+    step = round(time / dt)  # exact where time is in single precision, too
+    return int((step - 1) * dt / redraw + 1e-7)
 
 
 @Builder.register(PermanentDropout)

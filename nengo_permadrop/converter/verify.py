@@ -7,6 +7,10 @@ from nengo_permadrop.converter.errors import ConversionError
 from nengo_permadrop.converter.reference import KerasForward
 from nengo_permadrop.inputs import match_inputs
 
+# A power of two: with times that are exact in any precision that Nengo is set to, each
+# step shows the next observation
+_DT = 2.0**-10
+
 
 def verify(conv, X, tolerance):
     """See `.Converter.verify`."""
@@ -51,7 +55,7 @@ def _rate_network(conv, inputs, dropping):
         probes = [nengo.Probe(node) for node in twin.outputs.values()]
         for x, node in zip(inputs, twin.inputs.values()):
             x = x.reshape(len(x), -1)
-            stimulus = nengo.Node(nengo.processes.PresentInput(x, 0.001))
+            stimulus = nengo.Node(nengo.processes.PresentInput(x, _DT))
             nengo.Connection(stimulus, node, synapse=None)
     for dropout, original in zip(twin.dropouts, conv.dropouts):
         for mask, original_mask in zip(dropout.masks, original.masks):
@@ -60,6 +64,6 @@ def _rate_network(conv, inputs, dropping):
                 if not dropping:
                     base = conn.transform.init.base
                     conn.transform = nengo.Dense(conn.transform.shape, init=base)
-    with nengo.Simulator(net, dt=0.001, progress_bar=False) as sim:
+    with nengo.Simulator(net, dt=_DT, progress_bar=False) as sim:
         sim.run_steps(len(inputs[0]), progress_bar=False)
     return [sim.data[probe] for probe in probes]

@@ -62,7 +62,7 @@ class InputDropout(
 
 
 def input_dropouts(model):
-    """The `InputDropout` of each dropout connection in a built model, in build order.
+    """The `.InputDropout` of each dropout connection in a built model, in build order.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def input_dropouts(model):
 
     Returns
     -------
-    dropouts : list of `InputDropout`
+    dropouts : list of `.InputDropout`
     """
     return [built for built in model.params.values() if isinstance(built, InputDropout)]
 
@@ -129,7 +129,7 @@ class DropInputs(Operator):
 
     Parameters
     ----------
-    built : `InputDropout`
+    built : `.InputDropout`
     x : `nengo.builder.Signal`
         The inputs.
     dropped : `nengo.builder.Signal`
@@ -193,7 +193,7 @@ class RedrawScale(Operator):
 
     Parameters
     ----------
-    built : `InputDropout`
+    built : `.InputDropout`
     step : `nengo.builder.Signal`
         The number of the time step.
     tag : str, optional
@@ -261,7 +261,7 @@ def build_permanent_dropout(
 
     Notes
     -----
-    Sets ``model.params[scale]`` to an `InputDropout`, ``scale`` being its signal.
+    Sets ``model.params[scale]`` to an `.InputDropout`, ``scale`` being its signal.
     """
     conn = connection_being_built(model, transform)
     if conn.learning_rule_type is not None:

@@ -39,7 +39,7 @@ class Resources:
 
     Attributes
     ----------
-    cores : tuple of `CoreUse`
+    cores : tuple of `.CoreUse`
     host_neurons : int
         Neurons that are computed off the chip.
     host_spikes : float or None
@@ -77,7 +77,7 @@ class Resources:
         return sum(core.spikes for core in self.cores)
 
     def layers(self):
-        """The cores of each layer, {label: list of `CoreUse`}."""
+        """The cores of each layer, {label: list of `.CoreUse`}."""
         layers = {}
         for core in self.cores:
             layers.setdefault(core.layer, []).append(core)
