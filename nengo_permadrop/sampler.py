@@ -1,26 +1,16 @@
 """Draws from the predictive distribution, on any backend."""
 
-import logging
-import pickle
 import time
-import warnings
-from concurrent.futures import FIRST_COMPLETED, wait
 
-import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.backends import Problem, Replicas, get_backend
-from nengo_permadrop.converter.settling import path_delay
-from nengo_permadrop.inputs import match_inputs
+from nengo_permadrop.backends import Replicas, get_backend
+from nengo_permadrop.execution import compute
 from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.networks import mask_processes
-from nengo_permadrop.parcel import Parcel
+from nengo_permadrop.problems import make_problem
 from nengo_permadrop.samples import MASKS, PredictiveSamples
-from nengo_permadrop.transforms import PermanentDropout
 from nengo_permadrop.version import version
-
-logger = logging.getLogger(__name__)
 
 
 def sample(
@@ -147,7 +137,7 @@ def sample(
     n_observations = len(problem.X[0])
     replicas = _replicas(int(seed), n_draws, n_observations, masks)
     start = time.perf_counter()
-    answers = _answers(engine, problem, replicas, executor, progress, max_memory)
+    answers = compute(engine, problem, replicas, executor, progress, max_memory)
     return PredictiveSamples(
         answers.reshape(n_draws, n_observations, -1),
         backend=backend,
@@ -174,178 +164,6 @@ def _replicas(seed, n_draws, n_observations, masks):
     return Replicas(observations, mask_seeds, state_seeds)
 
 
-def _answers(engine, problem, replicas, executor, progress, max_memory):
-    """Answers of all replicas, ``(n_replicas, n_outputs)``, chunk by chunk."""
-    from tqdm.auto import tqdm
-
-    size = engine.chunk_size(problem, max_memory)
-    chunks = [replicas[start : start + size] for start in range(0, len(replicas), size)]
-    logger.info(
-        "%d replicas on backend %s, in %d chunks of at most %d",
-        len(replicas),
-        engine.name,
-        len(chunks),
-        size,
-    )
-    answers = [None] * len(chunks)
-    with tqdm(
-        total=len(replicas), desc=f"Sampling ({engine.name})", disable=not progress
-    ) as bar:
-        done = (
-            _in_this_process(engine, problem, chunks)
-            if executor is None
-            else _in_executor(engine, problem, chunks, executor)
-        )
-        for number, answer in done:
-            answers[number] = answer
-            bar.update(len(chunks[number]))
-    return np.concatenate(answers)
-
-
-def _in_this_process(engine, problem, chunks):
-    """Yield (number, answers) of chunks."""
-    with engine.session(problem) as answer:
-        for number, chunk in enumerate(chunks):
-            yield number, answer(chunk)
-
-
-def _in_executor(engine, problem, chunks, executor):
-    """Yield (number, answers) of chunks as they are done."""
-    parcel = Parcel(problem)
-    futures = {
-        executor.submit(_run_parcel, engine.name, parcel, chunk): number
-        for number, chunk in enumerate(chunks)
-    }
-    pending = set(futures)
-    try:
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield futures[future], future.result()
-    finally:  # an error or Ctrl-C: don't start what has not been started
-        for future in pending:
-            future.cancel()
-
-
-def _run_parcel(backend, parcel, replicas):
-    # a function of the module, with the backend by name, so that processes can call it
-    return get_backend(backend).run(parcel.content, replicas)
-
-
-def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
-    """
-    What `sample` hands to a backend; its numbers are still to be set.
-
-    Parameters
-    ----------
-    engine : `.Backend`
-    model, X, output, dropout, settle
-        As in `sample`.
-
-    Returns
-    -------
-    problem : `.Problem`
-    """
-    if engine.takes == "keras":
-        return _keras_problem(model, X, output, dropout)
-    if dropout is not None:
-        raise ValidationError(
-            "is for Keras models; a Converter takes it when it is made", attr="dropout"
-        )
-    if not isinstance(model, nengo.Network):
-        raise ValidationError(
-            f"backend {engine.name!r} takes a network, got {type(model).__name__}; "
-            "convert a Keras model with nengo_permadrop.Converter",
-            attr="model",
-        )
-    gated = bool(mask_processes(model))
-    if not gated and not any(
-        isinstance(conn.transform, PermanentDropout) and conn.transform.rate > 0
-        for conn in model.all_connections
-    ):
-        raise ValidationError(_NO_DROPOUT.format(model), attr="model")
-    if gated and not engine.gates:
-        raise ValidationError(
-            f"{model} drops units by gates (networks.DropoutGate), to which backend "
-            f"{engine.name!r} can't give masks for each draw; use backend 'nengo' or "
-            "'nengo_loihi', or no redraw with target='loihi'",
-            attr="model",
-        )
-    if (
-        hasattr(model, "inputs")
-        and hasattr(model, "outputs")
-        and hasattr(model, "graph")
-    ):
-        return _converter_problem(model, X, output, settle)
-    return _network_problem(model, X, output)
-
-
-_NO_DROPOUT = (
-    "{} has no permanent dropout, so all draws would be the same; add PermanentDropout "
-    "layers (or dropout='permanent' for plain Dropout layers)"
-)
-
-
-def _keras_problem(kmodel, X, output, dropout):
-    from nengo_permadrop.converter.reference import KerasForward
-
-    if isinstance(kmodel, nengo.Network):
-        raise ValidationError(
-            "backend 'keras' takes a Keras model, got a network; sample the model that "
-            "it was converted from",
-            attr="model",
-        )
-    options = {} if dropout is None else {"dropout": dropout}
-    forward = KerasForward(kmodel, **options)
-    if not forward.dropouts:
-        raise ValidationError(
-            _NO_DROPOUT.format(f"model '{kmodel.name}'"), attr="model"
-        )
-    graph = forward.graph
-    shapes = {name: graph.shapes[index] for name, index in graph.inputs.items()}
-    name = _output_name(output, graph.outputs)
-    return Problem(kmodel, list(shapes), name, match_inputs(X, shapes), options=options)
-
-
-def _converter_problem(conv, X, output, settle):
-    shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
-    arrays = match_inputs(X, shapes)
-    delay, _ = path_delay(conv)
-    if settle < delay:
-        warnings.warn(
-            f"settle is {settle} s, but it takes the answer {delay:.3f} s to come "
-            "through the synapses of this network: what is read before is still of its "
-            f"initial state. Take at least settle={conv.settling_time:.3f} (the "
-            "converter's settling_time)",
-            stacklevel=4,
-        )
-    name = _output_name(output, conv.outputs)
-    # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
-    # that this converter happens to have
-    conv = pickle.loads(pickle.dumps(Parcel(conv))).content
-    conv.seed = None
-    conv.reseed(0)
-    return Problem(conv, list(conv.inputs.values()), conv.outputs[name], arrays)
-
-
-def _network_problem(network, X, output):
-    if not isinstance(X, dict) or not X:
-        raise ValidationError(
-            "a plain network takes its observations as {node: array}", attr="X"
-        )
-    nodes = network.all_nodes
-    for node in X:
-        if node not in nodes:
-            raise ValidationError(f"{node} is not a Node of {network}", attr="X")
-    if output is None:
-        raise ValidationError(
-            "a plain network needs output=, the object that the answer is read from",
-            attr="output",
-        )
-    arrays = match_inputs(X, {node: (node.size_out,) for node in X})
-    return Problem(network, list(X), output, arrays)
-
-
 def _options(engine, options):
     options = {} if options is None else dict(options)
     unknown = sorted(set(options) - set(engine.options))
@@ -356,18 +174,6 @@ def _options(engine, options):
             attr="backend_options",
         )
     return options
-
-
-def _output_name(output, outputs):
-    if output is None:
-        return next(iter(outputs))
-    names = {id(obj): name for name, obj in outputs.items() if not isinstance(obj, int)}
-    name = output if isinstance(output, str) else names.get(id(output))
-    if name not in outputs:
-        raise ValidationError(
-            f"unknown output {output!r}; there are {', '.join(outputs)}", attr="output"
-        )
-    return name
 
 
 def _check_numbers(n_draws, presentation_time, settle, dt, seed, masks):

@@ -11,7 +11,7 @@ from nengo_permadrop.backends import Replicas, get_backend
 from nengo_permadrop.loihi.runner import LoihiRunner
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.pool import process_pool
-from nengo_permadrop.sampler import make_problem
+from nengo_permadrop.problems import make_problem
 
 pytest.importorskip("nengo_loihi")
 FAST = dict(

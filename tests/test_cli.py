@@ -2,6 +2,7 @@ import pytest
 from kmodels import mlp
 
 from nengo_permadrop import __version__, cli
+from nengo_permadrop.backends import backend_names
 from nengo_permadrop.keras_layers import keras
 
 
@@ -67,7 +68,7 @@ def test_interrupt(monkeypatch, capsys):
     def interrupted(name):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "get_backend", interrupted)
+    monkeypatch.setattr(cli.backends, "get_backend", interrupted)
     assert cli.main(["backends"]) == 130
     assert "interrupted" in capsys.readouterr().err
 
@@ -75,12 +76,12 @@ def test_interrupt(monkeypatch, capsys):
 def test_backends(capsys, monkeypatch):
     assert cli.main(["backends"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == cli.backend_names()
+    assert [line.split()[0] for line in lines] == backend_names()
 
     def missing(name):
         raise ImportError("This needs it. Install it with: pip install it")
 
-    monkeypatch.setattr(cli, "get_backend", missing)
+    monkeypatch.setattr(cli.backends, "get_backend", missing)
     assert cli.main(["backends"]) == 0
     assert "not available: This needs it" in capsys.readouterr().out
 

@@ -155,7 +155,8 @@ def test_every_module_is_in_the_reference():
         for path in PACKAGE.rglob("*.py")
     }
     modules = {name.removesuffix(".__init__") for name in modules}
-    # packages that only collect names, and what is documented elsewhere or by --help
+    # what is documented by --help, and packages that only collect names
+    modules = {name for name in modules if not name.startswith("nengo_permadrop.cli")}
     modules -= {
         "nengo_permadrop",
         "nengo_permadrop.__main__",
@@ -163,7 +164,6 @@ def test_every_module_is_in_the_reference():
         "nengo_permadrop.batched.steps",
         "nengo_permadrop.bench",
         "nengo_permadrop.builder",
-        "nengo_permadrop.cli",
         "nengo_permadrop.converter",
         "nengo_permadrop.version",
     }

@@ -109,7 +109,7 @@ def test_executor_and_chunks_change_nothing(backend, model, X, monkeypatch):
 
 
 def test_chunks_fit_in_max_memory(backend, model, X, caplog):
-    with caplog.at_level("INFO", logger="nengo_permadrop.sampler"):
+    with caplog.at_level("INFO", logger="nengo_permadrop.execution"):
         values = draw(model, X, backend, max_memory=10_000).values
     rtol = 1e-5 if backend == "keras" else 0
     assert np.allclose(draw(model, X, backend).values, values, rtol=rtol)

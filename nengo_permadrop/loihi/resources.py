@@ -208,7 +208,7 @@ def resources(network, X=None, output=None):
     """
     from nengo_permadrop.backends import get_backend
     from nengo_permadrop.loihi.model import LoihiModel
-    from nengo_permadrop.sampler import make_problem
+    from nengo_permadrop.problems import make_problem
 
     if X is None:
         return _used(LoihiModel(_outermost(network), dt=0.001, validate=False))

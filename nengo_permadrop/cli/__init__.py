@@ -1,0 +1,62 @@
+"""
+The command ``nengo-permadrop``: reads its arguments and calls the package.
+
+A module for each of its commands, with a function ``add`` that describes its arguments
+and one, ``run``, that does it.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+
+from nengo_permadrop.cli import backends, bench, convert, study
+from nengo_permadrop.cli.errors import one_line
+from nengo_permadrop.version import version
+
+COMMANDS = (study, convert, backends, bench)
+
+
+def main(argv=None):
+    """
+    Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments, by default those of the process.
+
+    Returns
+    -------
+    code : int
+        0 on success, 1 after an error, 130 when interrupted. Wrong arguments raise
+        ``SystemExit`` with code 2, as argparse does.
+    """
+    args = parser().parse_args(argv)
+    # what TensorFlow says while it starts is of no use here; errors are still shown
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        args.run(args)
+    except KeyboardInterrupt:
+        print("nengo-permadrop: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if args.debug:
+            traceback.print_exc()
+        else:
+            print(f"nengo-permadrop: {one_line(error)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser():
+    """The parser of the command's arguments, an `argparse.ArgumentParser`."""
+    top = argparse.ArgumentParser(
+        prog="nengo-permadrop",
+        description="Permanent dropout in spiking neural networks.",
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {version}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return top

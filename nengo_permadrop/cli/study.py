@@ -1,0 +1,98 @@
+"""``nengo-permadrop study``: the paper's study."""
+
+import os
+
+from nengo_permadrop import datasets
+from nengo_permadrop.backends import backend_names
+from nengo_permadrop.cli.arguments import add_command, count, seed
+
+
+def add(commands):
+    """Add the command ``study``."""
+    command = add_command(
+        commands,
+        "study",
+        run,
+        "train a classical network, convert it to spiking neurons, and test whether "
+        "both draw from the same predictive distributions",
+    )
+    option = command.add_argument
+    option(
+        "--dataset",
+        choices=datasets.names(),
+        default="diabetes",
+        help="data to learn (default: %(default)s)",
+    )
+    option(
+        "--draws",
+        type=count,
+        default=100,
+        metavar="N",
+        help="draws from each predictive distribution (default: %(default)s)",
+    )
+    option(
+        "--observations",
+        type=count,
+        default=100,
+        metavar="N",
+        help="rows of the test data to predict (default: %(default)s)",
+    )
+    option(
+        "--backend",
+        choices=[name for name in backend_names() if name != "keras"],
+        default="batched",
+        help="what simulates the spiking network (default: %(default)s)",
+    )
+    option(
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="decides everything that is random (default: %(default)s)",
+    )
+    option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="folder for the report and all files (default: study-DATASET)",
+    )
+    option(
+        "--presentation-time",
+        type=float,
+        metavar="SECONDS",
+        help="simulated time for which an observation is shown (default: 0.06 more "
+        "than --settle)",
+    )
+    option(
+        "--settle",
+        type=float,
+        metavar="SECONDS",
+        help="part of it at the beginning that is not read (default: until the "
+        "network has settled, 0.04 for two layers)",
+    )
+    option(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="processes for nengo and nengo_loihi (default: one a CPU)",
+    )
+
+
+def run(args):
+    """Do it."""
+    from nengo_permadrop.study import study
+
+    output = args.output or f"study-{args.dataset}"
+    result = study(
+        args.dataset,
+        draws=args.draws,
+        observations=args.observations,
+        backend=args.backend,
+        seed=args.seed,
+        output=output,
+        presentation_time=args.presentation_time,
+        settle=args.settle,
+        workers=args.workers,
+    )
+    print(f"Report: {os.path.join(output, 'report.html')}")
+    print(result.verdict().words)
