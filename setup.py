@@ -54,6 +54,7 @@ extras_req["tests"] = [
 extras_req["docs"] = [
     "furo>=2024.8",
     "numpydoc>=1.6",
+    "sphinx-gallery>=0.15",
     "sphinx>=7.2,<9",  # 9 fails with the typing_extensions that TensorFlow 2.12 pins
 ]
 

@@ -21,8 +21,20 @@ extensions = [
     "sphinx.ext.doctest",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "auto_examples/**.ipynb", "auto_examples/**.py"]
+
+# Every example is executed, but for those that only Nengo GUI can run (tests do so).
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"\.py$",
+    "ignore_pattern": r"gui_\w+\.py$",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "min_reported_time": 5,
+}
 default_role = "py:obj"
 
 autodoc_member_order = "bysource"

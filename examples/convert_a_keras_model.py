@@ -1,5 +1,9 @@
 """
-From a Keras model to the predictive distribution of its spiking version.
+Your own Keras model
+====================
+
+From a Keras model to the predictive distribution of its spiking version. Put your own
+training in the place of ``train``.
 
 Prints mean and standard deviation of the answers of both networks, for some inputs.
 """

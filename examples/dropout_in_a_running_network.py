@@ -1,4 +1,7 @@
 """
+Dropout in a running network
+============================
+
 Permanent dropout in a network without Keras, with new masks while it runs.
 
 A population of LIF neurons represents a constant. It is read out twice: from all
