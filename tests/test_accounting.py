@@ -273,6 +273,25 @@ def test_first_layer_on_loihi_is_off_the_chip():
     assert "(off the chip)" in str(estimate)
 
 
+def test_gates_are_counted_off_the_chip():
+    pytest.importorskip("nengo_loihi")
+    kmodel = mlp(units=(12, 8), rate=0.4, target="loihi")
+    with nengo.Network(seed=0):
+        conv = npd.Converter(kmodel, target="loihi", redraw=0.04)
+    estimate = estimated(conv, observations(kmodel, 1), n_draws=1, backend="nengo")
+    conv.reseed(0)  # as sample() does
+    first, second, *gates = estimate.layers
+    assert [gate.layer for gate in gates] == [d.path + " gate" for d in conv.dropouts]
+    assert first.off_chip and not second.off_chip
+    for gate, dropout in zip(gates, conv.dropouts):
+        replica = derive_seed(SEED, 0, 0)
+        kept = [dropout.keep(replica, redraw_index=window) for window in range(2)]
+        # a spike a step for each unit while it is dropped, at one synapse
+        assert gate.off_chip
+        assert gate.spikes == gate.events == 40 * np.sum(np.logical_not(kept))
+    assert all(layer.dropped_events == 0 for layer in estimate.layers)
+
+
 @pytest.mark.parametrize(
     "options, message",
     [

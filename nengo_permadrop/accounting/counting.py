@@ -5,7 +5,8 @@ The network counts by itself: each layer is also connected to a Node, by a conne
 whose weights are the number of synapses of each neuron. A second one has the dropout
 and the seed of the connections that are counted, and so their masks, redraws included.
 So every backend counts, and the spikes are those that `nengo_permadrop.sample` sees for
-the same seed.
+the same seed. (On Loihi the host sees a spike one step late, so those of the last step
+are not counted.)
 """
 
 import pickle
@@ -44,7 +45,8 @@ class LayerCounts:
         Synaptic events: spikes times the synapses (weights that aren't 0) that they
         reach. Dropped units reach none.
     dropped_events : float
-        Events that the spikes of dropped units would have been.
+        Events that the spikes of dropped units would have been. 0 where a gate drops
+        (see `.networks.DropoutGate`): it silences them.
     """
 
     layer: str

@@ -26,7 +26,7 @@ def assumptions(energy):
         "host; they can be more than all of this.",
         "An event is a spike at a weight that isn't 0. Dropped neurons send none, but "
         "are updated like the others: the device has to skip their spikes, not to add "
-        "zeros.",
+        "zeros. What a gate silences doesn't spike, and what that saves isn't counted.",
         f"All neurons are updated every {energy.dt * 1000:g} ms, at the figure of an "
         "active one.",
         f"{energy.n_draws} draws are as many presentations of "
