@@ -222,9 +222,9 @@ class KSProcess(WindowProcess):
         self.reference = reference
 
     def statistics(self, values, observation):
-        reference = self.reference.of(observation)
         if len(values) == 0:
             return np.stack([np.zeros(self.size), np.ones(self.size)])
+        reference = self.reference.of(observation)
         sizes = len(values), len(reference)
         heights, _ = ks_heights(values, reference)
         return np.stack([heights / math.lcm(*sizes), null_sf(heights, *sizes)])
@@ -269,7 +269,6 @@ class WindowProbe(nengo.Network):
         n_features = 0 if observation is None else _size_out(observation, "observation")
         process = make_process(size, n_features)
         super().__init__(**network)
-        self.size = size
         with self:
             self.node = nengo.Node(process, label=self.label or default_label)
             self.reset = nengo.Node(size_in=1, label="reset")
@@ -288,8 +287,7 @@ class KSProbe(WindowProbe):
 
     It takes one value of the target a window, the mean over the window after
     ``settle``, as `.sample` reads an answer; and compares those taken so far with
-    reference samples, each output of the target for itself. It has no say in what the
-    network does: without it, the target's values are the same.
+    reference samples, each output of the target for itself.
 
     Parameters
     ----------
@@ -299,8 +297,9 @@ class KSProbe(WindowProbe):
     reference : array_like, `.PredictiveSamples` or callable
         Samples to compare with: ``(n_draws,)`` for a target of size 1, ``(n_draws,
         size)``, or `.PredictiveSamples` of one observation. A function gets the values
-        of ``observation``, ``(n_features,)``, and returns an array; it must return the
-        same for the same observation.
+        of ``observation``, ``(n_features,)``, and returns an array; it is called once
+        in a while, at the end of a window, and must return the same for the same
+        observation.
     window : float
         Seconds: the redraw or the presentation. Windows start at multiples of it, as
         redraws and presentations do.
@@ -396,8 +395,8 @@ class KSProbe(WindowProbe):
             seed=seed,
             add_to_container=add_to_container,
         )
-        self.statistic = self.node[: self.size]
-        self.pvalue = self.node[self.size : 2 * self.size]
+        self.statistic = self.node[: self.value.size_out]
+        self.pvalue = self.node[self.value.size_out : 2 * self.value.size_out]
 
 
 class LiveDistribution(WindowProbe):
@@ -474,9 +473,10 @@ class LiveDistribution(WindowProbe):
             seed=seed,
             add_to_container=add_to_container,
         )
-        self.mean = self.node[: self.size]
-        self.std = self.node[self.size : 2 * self.size]
-        self.quantiles = self.node[2 * self.size : (2 + len(levels)) * self.size]
+        size = self.value.size_out
+        self.mean = self.node[:size]
+        self.std = self.node[size : 2 * size]
+        self.quantiles = self.node[2 * size : (2 + len(levels)) * size]
 
 
 def _size_out(obj, attr):
