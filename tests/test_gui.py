@@ -25,7 +25,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.gui import DistributionView
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SECONDS = 180  # for anything to happen, on a machine that is busy with other tests
+SECONDS = 300  # for anything to happen, on a machine that is busy with other tests
 FLAGS = (
     "--headless",
     "--no-sandbox",
