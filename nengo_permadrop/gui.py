@@ -125,7 +125,7 @@ class Picture:
 
     Parameters
     ----------
-    reference : `.probes.Reference`
+    reference : `.windows.Reference`
     size : int
         Dimensions of the target.
     output, title, names, n_bins
