@@ -49,6 +49,7 @@ extras_req["tests"] = [
     "pytest-rng>=1.0",
     "pytest-xdist>=3.0",
     "ruff==0.17.6",
+    "selenium>=4.11,<4.17",  # 4.17 needs a newer typing_extensions than TensorFlow 2.12
     "setuptools<81",  # the tests of nengo and its backends import pkg_resources
 ]
 extras_req["docs"] = [

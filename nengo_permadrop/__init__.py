@@ -15,8 +15,11 @@ __license__ = "GPLv2"
 _LAZY = {
     "ConversionError": "nengo_permadrop.converter",
     "Converter": "nengo_permadrop.converter",
+    "KSProbe": "nengo_permadrop.probes",
+    "LiveDistribution": "nengo_permadrop.probes",
     "PredictiveSamples": "nengo_permadrop.samples",
     "Simulator": "nengo_permadrop.batched",
+    "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.stats",
     "load_samples": "nengo_permadrop.samples",
     "sample": "nengo_permadrop.sampler",

@@ -96,8 +96,8 @@ class PermanentDropout(Dense):
     nengo.exceptions.ValidationError
         If a parameter is out of range, or ``init`` doesn't fit ``shape``.
     nengo.exceptions.BuildError
-        If sampled with ``redraw``: a backend that asks for constant weights can't
-        redraw them, and would freeze the masks without a word.
+        If sampled with ``redraw`` and a generator: a backend that asks for constant
+        weights can't redraw them, and would freeze the masks without a word.
 
     References
     ----------
@@ -130,8 +130,12 @@ class PermanentDropout(Dense):
         reprs = super()._argreprs + [f"rate={self.rate!r}"]
         return reprs + ([f"redraw={self.redraw!r}"] if self.redraw is not None else [])
 
-    def sample(self, rng=np.random):
-        if self.redraw is not None and isinstance(self.init, Distribution):
+    def sample(self, rng=None):
+        # What builds a network gives a generator. What gives none only looks, as Nengo
+        # GUI does, to see which connections inhibit.
+        looks, rng = rng is None, np.random if rng is None else rng
+        redrawn = self.redraw is not None and isinstance(self.init, Distribution)
+        if redrawn and not looks:
             raise BuildError(
                 f"{self}: asked for constant weights, but its masks are redrawn every "
                 f"{self.redraw} s. The backend or connection that this is built for "

@@ -10,11 +10,11 @@ import os
 import sys
 import traceback
 
-from nengo_permadrop.cli import backends, bench, convert, study
+from nengo_permadrop.cli import backends, bench, convert, energy, study
 from nengo_permadrop.cli.errors import one_line
 from nengo_permadrop.version import version
 
-COMMANDS = (study, convert, backends, bench)
+COMMANDS = (study, convert, energy, backends, bench)
 
 
 def main(argv=None):
