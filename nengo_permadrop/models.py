@@ -63,12 +63,8 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nen
         Features of the input "cell", and of each of "drug1" and "drug2".
     units : int, optional
         Units of every hidden layer.
-    rate : float, optional
-        Dropout rate, in [0, 1).
-    seed : int, optional
-        Decides the initial weights.
-    target : {"nengo", "loihi"}, optional
-        What the spiking network will run on: the curve of the SoftLIF layers.
+    rate, seed, target : optional
+        As in `mlp`.
 
     Returns
     -------

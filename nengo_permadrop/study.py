@@ -14,12 +14,13 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
+from nengo_permadrop.agreement import Agreement, Verdict
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.pool import process_pool, usable_cpus
 from nengo_permadrop.provenance import Steps, versions
 from nengo_permadrop.samples import MASKS, PredictiveSamples
-from nengo_permadrop.stats import Agreement, Verdict, ks_agreement
+from nengo_permadrop.stats import ks_agreement
 
 # Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
 # more patience than the drug pairs.
@@ -101,7 +102,7 @@ class Study:
 
         Returns
         -------
-        verdict : `.stats.Verdict`
+        verdict : `.Verdict`
         """
         verdict = self.agreement.verdict()
         # "The samples agree: ..." is what the tests say of any two sets
