@@ -45,7 +45,7 @@ def process_pool(workers):
     executor = ProcessPoolExecutor(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_ignore_interrupt,
+        initializer=ignore_interrupt,
     )
     try:
         with _one_thread_each():
@@ -70,6 +70,6 @@ def _one_thread_each():
             os.environ.pop(name, None)
 
 
-def _ignore_interrupt():
-    # Ctrl-C reaches the whole process group; the parent ends its workers by itself
+def ignore_interrupt():
+    """Of a worker process: Ctrl-C reaches it too, but its parent ends it by itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
