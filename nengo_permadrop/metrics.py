@@ -2,10 +2,9 @@
 How good predictive distributions are, measured on targets that were observed.
 
 Agreement (`.ks_agreement`) says whether two networks have the same predictive
-distributions; the functions here say whether these are of use: whether the intervals
-that they give hold the targets as often as they claim (`coverage`,
-`calibration_curve`), and how far they are from the targets, spread and all (`crps`,
-`nll`).
+distributions; the functions here say whether these are of use: whether their intervals
+hold the targets as often as they claim (`coverage`, `calibration_curve`), and how far
+they are from the targets, spread and all (`crps`, `nll`).
 
 The distribution of a network with permanent dropout is that of its mean prediction. The
 noise of the measurement is not in it, and MC dropout underestimates the variance in
@@ -39,9 +38,8 @@ def interval(samples, level):
     Central prediction intervals: as likely to be missed below as above.
 
     The ends are quantiles by the rule ``(n_draws + 1) * q`` [1]_: a target from the
-    same distribution as the draws lies between them with probability ``level``,
-    whatever the distribution (with NumPy's usual rule it would be less, by
-    ``2 * level / n_draws``).
+    draws' own distribution lies between them with probability ``level`` (by NumPy's
+    usual rule with about ``2 * level / n_draws`` less).
 
     Parameters
     ----------
@@ -113,7 +111,7 @@ def coverage(samples, y, levels=LEVELS):
     Raises
     ------
     nengo.exceptions.ValidationError
-        If ``y`` doesn't fit the samples, or there are too few draws for a level.
+        If ``y`` doesn't fit, or there are too few draws for a level.
 
     Examples
     --------
@@ -165,9 +163,8 @@ def crps(samples, y):
     """
     Continuous ranked probability score of each distribution.
 
-    ``E|X - y| - E|X - X'| / 2`` for independent draws X, X' [1]_: the mean absolute
-    error, less what the spread excuses. It is estimated without bias ("fair" [2]_), so
-    that it doesn't depend on the number of draws but for chance.
+    ``E|X - y| - E|X - X'| / 2`` for independent draws X, X' [1]_, estimated without
+    bias ("fair" [2]_): it depends on the number of draws by chance only.
 
     Parameters
     ----------
@@ -308,8 +305,7 @@ class Recalibration:
         Returns
         -------
         samples : `.PredictiveSamples`
-            With the entry ``recalibration`` in ``meta``: what the network's own spread
-            was multiplied by, for each output.
+            With ``recalibration`` in ``meta``: the factors on the network's spread.
 
         Raises
         ------
