@@ -37,7 +37,7 @@ def save_samples(samples, path):
 
 def load_samples(path):
     """
-    Read what `PredictiveSamples.save` wrote.
+    Read what `.PredictiveSamples.save` wrote.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def load_samples(path):
 
     Returns
     -------
-    samples : `PredictiveSamples`
+    samples : `.PredictiveSamples`
 
     Raises
     ------

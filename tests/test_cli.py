@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -88,6 +89,23 @@ def test_interrupt(monkeypatch, capsys):
     monkeypatch.setattr(cli.backends, "get_backend", interrupted)
     assert cli.main(["backends"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_interrupt_in_a_destructor_is_not_lost(monkeypatch, capsys):
+    class Interrupted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def swallows(name):
+        Interrupted()
+        time.sleep(30)  # until it is raised again
+
+    monkeypatch.setattr(cli.backends, "get_backend", swallows)
+    start, hook = time.monotonic(), sys.unraisablehook
+    assert cli.main(["backends"]) == 130
+    assert time.monotonic() - start < 20
+    assert capsys.readouterr().err == "nengo-permadrop: interrupted\n"
+    assert sys.unraisablehook is hook
 
 
 def test_backends(capsys, monkeypatch):

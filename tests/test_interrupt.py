@@ -12,8 +12,15 @@ pytestmark = pytest.mark.skipif(
     not hasattr(os, "killpg"), reason="needs POSIX process groups"
 )
 
-COMMAND = [sys.executable, "-m", "nengo_permadrop"]
-TIMEOUT = 120  # seconds; far more than is needed, on a busy machine too
+# the command, with a training as short as can be
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from nengo_permadrop import cli, study; "
+    "study.TRAINING['diabetes'].update(epochs=int(sys.argv.pop(1))); "
+    "sys.exit(cli.main())",
+]
+TIMEOUT = 60  # seconds; far more than is needed, on a busy machine too
 
 
 def processes(group):
@@ -25,14 +32,14 @@ def processes(group):
     return True
 
 
-def interrupt(argv, when, to_group):
+def interrupt(argv, when, to_group, epochs=1):
     """
     Run the command and interrupt it once it has written something on standard error.
 
     Returns its exit code, all that it wrote there, and whether it left processes.
     """
     process = subprocess.Popen(
-        [*COMMAND, *argv],
+        [*COMMAND, str(epochs), *argv],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -61,18 +68,18 @@ def interrupt(argv, when, to_group):
 
 
 @pytest.mark.parametrize(
-    "options, when, to_group",
+    "options, when, to_group, epochs",
     [
-        ([], b"training", True),
-        (["--backend", "nengo", "--workers", "2"], b"Sampling (nengo)", True),
-        (["--backend", "nengo", "--workers", "2"], b"Sampling (nengo)", False),
+        ([], b"Training", True, 10_000),
+        (["--backend", "nengo", "--workers", "2"], b"Sampling (nengo)", True, 1),
+        (["--backend", "nengo", "--workers", "2"], b"Sampling (nengo)", False, 1),
     ],
 )
-def test_study(options, when, to_group, tmp_path):
+def test_study(options, when, to_group, epochs, tmp_path):
     for module in ("sklearn", "jinja2", "matplotlib", "tensorflow"):
         pytest.importorskip(module)
     argv = ["study", "--draws", "500", "-o", str(tmp_path / "out"), *options]
-    code, told, left = interrupt(argv, when, to_group)
+    code, told, left = interrupt(argv, when, to_group, epochs)
     assert code == 130
     assert "Traceback" not in told
     assert told.splitlines()[-1] == "nengo-permadrop: interrupted"

@@ -10,7 +10,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.bench import peers
 from nengo_permadrop.bench.network import BenchNetwork
-from nengo_permadrop.pool import ignore_interrupt
+from nengo_permadrop.pool import ignore_interrupt, interrupts_wait
 
 # Simulators whose time a replica hardly depends on their number are timed on fewer.
 SHARE = {"nengo": 0.004, "nengo_dl": 0.25}
@@ -195,7 +195,8 @@ def _in_process(name, **work):
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(sender, name), kwargs=work)
-    process.start()
+    with interrupts_wait():
+        process.start()
     sender.close()
     try:
         outcome = receiver.recv()

@@ -12,7 +12,15 @@ import traceback
 
 import shtab
 
-from nengo_permadrop.cli import backends, bench, codes, convert, energy, study
+from nengo_permadrop.cli import (
+    backends,
+    bench,
+    codes,
+    convert,
+    energy,
+    interrupts,
+    study,
+)
 from nengo_permadrop.cli.errors import one_line
 from nengo_permadrop.cli.output import write
 from nengo_permadrop.version import version
@@ -40,7 +48,8 @@ def main(argv=None):
     # what TensorFlow says while it starts is of no use here; errors are still shown
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        return args.run(args) or codes.SUCCESS
+        with interrupts.insistent():
+            return args.run(args) or codes.SUCCESS
     except KeyboardInterrupt:
         print("nengo-permadrop: interrupted", file=sys.stderr)
         return codes.INTERRUPTED
