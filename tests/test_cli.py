@@ -211,8 +211,15 @@ def test_energy(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "distribution of 3 draws, 100 ms each" in out
     assert "static and idle power" in out and "Davies" in out and "gpu" not in out
+    assert cli.main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [device["device"] for device in found["devices"]] == ["loihi"]
+    assert found["devices"][0]["total"] > 0
+    assert [layer["neurons"] for layer in found["layers"]] == [7, 5, 12]
     assert cli.main(["energy", path, "--devices", "abacus"]) == 1
     assert "unknown device 'abacus'" in capsys.readouterr().err
+
+
 def test_bench_as_json(monkeypatch, capsys):
     import nengo_permadrop.bench
 
