@@ -21,11 +21,11 @@ _LAZY = {
     "Simulator": "nengo_permadrop.batched",
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.stats",
-    "load_samples": "nengo_permadrop.samples",
+    "load_samples": "nengo_permadrop.samples_io",
     "sample": "nengo_permadrop.sampler",
 }
 
-_LAZY_MODULES = ("loihi", "networks")
+_LAZY_MODULES = ("loihi", "metrics", "networks")
 
 __all__ = ["PermanentDropout", "SoftLIF", "builder", "spiking", *_LAZY, *_LAZY_MODULES]
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.parcel import Parcel
+from nengo_permadrop.pool import WorkerPool
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +75,9 @@ def _in_executor(engine, problem, chunks, executor):
             for future in done:
                 yield futures[future], future.result()
     finally:  # an error or Ctrl-C: don't start what has not been started
-        for future in pending:
-            future.cancel()
+        if not isinstance(executor, WorkerPool):  # which does that when it ends
+            for future in pending:
+                future.cancel()
 
 
 def _run_parcel(backend, parcel, replicas):

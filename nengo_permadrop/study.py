@@ -14,12 +14,14 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
+from nengo_permadrop.agreement import Agreement, Verdict
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.metrics import Recalibration
 from nengo_permadrop.pool import process_pool, usable_cpus
 from nengo_permadrop.provenance import Steps, versions
 from nengo_permadrop.samples import MASKS, PredictiveSamples
-from nengo_permadrop.stats import Agreement, Verdict, ks_agreement
+from nengo_permadrop.stats import ks_agreement
 
 # Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
 # more patience than the drug pairs.
@@ -44,6 +46,7 @@ SEEDED = (
     "pvalues",
     "control_pvalues",
     "score",
+    "validation",
 )
 
 
@@ -65,6 +68,10 @@ class Study:
         Of the spiking with the classical network.
     control : `.Agreement`
         Of the classical network with itself.
+    samples_validation : `.PredictiveSamples`
+        Draws from the classical network for validation rows.
+    recalibration : `.Recalibration`
+        Fitted on them: what the spread has to be multiplied by.
     r2 : {str: float}
         Coefficient of determination of the mean prediction on "validation" and "test"
         rows.
@@ -88,6 +95,8 @@ class Study:
     samples_control: PredictiveSamples
     agreement: Agreement
     control: Agreement
+    samples_validation: PredictiveSamples
+    recalibration: Recalibration
     r2: dict
     network: dict
     options: dict
@@ -101,7 +110,7 @@ class Study:
 
         Returns
         -------
-        verdict : `.stats.Verdict`
+        verdict : `.Verdict`
         """
         verdict = self.agreement.verdict()
         # "The samples agree: ..." is what the tests say of any two sets
@@ -244,7 +253,7 @@ def study(
         print(result.verdict().words)
     """
     import nengo_permadrop as npd
-    from nengo_permadrop import models
+    from nengo_permadrop import models, uncertainty
 
     options = {
         "draws": draws,
@@ -290,7 +299,9 @@ def study(
         training = dict(TRAINING.get(dataset.name, DEFAULT_TRAINING))
         if epochs is not None:
             training["epochs"] = epochs
-        history = models.train(model, dataset, seed=seeds["training"], **training)
+        history = models.train(
+            model, dataset, seed=seeds["training"], progress=progress, **training
+        )
         r2 = {
             name: models.r2(model, getattr(dataset, name), seed=seeds["score"])
             for name in ("validation", "test")
@@ -300,17 +311,17 @@ def study(
             conv = npd.Converter(model, target=target)
         error = conv.verify(shown.take(slice(5)).inputs)
 
-    def drawn(name, source, **kwargs):
+    def drawn(name, source, rows=shown, **kwargs):
         samples = npd.sample(
             source,
-            shown.inputs,
+            rows.inputs,
             n_draws=draws,
             seed=seeds[name],
             masks=masks,
             progress=progress,
             **kwargs,
         )
-        return _in_units(samples, dataset, shown)
+        return _in_units(samples, dataset, rows)
 
     with steps("spiking", f"drawing from the spiking network ({backend})"):
         with _executor(options) as executor:
@@ -327,6 +338,11 @@ def study(
     with steps("control", "drawing from it once more, for the control"):
         samples_control = drawn("control", model, backend="keras")
 
+    with steps("validation", "drawing for validation rows, for the recalibration"):
+        rows = uncertainty.calibration_rows(dataset)
+        samples_validation = drawn("validation", model, rows, backend="keras")
+        recalibration = uncertainty.fit(samples_validation, dataset)
+
     with steps("tests", "comparing the distributions"):
         agreement = ks_agreement(
             samples_spiking, samples_classical, seed=seeds["pvalues"]
@@ -342,6 +358,8 @@ def study(
         samples_control=samples_control,
         agreement=agreement,
         control=control,
+        samples_validation=samples_validation,
+        recalibration=recalibration,
         r2=r2,
         network={
             "layers": len(conv.all_ensembles),
@@ -368,13 +386,13 @@ def _executor(options):
     return process_pool(options["workers"] if one_by_one else 1)
 
 
-def _in_units(samples, dataset, shown):
+def _in_units(samples, dataset, rows):
     """Samples of the standardised target in its own units, with the rows' labels."""
     names = [
-        " ".join(str(label) for label in row) for row in zip(*shown.labels.values())
+        " ".join(str(label) for label in row) for row in zip(*rows.labels.values())
     ]
     return PredictiveSamples(
-        samples.values.astype(np.float64) * dataset.target_std + dataset.target_mean,
+        dataset.in_units(samples.values),
         output_names=[dataset.target_name],
         observation_names=names,
         backend=samples.backend,

@@ -91,6 +91,10 @@ class Dataset:
         """Number of features of each input, {str: int}."""
         return {name: rows.shape[1] for name, rows in self.train.inputs.items()}
 
+    def in_units(self, values):
+        """Standardised targets or predictions in the target's own units, float64."""
+        return np.asarray(values, np.float64) * self.target_std + self.target_mean
+
 
 def standardised(name, rows, parts, target_name, source, alike=()):
     """
