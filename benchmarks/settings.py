@@ -80,11 +80,10 @@ def train(data, setting, seed):
     return model
 
 
-def firing_rate(conv, X):
+def firing_rate(model, X):
     """Mean firing rate of a converted network's neurons, in Hz."""
-    net = nengo.Network(seed=0)
-    net.add(conv)
-    with net:
+    with nengo.Network(seed=0) as net:
+        conv = npd.Converter(model)
         shown = nengo.Node(nengo.processes.PresentInput(X, 0.1))
         nengo.Connection(shown, conv.input, synapse=None)
         probes = [nengo.Probe(ensemble.neurons) for ensemble in conv.all_ensembles]
@@ -114,7 +113,7 @@ def measure(model, data, setting, draws, observations, seed):
     return {
         "r2": models.r2(model, data.test, seed=seed),
         "std": classical.std().mean(),
-        "rate": firing_rate(npd.Converter(model), X["input"][:10]),
+        "rate": firing_rate(model, X["input"][:10]),
         "bias": np.sqrt(np.mean(bias**2)),
         "spread": np.exp(np.mean(np.log(spiking.std() / classical.std()))),
         "rejected": npd.ks_agreement(spiking, classical).rejection_rate(0.05),
