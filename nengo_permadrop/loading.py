@@ -1,6 +1,7 @@
 """Loading Keras models from files, without running code that is hidden in them."""
 
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -49,6 +50,45 @@ def load_model(path, custom_objects=None, allow_lambda=False):
     return keras_layers.keras.models.load_model(
         str(path), custom_objects=custom_objects, compile=False, **options
     )
+
+
+def load_weights(model, path):
+    """
+    Load a model's weights from a file of this Keras or of an older one, as CANDLE's.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        Of the same layers as the one whose weights were saved.
+    path : str or path-like
+        An ``.h5`` file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no weights, or not those of such a model.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    try:
+        with require("h5py").File(path, "r") as file:
+            old = "layer_names" in file.attrs or "model_weights" in file
+    except OSError as error:
+        raise ValueError(f"{path}: not a Keras weights file ({error})") from error
+    with tempfile.TemporaryDirectory() as folder:
+        # Keras goes by the name: it takes *.weights.h5 for its newer format alone
+        link = Path(folder) / ("old.h5" if old else "new.weights.h5")
+        link.symlink_to(path.resolve())
+        try:
+            model.load_weights(str(link))
+        except Exception as error:  # h5py's and Keras's are of many types
+            raise ValueError(
+                f"{path}: holds no weights of model {model.name!r} ({error}); use the "
+                "weights that were saved with the model"
+            ) from error
 
 
 def _class_names(path):
