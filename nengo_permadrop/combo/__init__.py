@@ -1,8 +1,8 @@
 """
-CANDLE's Combo network: growth of cancer cell lines under pairs of drugs.
+CANDLE's Combo network, its training, and inference with it.
 
 >>> from nengo_permadrop import combo
->>> kmodel = combo.model(n_genes=6, n_descriptors=4, dense=(5, 5), dense_feature_layers=(3,))
+>>> kmodel = combo.model(n_genes=6, n_descriptors=4, dense=(5,))
 >>> kmodel.input_names
 ['cell', 'drug1', 'drug2']
 """
