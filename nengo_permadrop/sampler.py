@@ -32,6 +32,7 @@ def sample(
     dt=0.001,
     dropout=None,
     backend_options=None,
+    first_observation=0,
 ):
     """
     Draw from the predictive distribution of a model with permanent dropout.
@@ -95,6 +96,10 @@ def sample(
         Options of one backend. "nengo_dl" takes ``minibatch_size`` and ``dtype``;
         "nengo_loihi" takes ``target`` ("sim" or "loihi") and ``hardware_options``, as
         `nengo_loihi.Simulator` does, and ``n_chips``, how many there are (default 1).
+    first_observation : int, optional
+        Number of the first row of ``X`` in a longer table, of which ``X`` is a part:
+        the rows then have the masks and initial states that they have when the whole
+        table is sampled at once.
 
     Returns
     -------
@@ -128,6 +133,11 @@ def sample(
         )
     engine = get_backend(backend)
     _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
+    if not _is_integer(first_observation) or first_observation < 0:
+        raise ValidationError(
+            f"must be an integer >= 0, got {first_observation}",
+            attr="first_observation",
+        )
     problem = make_problem(engine, model, X, output, dropout, settle)
     problem.presentation_time, problem.settle = presentation_time, settle
     problem.dt, problem.seed = dt, int(seed)
@@ -135,7 +145,9 @@ def sample(
     facts = engine.check(problem)
 
     n_observations = len(problem.X[0])
-    replicas = _replicas(int(seed), n_draws, n_observations, masks)
+    replicas = _replicas(
+        int(seed), n_draws, n_observations, masks, int(first_observation)
+    )
     start = time.perf_counter()
     answers = compute(engine, problem, replicas, executor, progress, max_memory)
     return PredictiveSamples(
@@ -149,17 +161,18 @@ def sample(
             "presentation_time": presentation_time,
             "settle": settle,
             "dt": dt,
+            "first_observation": int(first_observation),
             "seconds": time.perf_counter() - start,
             **(facts or {}),
         },
     )
 
 
-def _replicas(seed, n_draws, n_observations, masks):
+def _replicas(seed, n_draws, n_observations, masks, first_observation=0):
     """All (draw, observation) pairs, draw by draw."""
     draws = np.repeat(np.arange(n_draws), n_observations)
     observations = np.tile(np.arange(n_observations), n_draws)
-    state_seeds = derive_seed(seed, draws, observations)
+    state_seeds = derive_seed(seed, draws, first_observation + observations)
     mask_seeds = state_seeds if masks == "observation" else derive_seed(seed, draws)
     return Replicas(observations, mask_seeds, state_seeds)
 
