@@ -10,6 +10,7 @@ Named data sets, each a `Dataset` of standardised training, validation and test 
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.datasets.base import Dataset, Split
+from nengo_permadrop.datasets.combo import combo
 from nengo_permadrop.datasets.combo_small import combo_small
 from nengo_permadrop.datasets.diabetes import diabetes
 
@@ -82,3 +83,4 @@ def load(name, seed=0, **options):
 
 register("diabetes", diabetes)
 register("combo-small", combo_small)
+register("combo", combo)
