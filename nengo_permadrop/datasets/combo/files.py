@@ -226,8 +226,8 @@ def read_response(data_dir):
     Growth of cell lines under pairs of drugs, at the best of the measured doses.
 
     Only measurements marked as valid count. Repeated ones are averaged at each pair of
-    concentrations, and of those averages the smallest is taken. Where there is no second
-    drug, the first one is put there.
+    concentrations, and of those averages the smallest is taken. Where there is no
+    second drug, the first one is put there.
 
     Parameters
     ----------
@@ -252,17 +252,17 @@ def read_response(data_dir):
     check_lines(path, ",", len(header(path, ",", RESPONSE_COLUMNS)))
     codes = {key: {} for key in ("CELLNAME", "NSC1", "NSC2", "CONC1", "CONC2")}
     parts = []
-    for chunk in pd.read_csv(
+    with pd.read_csv(
         path,
         usecols=RESPONSE_COLUMNS,
         na_values=MISSING,
         keep_default_na=False,
         dtype=str,
-        skip_blank_lines=False,  # so that a row's number tells its line
         chunksize=_CHUNK,
-    ):
-        valid = chunk[chunk["VALID"] == "Y"]
-        parts.append(_coded(valid, codes, known, path, cell_map))
+    ) as chunks:
+        for chunk in chunks:
+            valid = chunk[chunk["VALID"] == "Y"]
+            parts.append(_coded(valid, codes, known, path, cell_map))
     if not any(len(part) for part in parts):
         raise DataFileError(f"{path}: has no row whose VALID is 'Y'; check the file")
     table = pd.concat(parts, ignore_index=True)

@@ -1,4 +1,4 @@
-"""Rows of the Combo problem: which cell and which drugs, and where their features are."""
+"""Rows of the Combo problem: a cell and two drugs, and where their features are."""
 
 from dataclasses import dataclass
 

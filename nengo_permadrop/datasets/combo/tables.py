@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-# what CANDLE's files have where a value is missing, and what pandas takes for it in them
+# what CANDLE's files have where a value is missing, and what pandas takes for it
 MISSING = (
     *("na", "-", ""),
     *("NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "None", "<NA>", "#N/A"),
@@ -104,37 +104,38 @@ def read_features(path, id_column, keep=None):
     names = header(path, "\t", (id_column,))
     features = [name for name in names if name != id_column]
     check_lines(path, "\t", len(names))
-    ids, values, n_read = [], [], 0
+    ids, values, n_rows = [], [], 0
     try:
-        for chunk in pd.read_csv(
+        with pd.read_csv(
             path,
             sep="\t",
             names=names,
             skiprows=1,
-            na_values=MISSING,
+            na_values={**dict.fromkeys(features, MISSING), id_column: [""]},
             keep_default_na=False,
             dtype={id_column: str, **dict.fromkeys(features, np.float32)},
             chunksize=_CHUNK,
-        ):
-            found = chunk.pop(id_column)
-            if found.isna().any():
-                line = n_read + int(np.flatnonzero(found.isna())[0]) + 2
-                raise DataFileError(
-                    f"{path}, line {line}, column {id_column!r}: has no name; give it "
-                    "one, or delete the line"
-                )
-            n_read += len(found)
-            found = found.to_numpy(dtype=str)
-            rows = slice(None) if keep is None else keep(found)
-            ids.append(found[rows])
-            values.append(chunk.to_numpy(dtype=np.float32)[rows])
+        ) as chunks:
+            for chunk in chunks:
+                found = chunk.pop(id_column)
+                n_rows += len(found)
+                if found.isna().any():
+                    line = found.index[found.isna()][0] + 2
+                    raise DataFileError(
+                        f"{path}, line {line}, column {id_column!r}: has no name; give "
+                        "it one, or delete the line"
+                    )
+                found = found.to_numpy(dtype=str)
+                rows = slice(None) if keep is None else keep(found)
+                ids.append(found[rows])
+                values.append(chunk.to_numpy(dtype=np.float32)[rows])
     except DataFileError:
         raise
     except ValueError as error:
         _raise_bad_value(path, names, id_column)
         raise DataFileError(f"{path}: {error}") from error
-    if not ids:
-        raise DataFileError(f"{path}: has no rows; check the file")
+    if n_rows == 0 or not features:
+        raise DataFileError(f"{path}: has no rows or no values; check the file")
     table = FeatureTable(
         np.concatenate(ids), np.array(features), np.concatenate(values), str(path)
     )
