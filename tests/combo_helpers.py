@@ -11,3 +11,29 @@ SIZES = dict(
     n_doses=2,
     n_replicates=2,
 )
+
+
+def small_model(n_features, dropout=None, rate=0.3, seed=0):
+    """A Combo network without residuals, untrained, with weights that do something."""
+    from kmodels import hidden, keras
+
+    from nengo_permadrop.keras_layers import PermanentDropout
+
+    keras.utils.set_random_seed(seed)
+    options = {"dropout": dropout or PermanentDropout}
+
+    def encoder(n, name):
+        inputs = keras.Input((n,))
+        return keras.Model(inputs, hidden(inputs, 10, rate, **options), name=name)
+
+    # the names that CANDLE gives its inputs
+    names = "cell.expression", "drug1.descriptors", "drug2.descriptors"
+    inputs = [
+        keras.Input((n,), name=f"input.{name}")
+        for name, n in zip(names, n_features.values())
+    ]
+    cell = encoder(n_features["cell"], "cell.expression")
+    drug = encoder(n_features["drug1"], "drug.descriptors")
+    x = keras.layers.concatenate([cell(inputs[0]), drug(inputs[1]), drug(inputs[2])])
+    x = hidden(x, 8, rate, **options)
+    return keras.Model(inputs, keras.layers.Dense(1)(x))

@@ -1,0 +1,1 @@
+"""CANDLE's Combo network, its training, and inference with it."""
