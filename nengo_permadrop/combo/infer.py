@@ -208,22 +208,16 @@ def infer(
 
 
 def _load(model_file, weights_file, allow_lambda):
-    from nengo_permadrop.loading import load_model
+    from nengo_permadrop.loading import load_model, load_weights
 
-    if weights_file is not None and not Path(weights_file).exists():
-        raise FileNotFoundError(
-            f"{weights_file}: no such file of weights; name it with -w (weights_file=)"
-        )
     kmodel = load_model(model_file, allow_lambda=allow_lambda)
     if weights_file is not None:
-        try:
-            kmodel.load_weights(str(weights_file))
-        except (ValueError, KeyError, OSError) as error:
-            raise ValidationError(
-                f"{weights_file} doesn't hold the weights of {model_file} ({error}); "
-                "name the file that was saved with it",
-                attr="weights_file",
-            ) from error
+        if not Path(weights_file).exists():
+            raise FileNotFoundError(
+                f"{weights_file}: no such file of weights; name that of {model_file} "
+                "with -w (weights_file=)"
+            )
+        load_weights(kmodel, weights_file)
     return kmodel
 
 
