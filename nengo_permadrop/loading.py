@@ -53,7 +53,7 @@ def load_model(path, custom_objects=None, allow_lambda=False):
     )
 
 
-def load_weights(kmodel, path):
+def load_weights(model, path):
     """
     Load weights that were saved with `keras.Model.save_weights`, by any version.
 
@@ -63,8 +63,8 @@ def load_weights(kmodel, path):
 
     Parameters
     ----------
-    kmodel : `keras.Model`
-        Gets the weights.
+    model : `keras.Model`
+        Of the same layers as the one whose weights were saved.
     path : str or path-like
         An HDF5 file of weights, or of a whole model.
 
@@ -85,16 +85,16 @@ def load_weights(kmodel, path):
             found = _count_weights(file)
     except OSError as error:
         raise ValueError(f"{path}: not a file of weights ({error})") from error
-    n_weights = len(kmodel.get_weights())
+    n_weights = len(model.get_weights())
     try:
         if not older and found != n_weights:
             raise ValueError(f"{found} arrays, and the model has {n_weights}")
         with tempfile.TemporaryDirectory() as folder:
             name = "weights.h5" if older else "new.weights.h5"
-            kmodel.load_weights(str(_under_another_name(path, Path(folder) / name)))
-    except (ValueError, KeyError) as error:
+            model.load_weights(str(_under_another_name(path, Path(folder) / name)))
+    except Exception as error:  # h5py's and Keras's are of many types
         raise ValueError(
-            f"{path} doesn't hold the weights of model '{kmodel.name}' ({error}); take "
+            f"{path} doesn't hold the weights of model '{model.name}' ({error}); take "
             "the file that was saved with it"
         ) from error
 

@@ -10,11 +10,19 @@ import os
 import sys
 import traceback
 
-from nengo_permadrop.cli import backends, bench, combo_data, convert, infer, study
+from nengo_permadrop.cli import (
+    backends,
+    bench,
+    combo_data,
+    combo_train,
+    convert,
+    infer,
+    study,
+)
 from nengo_permadrop.cli.errors import one_line
 from nengo_permadrop.version import version
 
-COMMANDS = (study, infer, combo_data, convert, backends, bench)
+COMMANDS = (study, infer, combo_data, combo_train, convert, backends, bench)
 
 
 def main(argv=None):
