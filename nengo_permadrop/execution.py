@@ -1,5 +1,6 @@
 """The replicas of a problem, computed chunk by chunk, here or on an executor."""
 
+import contextlib
 import logging
 from concurrent.futures import FIRST_COMPLETED, wait
 
@@ -11,7 +12,15 @@ from nengo_permadrop.parcel import Parcel
 logger = logging.getLogger(__name__)
 
 
-def compute(engine, problem, replicas, executor=None, progress=True, max_memory=None):
+def compute(
+    engine,
+    problem,
+    replicas,
+    executor=None,
+    progress=True,
+    max_memory=None,
+    checkpoint=None,
+):
     """
     Compute the answers of replicas.
 
@@ -22,6 +31,9 @@ def compute(engine, problem, replicas, executor=None, progress=True, max_memory=
     replicas : `.Replicas`
     executor, progress, max_memory
         As in `.sample`.
+    checkpoint : `.Checkpoint`, optional
+        Where the answers of chunks are stored and looked for. The size of the chunks is
+        that of the run that made it.
 
     Returns
     -------
@@ -29,43 +41,73 @@ def compute(engine, problem, replicas, executor=None, progress=True, max_memory=
     """
     from tqdm.auto import tqdm
 
-    size = engine.chunk_size(problem, max_memory)
-    chunks = [replicas[start : start + size] for start in range(0, len(replicas), size)]
+    size = part = None
+    if checkpoint is not None:
+        size = checkpoint.fixed(
+            "chunk_size", lambda: engine.chunk_size(problem, max_memory)
+        )
+    if size is None or max_memory is not None:
+        part = engine.chunk_size(problem, max_memory)
+    size = size or part
+    part = min(part or size, size)
+    chunks = {
+        f"{start}-{min(start + size, len(replicas))}": replicas[start : start + size]
+        for start in range(0, len(replicas), size)
+    }
+    answers = _stored(checkpoint, chunks)
+    left = {name: chunk for name, chunk in chunks.items() if name not in answers}
     logger.info(
-        "%d replicas on backend %s, in %d chunks of at most %d",
+        "%d replicas on backend %s, in %d chunks of at most %d; %d are done already",
         len(replicas),
         engine.name,
         len(chunks),
         size,
+        len(answers),
     )
-    answers = [None] * len(chunks)
     with tqdm(
-        total=len(replicas), desc=f"Sampling ({engine.name})", disable=not progress
+        total=len(replicas),
+        initial=sum(len(chunks[name]) for name in answers),
+        desc=f"Sampling ({engine.name})",
+        disable=not progress,
     ) as bar:
         done = (
-            _in_this_process(engine, problem, chunks)
+            _in_this_process(engine, problem, left, part)
             if executor is None
-            else _in_executor(engine, problem, chunks, executor)
+            else _in_executor(engine, problem, left, part, executor)
         )
-        for number, answer in done:
-            answers[number] = answer
-            bar.update(len(chunks[number]))
-    return np.concatenate(answers)
+        with contextlib.closing(done):
+            for name, answer in done:
+                if checkpoint is not None:
+                    checkpoint.save(name, answer)
+                answers[name] = answer
+                bar.update(len(chunks[name]))
+    return np.concatenate([answers[name] for name in chunks])
 
 
-def _in_this_process(engine, problem, chunks):
-    """Yield (number, answers) of chunks."""
+def _stored(checkpoint, chunks):
+    """The answers of chunks that a checkpoint has, by name."""
+    if checkpoint is None:
+        return {}
+    done = checkpoint.done()
+    answers = {name: checkpoint.load(name) for name in chunks if name in done}
+    return {name: answer for name, answer in answers.items() if answer is not None}
+
+
+def _in_this_process(engine, problem, chunks, part):
+    """Yield (name, answers) of chunks."""
+    if not chunks:
+        return
     with engine.session(problem) as answer:
-        for number, chunk in enumerate(chunks):
-            yield number, answer(chunk)
+        for name, chunk in chunks.items():
+            yield name, in_parts(answer, chunk, part)
 
 
-def _in_executor(engine, problem, chunks, executor):
-    """Yield (number, answers) of chunks as they are done."""
+def _in_executor(engine, problem, chunks, part, executor):
+    """Yield (name, answers) of chunks as they are done."""
     parcel = Parcel(problem)
     futures = {
-        executor.submit(_run_parcel, engine.name, parcel, chunk): number
-        for number, chunk in enumerate(chunks)
+        executor.submit(_run_parcel, engine.name, parcel, chunk, part): name
+        for name, chunk in chunks.items()
     }
     pending = set(futures)
     try:
@@ -78,6 +120,31 @@ def _in_executor(engine, problem, chunks, executor):
             future.cancel()
 
 
-def _run_parcel(backend, parcel, replicas):
+def _run_parcel(backend, parcel, replicas, part):
     # a function of the module, with the backend by name, so that processes can call it
-    return get_backend(backend).run(parcel.content, replicas)
+    with get_backend(backend).session(parcel.content) as answer:
+        return in_parts(answer, replicas, part)
+
+
+def in_parts(answer, replicas, size):
+    """
+    The answers of replicas, with less memory than all of them take together.
+
+    Parameters
+    ----------
+    answer : callable
+        Of a backend's session.
+    replicas : `.Replicas`
+    size : int
+        Most replicas to compute at a time.
+
+    Returns
+    -------
+    answers : (n_replicas, n_outputs) ndarray
+    """
+    return np.concatenate(
+        [
+            answer(replicas[start : start + size])
+            for start in range(0, len(replicas), size)
+        ]
+    )

@@ -357,7 +357,6 @@ BAD = [
     (dict(dt=0), "dt"),
     (dict(masks="batch"), "masks.*'observation', 'draw'"),
     (dict(run="single"), "run.*'restart'.*in this version"),
-    (dict(checkpoint="folder"), "checkpoint"),
     (dict(max_memory=0), "max_memory"),
     (dict(first_observation=-1), "first_observation"),
     (dict(first_observation=0.5), "first_observation"),

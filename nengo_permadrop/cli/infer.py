@@ -1,7 +1,6 @@
 """``nengo-permadrop infer``: CANDLE's ``infer.py`` for Combo, on spikes."""
 
 import argparse
-import contextlib
 import sys
 
 from nengo_permadrop.backends import backend_names
@@ -153,7 +152,8 @@ def _add_options(command):
     option(
         "--dask",
         metavar="ADDRESS",
-        help="compute on the dask.distributed cluster with this scheduler",
+        help="compute on a cluster: tcp://HOST:PORT of its scheduler, or local:N for N "
+        "processes of this machine",
     )
     option(
         "--checkpoint",
@@ -182,18 +182,14 @@ def run(args):
         print(path)
 
 
-@contextlib.contextmanager
 def _executor(args):
     if args.dask is None:
         from nengo_permadrop.pool import process_pool
 
-        with process_pool(args.workers) as executor:
-            yield executor
-        return
-    from nengo_permadrop.optional import require
+        return process_pool(args.workers)
+    from nengo_permadrop.cluster import dask_executor
 
-    with require("distributed").Client(args.dask) as client:
-        yield client.get_executor()
+    return dask_executor(args.dask)
 
 
 def _fractions(text):

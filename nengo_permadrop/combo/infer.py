@@ -7,21 +7,26 @@ already repeats each row, so that most rows get those of another one.
 """
 
 import contextlib
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import get_backend
+from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.combo.pairs import model_features, read_pairs
 from nengo_permadrop.combo.tables import Tables
+from nengo_permadrop.converter.graph import read_model
+from nengo_permadrop.digest import digest
 from nengo_permadrop.version import version
 
-# Bytes that the gathered features of a block may take
+# Bytes that the features of a block of rows may take, and its predictions: a block is
+# what may be lost when a run with a checkpoint is killed
 _BLOCK_MEMORY = 2**27
+_BLOCK_PREDICTIONS = 20_000
 
 # Seconds of the output that an answer is averaged over, as in a study
 _READ_TIME = 0.06
@@ -101,10 +106,9 @@ def infer(
     preprocess_rnaseq : {"source_scale", "combat", "none"}, optional
         Which preprocessed expression file. By default, that which the model was trained
         on.
-    batch_size : int, optional
-        So many predictions are computed at a time, at the most.
-    step : int, optional
-        So many rows are computed at a time, at the most. Neither changes the results.
+    batch_size, step : int, optional
+        So many predictions, and rows, are computed at a time, at the most. Results
+        don't depend on them, but for how the last digits of numbers are rounded.
     data_dir : str or path-like, optional
         Folder with CANDLE's data files.
     output : str or path-like, optional
@@ -188,10 +192,10 @@ def infer(
         return samples.values[:, :, 0]
 
     with contextlib.ExitStack() as stack:
-        size = _block_size(step, batch_size // n_pred, features)
+        size = _block_size(step, batch_size, n_pred, features)
         if checkpoint is not None:
-            identity = {**options, "n_pred": n_pred, **_digests(kmodel, pairs)}
-            kept = stack.enter_context(_checkpoint(checkpoint, identity))
+            identity = {**options, "n_pred": n_pred, **_digests(kmodel, pairs, engine)}
+            kept = stack.enter_context(Checkpoint(checkpoint, identity))
             size = kept.fixed("rows", lambda: size)
             predicted = _kept(predicted, kept)
         stack.enter_context(tables)
@@ -208,22 +212,16 @@ def infer(
 
 
 def _load(model_file, weights_file, allow_lambda):
-    from nengo_permadrop.loading import load_model
+    from nengo_permadrop.loading import load_model, load_weights
 
-    if weights_file is not None and not Path(weights_file).exists():
-        raise FileNotFoundError(
-            f"{weights_file}: no such file of weights; name it with -w (weights_file=)"
-        )
     kmodel = load_model(model_file, allow_lambda=allow_lambda)
     if weights_file is not None:
-        try:
-            kmodel.load_weights(str(weights_file))
-        except (ValueError, KeyError, OSError) as error:
-            raise ValidationError(
-                f"{weights_file} doesn't hold the weights of {model_file} ({error}); "
-                "name the file that was saved with it",
-                attr="weights_file",
-            ) from error
+        if not Path(weights_file).exists():
+            raise FileNotFoundError(
+                f"{weights_file}: no such file of weights; name that of {model_file} "
+                "with -w (weights_file=)"
+            )
+        load_weights(kmodel, weights_file)
     return kmodel
 
 
@@ -261,33 +259,25 @@ def _prepared(kmodel, engine, presentation_time, settle, pairs):
     return conv, {"presentation_time": presentation_time, "settle": settle}
 
 
-def _block_size(step, rows_of_batch, features):
-    """Rows of a block: what is asked for, if their features fit into memory."""
+def _block_size(step, batch_size, n_pred, features):
+    """Rows of a block: no more than is asked for, and than fit into memory."""
     row_bytes = 8 * sum(features.n_features.values())
-    return max(1, min(step, rows_of_batch, _BLOCK_MEMORY // row_bytes))
+    in_batch = min(batch_size, _BLOCK_PREDICTIONS) // n_pred
+    return max(1, min(step, in_batch, _BLOCK_MEMORY // row_bytes))
 
 
-def _digests(kmodel, pairs):
-    """Hashes of all that predictions depend on beside the options."""
-    weights = hashlib.sha256(kmodel.to_json().encode())
-    for array in kmodel.get_weights():
-        weights.update(np.ascontiguousarray(array).tobytes())
-    data = hashlib.sha256(str(pairs.shape).encode())
-    for array in vars(pairs.tables).values():
-        data.update(np.ascontiguousarray(array).tobytes())
+def _digests(kmodel, pairs, engine):
+    """What predictions depend on beside the options."""
+    graph, _ = read_model(kmodel)
     return {
-        "what": "combo infer",
-        "version": version,
-        "model": weights.hexdigest(),
-        "data": data.hexdigest(),
-        "first_row": pairs.first_row,
+        "command": "infer",
+        "model": digest(graph),
+        "features": digest(list(vars(pairs.tables).values())),
+        "first row": pairs.first_row,
+        "backend version": engine.version(),
+        "nengo version": nengo.__version__,
+        "nengo-permadrop version": version,
     }
-
-
-def _checkpoint(directory, identity):
-    from nengo_permadrop.checkpoint import Checkpoint
-
-    return Checkpoint(directory, identity)
 
 
 def _kept(predicted, checkpoint):
