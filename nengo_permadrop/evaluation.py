@@ -16,7 +16,8 @@ def predict(model, rows, batch_size=1024):
     rows : `.Split` or `.ComboRows`
         Their features are gathered a batch at a time.
     batch_size : int, optional
-        All batches have as many rows, so that Keras compiles one; the last is filled up.
+        All batches have as many rows, so that Keras compiles for one size; the last is
+        filled up.
 
     Returns
     -------

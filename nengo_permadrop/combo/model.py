@@ -19,12 +19,12 @@ def model(
     """
     CANDLE's Combo network [1]_.
 
-    An encoder of the cell line's expression, and one drug encoder that both drugs share;
-    what they give is concatenated and goes through more dense layers to one linear
-    output, the growth. Every hidden layer is followed by permanent dropout. Hidden
-    layers are initialised by the recipe of `nengo_permadrop.recipe`, not by Keras's
-    defaults as in CANDLE, and ``activation`` is that of the encoders too, which are relu
-    in CANDLE whatever the other layers are.
+    An encoder of the cell line's expression, and one drug encoder that both drugs
+    share; what they give is concatenated and goes through more dense layers to one
+    linear output, the growth. Every hidden layer is followed by permanent dropout.
+    Hidden layers are initialised by the recipe of `nengo_permadrop.recipe`, not by
+    Keras's defaults as in CANDLE, and ``activation`` is that of the encoders too, which
+    are relu in CANDLE whatever the other layers are.
 
     Parameters
     ----------
@@ -60,9 +60,9 @@ def model(
 
     References
     ----------
-    .. [1] Xia, F., et al. (2018). Predicting tumor cell line response to drug pairs with
-       deep learning. BMC Bioinformatics 19 (Suppl 18), 486. Code: ``Pilot1/Combo`` of
-       ECP-CANDLE/Benchmarks.
+    .. [1] Xia, F., et al. (2018). Predicting tumor cell line response to drug pairs
+       with deep learning. BMC Bioinformatics 19 (Suppl 18), 486. Code:
+       ``Pilot1/Combo`` of ECP-CANDLE/Benchmarks.
     """
     keras = require("keras")
     layers = RecipeLayers(rate, seed, target, activation)

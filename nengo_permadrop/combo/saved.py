@@ -138,9 +138,9 @@ def read_record(model_file):
     -------
     record : dict or None
         The content of ``PREFIX.training.json``: "options" of the training, its
-        "history", "best_epoch" (from 0), the "data_options" that the data set was loaded
-        with and the "data" that identify it. None if there is no such file, as for
-        models that others have trained.
+        "history", "best_epoch" (from 0), the "data_options" that the data set was
+        loaded with and the "data" that identify it. None if there is no such file, as
+        for models that others have trained.
 
     Raises
     ------

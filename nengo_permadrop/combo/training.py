@@ -39,9 +39,9 @@ def train(
     """
     Train a network with CANDLE's defaults, so that it can be killed and go on.
 
-    After each epoch the network is scored on the validation rows, and the weights of the
-    epoch with the smallest loss there are kept. Permanent dropout is on in validation
-    too: the scores are those of single draws.
+    After each epoch the network is scored on the validation rows, and the weights of
+    the epoch with the smallest loss there are kept. Permanent dropout is on in
+    validation too: the scores are those of single draws.
 
     Order of the rows and dropout masks of an epoch depend on ``seed`` and the epoch's
     number alone. A training that was killed and resumed therefore has the same history
@@ -61,8 +61,8 @@ def train(
     epochs : int, optional
         Number of epochs, those before a resume included.
     batch_size : int, optional
-        Rows of a step. Rows at the end of an epoch that don't fill a batch are left out,
-        others in each epoch.
+        Rows of a step. Rows at the end of an epoch that don't fill a batch are left
+        out, others in each epoch.
     optimizer : str, optional
         Keras's name for it.
     learning_rate : float, optional
@@ -71,8 +71,8 @@ def train(
     reduce_lr : bool, optional
         Reduce the learning rate on plateaus, see `plateau_rate`.
     seed : int, optional
-        Decides order of the rows and dropout masks. Seeds that derive from it are set as
-        the global seed of TensorFlow, NumPy and ``random``, because Keras takes its
+        Decides order of the rows and dropout masks. Seeds that derive from it are set
+        as the global seed of TensorFlow, NumPy and ``random``, because Keras takes its
         randomness there.
     resume : bool, optional
         Go on after the last whole epoch whose state is found at ``prefix``.
@@ -85,9 +85,9 @@ def train(
     Returns
     -------
     history : {str: list of float}
-        For each epoch, its number "epoch" from 0 on, the learning rate "lr", the "loss",
-        and "val_loss", "val_mse", "val_mae", "val_r2" and "val_corr" of the validation
-        rows, as `.scores` defines them.
+        For each epoch, its number "epoch" from 0 on, the learning rate "lr", the
+        "loss", and "val_loss", "val_mse", "val_mae", "val_r2" and "val_corr" of the
+        validation rows, as `.scores` defines them.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def plateau_rate(losses, learning_rate, factor=0.5, patience=5, least=1e-5):
 
     After ``patience`` epochs in a row without a validation loss that is smaller by 1e-4
     than the smallest before, the rate is multiplied by ``factor``: the rule and the
-    numbers of CANDLE's Combo, which are those of Keras's ``ReduceLROnPlateau``. The rate
-    is a function of the history alone, so that nothing else has to be kept.
+    numbers of CANDLE's Combo, with Keras's ``ReduceLROnPlateau``. The rate is a
+    function of the history alone, so that nothing else has to be kept.
 
     Parameters
     ----------
@@ -258,18 +258,20 @@ class _Training:
         size = min(self.options["batch_size"], len(rows))
         order = np.random.RandomState(seed).permutation(len(rows))
         losses = []
-        for start in tqdm(
+        bar = tqdm(
             range(0, len(rows) - size + 1, size),
             desc=title,
             disable=not progress,
             leave=False,
-        ):
+        )
+        for start in bar:
             batch = rows.take(order[start : start + size])
             self.model.reset_metrics()  # else Keras 3 gives the mean since then
             answer = self.model.train_on_batch(
                 batch.inputs, batch.target, return_dict=True
             )
             losses.append(answer["loss"])
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4g}", refresh=False)
         return float(np.mean(losses, dtype=np.float64))
 
     def save(self, is_best):
