@@ -17,6 +17,7 @@ _LAZY = {
     "Converter": "nengo_permadrop.converter",
     "PredictiveSamples": "nengo_permadrop.samples",
     "Simulator": "nengo_permadrop.batched",
+    "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.stats",
     "load_samples": "nengo_permadrop.samples",
     "sample": "nengo_permadrop.sampler",

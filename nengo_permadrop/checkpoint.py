@@ -2,8 +2,8 @@
 Finished parts of a long computation, on disk, so that it can go on after any end.
 
 A checkpoint is a folder: a manifest that says of which computation it is, and a file a
-finished part, with a checksum. Files are written beside their place, flushed to disk and
-renamed, so that what is there under its name is whole.
+finished part, with a checksum. Files are written beside their place, flushed to disk
+and renamed, so that what is there under its name is whole.
 """
 
 import contextlib
@@ -37,8 +37,8 @@ class Checkpoint:
     """
     A folder of the finished parts of one computation; a context manager.
 
-    Parts are arrays, under names that the computation chooses. Inside the ``with`` block
-    the folder is locked; the operating system unlocks it when the process ends,
+    Parts are arrays, under names that the computation chooses. Inside the ``with``
+    block the folder is locked; the operating system unlocks it when the process ends,
     however it ends.
 
     Parameters

@@ -2,9 +2,9 @@
 Digests of networks and arrays that are the same in every process.
 
 A pickle isn't: it depends on which equal strings happen to be one object, on the order
-of sets, and on the protocol. Here objects are walked as pickle would walk them, and what
-is found is hashed: types by name, numbers and arrays by value, objects that occur again
-by the number of their first occurrence.
+of sets, and on the protocol. Here objects are walked as pickle would walk them, and
+what is found is hashed: types by name, numbers and arrays by value, objects that occur
+again by the number of their first occurrence.
 """
 
 import hashlib

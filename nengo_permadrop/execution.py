@@ -1,15 +1,25 @@
 """The replicas of a problem, computed chunk by chunk, here or on an executor."""
 
 import contextlib
+import dataclasses
 import logging
-from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    wait,
+)
 
 import numpy as np
 
-from nengo_permadrop.backends import get_backend
 from nengo_permadrop.parcel import Parcel
+from nengo_permadrop.workers import in_parts, receive, release, run_chunk
 
 logger = logging.getLogger(__name__)
+
+# Most chunks that an executor has at a time, if it has fewer than half as many workers:
+# each waits with its observations
+_PENDING = 16
 
 
 def compute(
@@ -50,6 +60,7 @@ def compute(
         part = engine.chunk_size(problem, max_memory)
     size = size or part
     part = min(part or size, size)
+    problem.chunk_size = min(part, len(replicas))
     chunks = {
         f"{start}-{min(start + size, len(replicas))}": replicas[start : start + size]
         for start in range(0, len(replicas), size)
@@ -104,47 +115,70 @@ def _in_this_process(engine, problem, chunks, part):
 
 def _in_executor(engine, problem, chunks, part, executor):
     """Yield (name, answers) of chunks as they are done."""
-    parcel = Parcel(problem)
-    futures = {
-        executor.submit(_run_parcel, engine.name, parcel, chunk, part): name
-        for name, chunk in chunks.items()
-    }
-    pending = set(futures)
+    parcel = Parcel(dataclasses.replace(problem, X=[]))
+    reference = parcel.reference()
+    most = max(_PENDING, 2 * getattr(executor, "_max_workers", 0))
+    left = list(reversed(chunks))
+    pending, sending = {}, {}  # futures: names of chunks; workers that get the parcel
+
+    def submit(name):
+        chunk = chunks[name]
+        rows, numbers = np.unique(chunk.observations, return_inverse=True)
+        future = executor.submit(
+            run_chunk,
+            engine.name,
+            reference,
+            [x[rows] for x in problem.X],
+            dataclasses.replace(chunk, observations=numbers),
+            part,
+        )
+        pending[future] = name
+
     try:
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield futures[future], future.result()
+        while left or pending:
+            # no more while workers wait for the parcel: they couldn't do it
+            while left and not sending and len(pending) < most:
+                submit(left.pop())
+            done, _ = wait([*pending, *sending], return_when=FIRST_COMPLETED)
+            # what is finished first, as what failed ends this
+            for future in sorted(done, key=_failed):
+                if future in sending:
+                    _result(future, "the network")
+                    del sending[future]
+                    continue
+                name = pending.pop(future)
+                worker, answer = _result(future, f"replicas {name}")
+                if answer is not None:
+                    yield name, answer
+                    continue
+                left.append(name)
+                if worker not in sending.values():
+                    sending[_send(executor, worker, parcel)] = worker
     finally:  # an error or Ctrl-C: don't start what has not been started
-        for future in pending:
+        for future in [*pending, *sending]:
             future.cancel()
+        release(parcel.key)  # by threads of this process
 
 
-def _run_parcel(backend, parcel, replicas, part):
-    # a function of the module, with the backend by name, so that processes can call it
-    with get_backend(backend).session(parcel.content) as answer:
-        return in_parts(answer, replicas, part)
+def _send(executor, worker, parcel):
+    """Send a parcel to a worker, or to any where the executor doesn't let choose."""
+    if hasattr(executor, "submit_to"):
+        return executor.submit_to(worker, receive, parcel)
+    return executor.submit(receive, parcel)
 
 
-def in_parts(answer, replicas, size):
-    """
-    The answers of replicas, with less memory than all of them take together.
+def _failed(future):
+    return future.cancelled() or future.exception() is not None
 
-    Parameters
-    ----------
-    answer : callable
-        Of a backend's session.
-    replicas : `.Replicas`
-    size : int
-        Most replicas to compute at a time.
 
-    Returns
-    -------
-    answers : (n_replicas, n_outputs) ndarray
-    """
-    return np.concatenate(
-        [
-            answer(replicas[start : start + size])
-            for start in range(0, len(replicas), size)
-        ]
-    )
+def _result(future, what):
+    """What a worker returned, or an error that says how to go on."""
+    try:
+        return future.result()
+    except (BrokenExecutor, CancelledError) as error:
+        raise BrokenExecutor(
+            f"a worker was lost with {what}, and the executor can't go on "
+            f"({type(error).__name__}: {error}). Was it killed for its memory? Give "
+            "max_memory= or fewer workers. What sample(checkpoint=DIR) has finished is "
+            "kept, and the same call goes on from it"
+        ) from error

@@ -1,7 +1,7 @@
 import pytest
 from kmodels import mlp
 
-from nengo_permadrop import __version__, cli
+from nengo_permadrop import __version__, cli, models
 from nengo_permadrop.backends import backend_names
 from nengo_permadrop.keras_layers import keras
 
@@ -133,3 +133,15 @@ def test_bench_passes_its_options_on(monkeypatch):
 def test_bench_names_an_unknown_simulator(capsys):
     assert cli.main(["bench", "--only", "abacus"]) == 1
     assert "abacus" in capsys.readouterr().err
+
+
+def test_energy(tmp_path, capsys):
+    path = str(tmp_path / "model.h5")
+    models.mlp(10, units=(7, 5)).save(path)
+    argv = ["energy", path, "--draws", "3", "--observations", "2", "--devices", "loihi"]
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "distribution of 3 draws, 100 ms each" in out
+    assert "static and idle power" in out and "Davies" in out and "gpu" not in out
+    assert cli.main(["energy", path, "--devices", "abacus"]) == 1
+    assert "unknown device 'abacus'" in capsys.readouterr().err

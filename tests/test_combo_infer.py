@@ -17,7 +17,7 @@ from nengo_permadrop.backends.keras import keras_masks
 from nengo_permadrop.combo import infer as infer_module
 from nengo_permadrop.combo.infer import infer
 from nengo_permadrop.combo.pairs import Pairs
-from nengo_permadrop.combo.tables import Tables
+from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.converter.reference import KerasForward
 from nengo_permadrop.datasets.combo import (
     ComboTables,
@@ -180,7 +180,7 @@ def test_tables_are_those_of_pandas(tmp_path):
         "Drug1": np.array(["x", 'q"uote', "y", "z", "NSC.1", "7"]),
         "Drug2": np.array(list("uvwxyz")),
     }
-    with Tables(tmp_path, "S", "D") as tables:
+    with PredictionTables(tmp_path, "S", "D") as tables:
         for start in (0, 1, 4):
             part = slice(start, {0: 1, 1: 4, 4: 6}[start])
             tables.write({k: v[part] for k, v in names.items()}, values[:, part])

@@ -16,13 +16,14 @@ from nengo_permadrop.cli import (
     combo_data,
     combo_train,
     convert,
+    energy,
     infer,
     study,
 )
 from nengo_permadrop.cli.errors import one_line
 from nengo_permadrop.version import version
 
-COMMANDS = (study, infer, combo_data, combo_train, convert, backends, bench)
+COMMANDS = (study, infer, combo_data, combo_train, convert, energy, backends, bench)
 
 
 def main(argv=None):

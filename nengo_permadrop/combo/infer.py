@@ -18,18 +18,16 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.combo.pairs import model_features, read_pairs
-from nengo_permadrop.combo.tables import Tables
+from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.converter.graph import read_model
 from nengo_permadrop.digest import digest
+from nengo_permadrop.study import READ_TIME
 from nengo_permadrop.version import version
 
 # Bytes that the features of a block of rows may take, and its predictions: a block is
 # what may be lost when a run with a checkpoint is killed
 _BLOCK_MEMORY = 2**27
 _BLOCK_PREDICTIONS = 20_000
-
-# Seconds of the output that an answer is averaged over, as in a study
-_READ_TIME = 0.06
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def infer(
     data_dir : str or path-like, optional
         Folder with CANDLE's data files.
     output : str or path-like, optional
-        Folder for the two tables, made if it doesn't exist; see `.Tables`.
+        Folder for the two tables, made if it doesn't exist; see `.PredictionTables`.
     backend : str, optional
         "batched", "nengo", "nengo_dl" or "nengo_loihi" for the spiking network, "keras"
         for the classical one.
@@ -167,7 +165,7 @@ def infer(
         if value < least:
             raise ValidationError(f"must be at least {least}, got {value}", attr=attr)
     engine = get_backend(backend)
-    tables = Tables(output, sample_set, drug_set, quantiles)
+    tables = PredictionTables(output, sample_set, drug_set, quantiles)
     kmodel = _load(model_file, weights_file, allow_lambda)
     features = model_features(
         model_file, data_dir, use_landmark_genes, preprocess_rnaseq, candle_scaling
@@ -255,7 +253,7 @@ def _prepared(kmodel, engine, presentation_time, settle, pairs):
     if settle is None:
         settle = math.ceil(conv.settling_time * 100) / 100
     if presentation_time is None:
-        presentation_time = round(settle + _READ_TIME, 9)
+        presentation_time = round(settle + READ_TIME, 9)
     return conv, {"presentation_time": presentation_time, "settle": settle}
 
 

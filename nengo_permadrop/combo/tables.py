@@ -9,7 +9,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.files import atomic_path
 
 
-class Tables:
+class PredictionTables:
     """
     Both tables of predictions, written block by block; a context manager.
 

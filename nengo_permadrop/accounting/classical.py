@@ -1,0 +1,64 @@
+"""What the classical network computes for a predictive distribution."""
+
+from dataclasses import dataclass
+
+from nengo_permadrop.converter.layers import permanent_rate
+
+
+@dataclass(frozen=True)
+class ClassicalCounts:
+    """
+    Operations of the Keras network.
+
+    What lies before the first dropout is the same for all draws of an observation, and
+    is computed once.
+
+    Attributes
+    ----------
+    shared_macs, macs : int
+        Multiply-accumulates of dense layers: once an observation, and for each draw.
+    shared_activations, activations : int
+        Values that go through a nonlinearity, likewise.
+    """
+
+    shared_macs: int
+    macs: int
+    shared_activations: int
+    activations: int
+
+    def joules(self, device, n_draws):
+        """Energy of ``n_draws`` draws of one observation on a `.Device`: (dense
+        products, activations)."""
+        return (
+            device.synapse * (self.shared_macs + n_draws * self.macs),
+            device.neuron * (self.shared_activations + n_draws * self.activations),
+        )
+
+
+def classical_counts(graph, dropout, activations):
+    """
+    Count what the classical network computes.
+
+    Parameters
+    ----------
+    graph : `.ModelGraph`
+    dropout : {"permanent", "off"}
+        As in `.Converter`.
+    activations : {str: int}
+        Number of units of the calls that are nonlinear, by path.
+
+    Returns
+    -------
+    counts : `ClassicalCounts`
+    """
+    random = set()  # values that differ between draws
+    macs, units = {True: 0, False: 0}, {True: 0, False: 0}
+    for call in graph.calls:
+        differs = any(index in random for index in call.inputs)
+        if "kernel" in call.spec.weights:
+            macs[differs] += call.spec.weights["kernel"].size
+        units[differs] += activations.get(call.path, 0)
+        drops = call.spec.class_name in ("Dropout", "PermanentDropout")
+        if differs or (drops and permanent_rate(call, dropout) > 0):
+            random.add(call.output)
+    return ClassicalCounts(macs[False], macs[True], units[False], units[True])

@@ -1,0 +1,89 @@
+"""``nengo-permadrop energy``: what a predictive distribution costs."""
+
+from nengo_permadrop import datasets
+from nengo_permadrop.cli.arguments import add_command, count, seed
+
+
+def add(commands):
+    """Add the command ``energy``."""
+    command = add_command(
+        commands,
+        "energy",
+        run,
+        "estimate the energy of a predictive distribution, by counting spikes",
+    )
+    option = command.add_argument
+    option("model", help=".h5 or .keras file, such as the model.h5 of a study")
+    option(
+        "--dataset",
+        choices=datasets.names(),
+        default="diabetes",
+        help="whose test rows the model was trained to predict; firing rates depend on "
+        "them (default: %(default)s)",
+    )
+    for name, default, what in (
+        ("--draws", 100, "draws of the distribution"),
+        ("--observations", 10, "test rows to take the mean over"),
+    ):
+        option(
+            name,
+            type=count,
+            default=default,
+            metavar="N",
+            help=f"{what} (default: %(default)s)",
+        )
+    option(
+        "--presentation-time",
+        type=float,
+        metavar="SECONDS",
+        help="simulated time for which an observation is shown (default: 0.06 more "
+        "than --settle)",
+    )
+    option(
+        "--settle",
+        type=float,
+        metavar="SECONDS",
+        help="part of it at the beginning that is not read (default: until the "
+        "network has settled)",
+    )
+    option(
+        "--devices",
+        nargs="+",
+        metavar="NAME",
+        help="devices to compare (default: all that are known)",
+    )
+    option(
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="that of the study: decides the data, masks and voltages (default: "
+        "%(default)s)",
+    )
+
+
+def run(args):
+    """Do it."""
+    import nengo
+
+    import nengo_permadrop as npd
+    from nengo_permadrop.loading import load_model
+    from nengo_permadrop.masks import derive_seed
+    from nengo_permadrop.study import SEEDED
+
+    model = load_model(args.model)
+    dataset = datasets.load(
+        args.dataset, seed=derive_seed(args.seed, SEEDED.index("data"))
+    )
+    with nengo.Network(seed=args.seed):
+        conv = npd.Converter(model)
+    estimate = npd.energy(
+        conv,
+        dataset.test.take(slice(args.observations)).inputs,
+        n_draws=args.draws,
+        presentation_time=args.presentation_time,
+        settle=args.settle,
+        seed=args.seed,
+        devices=args.devices,
+    )
+    print(estimate)
