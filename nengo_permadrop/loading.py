@@ -104,7 +104,8 @@ def _count_weights(file):
     names = []
     file.visit(names.append)
     return sum(
-        hasattr(file[name], "shape") and not name.startswith("optimizer")
+        hasattr(file[name], "shape")
+        and not name.startswith(("optimizer", "metrics"))  # of compiled models
         for name in names
     )
 

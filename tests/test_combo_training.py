@@ -1,6 +1,7 @@
 import csv
 import json
 
+import h5py
 import numpy as np
 import pytest
 from combo_helpers import SIZES
@@ -81,6 +82,8 @@ def test_files(whole, dataset):
     load_weights(other, f"{prefix}.weights.h5")
     assert same(other.get_weights(), weights)
     other.load_weights(f"{prefix}.weights.h5")  # Keras reads it by itself
+    with h5py.File(f"{prefix}.weights.h5") as file:
+        assert "optimizer" not in file
     features = FeatureScaling.load(features_path(f"{prefix}.model.h5"))
     assert np.array_equal(features.drugs.fill, dataset.features.drugs.fill)
 

@@ -38,6 +38,16 @@ def test_the_content_decides(saved, kmodel, tmp_path, saved_as, loaded_as):
     assert weights(kmodel) == weights(saved)
 
 
+@pytest.mark.parametrize("name", ["a.weights.h5", "a.h5"])
+def test_of_a_trained_model(saved, kmodel, tmp_path, name):
+    """Which are beside the states of optimizer and metrics."""
+    saved.compile(loss="mse", optimizer="adam", metrics=["mae"])
+    saved.fit(np.ones((4, 6)), np.ones((4, 1)), verbose=0)
+    saved.save_weights(str(tmp_path / name))
+    load_weights(kmodel, tmp_path / name)
+    assert weights(kmodel) == weights(saved)
+
+
 def test_of_a_whole_model(saved, kmodel, tmp_path):
     saved.save(str(tmp_path / "model.h5"))
     load_weights(kmodel, tmp_path / "model.h5")

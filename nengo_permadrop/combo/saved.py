@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.files import atomic_path, write_text
+from nengo_permadrop.optional import require
 
 MODEL_SUFFIX = ".model.h5"
 # of rows whose features are looked at to recognise a data set
@@ -58,9 +59,11 @@ class TrainingFiles:
             model.save(str(temporary), include_optimizer=False)
 
     def save_weights(self, model):
-        """Write the network's weights."""
+        """Write the network's weights, without the optimizer's."""
+        keras = require("keras")
+        not_compiled = keras.Model(model.inputs, model.outputs, name=model.name)
         with atomic_path(self.weights) as temporary:
-            model.save_weights(str(temporary))
+            not_compiled.save_weights(str(temporary))
 
     def save_log(self, epochs):
         """Write the history as a table; ``epochs`` is a list of {str: float}."""
