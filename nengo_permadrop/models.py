@@ -185,8 +185,8 @@ def train_for_dataset(model, dataset, epochs=None, seed=0, progress=False):
     model : `keras.Model`
         Trained in place.
     dataset : `.datasets.Dataset`
-        The one named "combo" is trained on as CANDLE does, by `.combo.train`; others
-        with `train`.
+        The one named "combo" is trained on as CANDLE does, by `.combo.training.train`;
+        others with `train`.
     epochs : int, optional
         Other than the data set's own number.
     seed : int, optional

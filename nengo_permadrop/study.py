@@ -107,7 +107,7 @@ def study(
 
     Returns
     -------
-    result : `Study`
+    result : `.Study`
 
     Raises
     ------
