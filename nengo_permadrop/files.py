@@ -20,14 +20,15 @@ def atomic_path(path):
     Yields
     ------
     temporary : Path
-        An empty file in the same folder, with the same suffix. When the ``with`` block
-        ends it is flushed to disk and renamed to ``path``, and the folder is flushed;
-        if the block is left by an exception (Ctrl-C too) it is removed, and what was at
-        ``path`` stays.
+        An empty file in the same folder, with the same suffixes (Keras chooses the
+        format by ``.weights.h5``). When the ``with`` block ends it is flushed to disk
+        and renamed to ``path``, and the folder is flushed; if the block is left by an
+        exception (Ctrl-C too) it is removed, and what was at ``path`` stays.
     """
     path = Path(path)
+    suffix = "".join(path.suffixes)
     handle, name = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix
+        dir=path.parent, prefix=f".{path.name.removesuffix(suffix)}-", suffix=suffix
     )
     os.close(handle)
     temporary = Path(name)
