@@ -1,6 +1,8 @@
 """The arguments of nengo-permadrop infer."""
 
 import argparse
+import functools
+import inspect
 
 import pytest
 
@@ -36,13 +38,12 @@ def test_candles_options_and_defaults():
 
 def test_every_argument_reaches_infer(monkeypatch, capsys):
     """All that is parsed is an argument of the function, and none of it has no way."""
-    import inspect
-
     from nengo_permadrop.combo import infer as module
 
     signature = inspect.signature(module.infer)
     given = {}
 
+    @functools.wraps(module.infer)
     def fake(**options):
         given.update(options)
         return module.Inference(1, 2, 4, ("a.tsv", "b.tsv"))
