@@ -1,6 +1,8 @@
 """Loading Keras models from files, without running code that is hidden in them."""
 
 import json
+import shutil
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -49,6 +51,71 @@ def load_model(path, custom_objects=None, allow_lambda=False):
     return keras_layers.keras.models.load_model(
         str(path), custom_objects=custom_objects, compile=False, **options
     )
+
+
+def load_weights(model, path):
+    """
+    Load weights that were saved with `keras.Model.save_weights`, by any version.
+
+    Keras goes by the file's name: what ends in ``.weights.h5``, it takes for the format
+    that it has had since version 2.12. CANDLE's files have that name and the older
+    format. Here the content decides.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        Of the same layers as the one whose weights were saved.
+    path : str or path-like
+        An HDF5 file of weights, or of a whole model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no weights, or those of another model.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such file of weights")
+    h5py = require("h5py")
+    try:
+        with h5py.File(path, "r") as file:
+            older = "layer_names" in file.attrs or "model_weights" in file
+            found = _count_weights(file)
+    except OSError as error:
+        raise ValueError(f"{path}: not a file of weights ({error})") from error
+    n_weights = len(model.get_weights())
+    try:
+        if not older and found != n_weights:
+            raise ValueError(f"{found} arrays, and the model has {n_weights}")
+        with tempfile.TemporaryDirectory() as folder:
+            name = "weights.h5" if older else "new.weights.h5"
+            model.load_weights(str(_under_another_name(path, Path(folder) / name)))
+    except Exception as error:  # h5py's and Keras's are of many types
+        raise ValueError(
+            f"{path} doesn't hold the weights of model '{model.name}' ({error}); take "
+            "the file that was saved with it"
+        ) from error
+
+
+def _count_weights(file):
+    """Number of arrays of weights in a file of Keras's newer format."""
+    names = []
+    file.visit(names.append)
+    return sum(
+        hasattr(file[name], "shape")
+        and not name.startswith(("optimizer", "metrics"))  # of compiled models
+        for name in names
+    )
+
+
+def _under_another_name(path, link):
+    try:
+        link.symlink_to(path.resolve())
+    except OSError:  # a system without links
+        shutil.copyfile(path, link)
+    return link
 
 
 def _class_names(path):

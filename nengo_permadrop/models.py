@@ -1,22 +1,29 @@
 """
 The Keras networks of the study: building and training them.
 
-They follow the recipe for which the spiking network's distribution was found to match
-(see "When they don't agree" in the documentation): SoftLIF with ``gain=2``,
-``amplitude=0.01`` and ``gamma=0.02``, so that an activation of 1 is about 100 spikes a
-second, far from the tail of SoftLIF under the threshold that LIF neurons lack; He
-initialisation and a bias of 0.2, which keep the activations near 1 in every layer.
+Their layers are those of `nengo_permadrop.recipe`.
 """
 
-import numpy as np
+import os
+import warnings
+
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.masks import derive_seed
+from nengo_permadrop import combo
+from nengo_permadrop.combo.saved import fingerprint, read_record
+from nengo_permadrop.datasets.combo.rows import INPUTS as COMBO_INPUTS
+from nengo_permadrop.evaluation import mean_scores
+from nengo_permadrop.loading import load_model, load_weights
 from nengo_permadrop.optional import require
+from nengo_permadrop.recipe import RecipeLayers
 
-SOFTLIF = {"gain": 2.0, "amplitude": 0.01, "gamma": 0.02}
-BIAS = 0.2
-COMBO_INPUTS = ("cell", "drug1", "drug2")
+# Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
+# more patience than the drug pairs.
+TRAINING = {
+    "diabetes": {"epochs": 200, "patience": 15, "batch_size": 32},
+    "combo-small": {"epochs": 30, "patience": 5, "batch_size": 64},
+}
+DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
 
 
 def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
@@ -42,7 +49,7 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
         Functional, with one linear output; not compiled.
     """
     keras = require("keras")
-    layers = _Layers(rate, seed, target)
+    layers = RecipeLayers(rate, seed, target)
     x = inputs = keras.Input((n_inputs,), name="input")
     for i, n_units in enumerate(units):
         x = layers.hidden(x, n_units, f"hidden{i + 1}")
@@ -51,11 +58,7 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
 
 def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nengo"):
     """
-    CANDLE's Combo network with fewer units.
-
-    An encoder of the cell line's expression and one drug encoder that both drugs share,
-    of three dense layers each; what they give is concatenated and goes through three
-    more.
+    CANDLE's Combo network with fewer units; see `nengo_permadrop.combo.model`.
 
     Parameters
     ----------
@@ -69,62 +72,17 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nen
     Returns
     -------
     model : `keras.Model`
-        Functional, with the encoders as nested models and one linear output; not
-        compiled.
+        Functional, with the encoders as nested models; not compiled.
     """
-    keras = require("keras")
-    layers = _Layers(rate, seed, target)
-
-    def encoder(n_features, name):
-        x = inputs = keras.Input((n_features,), name=f"{name}_features")
-        for i in range(3):
-            x = layers.hidden(x, units, f"{name}_hidden{i + 1}")
-        return keras.Model(inputs, x, name=name)
-
-    cell_encoder = encoder(n_genes, "cell_encoder")
-    drug_encoder = encoder(n_descriptors, "drug_encoder")
-    cell, drug1, drug2 = (
-        keras.Input((n,), name=name)
-        for n, name in zip((n_genes, n_descriptors, n_descriptors), COMBO_INPUTS)
+    return combo.model(
+        n_genes,
+        n_descriptors,
+        dense=(units,) * 3,
+        dense_feature_layers=(units,) * 3,
+        rate=rate,
+        seed=seed,
+        target=target,
     )
-    x = keras.layers.Concatenate(name="encoded")(
-        [cell_encoder(cell), drug_encoder(drug1), drug_encoder(drug2)]
-    )
-    for i in range(3):
-        x = layers.hidden(x, units, f"hidden{i + 1}")
-    return keras.Model([cell, drug1, drug2], layers.output(x), name="combo_small")
-
-
-class _Layers:
-    """Adds layers of the recipe to functional models; every layer has its own seed."""
-
-    def __init__(self, rate, seed, target):
-        self.rate = rate
-        self.seed = seed
-        self.target = target
-        self.n_dense = 0
-
-    def hidden(self, x, units, name):
-        from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
-
-        x = self._dense(units, name, BIAS)(x)
-        x = SoftLIF(name=f"{name}_softlif", target=self.target, **SOFTLIF)(x)
-        return PermanentDropout(self.rate, name=f"{name}_dropout")(x)
-
-    def output(self, x):
-        return self._dense(1, "output", 0.0)(x)
-
-    def _dense(self, units, name, bias):
-        keras = require("keras")
-        self.n_dense += 1
-        return keras.layers.Dense(
-            units,
-            kernel_initializer=keras.initializers.HeNormal(
-                seed=derive_seed(self.seed, self.n_dense)
-            ),
-            bias_initializer=keras.initializers.Constant(bias),
-            name=name,
-        )
 
 
 def for_dataset(dataset, seed=0, **options):
@@ -138,7 +96,8 @@ def for_dataset(dataset, seed=0, **options):
     seed : int, optional
         Decides the initial weights.
     **options
-        Passed to `mlp` or `combo_small`.
+        Passed to `mlp` or `combo_small`; for the data set named "combo" to
+        `nengo_permadrop.combo.model`, the network at its full size.
 
     Returns
     -------
@@ -151,7 +110,8 @@ def for_dataset(dataset, seed=0, **options):
     """
     features = dataset.n_features
     if tuple(features) == COMBO_INPUTS:
-        return combo_small(features["cell"], features["drug1"], seed=seed, **options)
+        build = combo.model if dataset.name == "combo" else combo_small
+        return build(features["cell"], features["drug1"], seed=seed, **options)
     if tuple(features) == ("input",):
         return mlp(features["input"], seed=seed, **options)
     raise ValidationError(
@@ -160,6 +120,85 @@ def for_dataset(dataset, seed=0, **options):
         f"{', '.join(COMBO_INPUTS)}, or train a network yourself",
         attr="dataset",
     )
+
+
+def trained(model, weights=None):
+    """
+    A network that was trained before.
+
+    Parameters
+    ----------
+    model : `keras.Model`, str or path-like
+        A network or its file.
+    weights : str or path-like, optional
+        File of other weights for it.
+
+    Returns
+    -------
+    model : `keras.Model`
+    record : dict
+        How ``combo-train`` trained it, see `.read_record`; empty if it didn't.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, nengo.exceptions.ValidationError
+        If a file is missing or isn't what it should be.
+    """
+    record = {}
+    if isinstance(model, (str, os.PathLike)):
+        record = read_record(model) or {}
+        model = load_model(model)
+    if weights is not None:
+        load_weights(model, weights)
+    return model, record
+
+
+def warn_of_other_rows(record, dataset):
+    """
+    Warn if a network was trained on other rows than those of a data set.
+
+    Parameters
+    ----------
+    record : dict
+        From `trained`.
+    dataset : `.datasets.Dataset`
+    """
+    if record and record["data"] != fingerprint(dataset):
+        warnings.warn(
+            f"the model was not trained on the training rows of this data set "
+            f"({dataset.name!r}): it may know some of the test rows, or its features "
+            "may be scaled otherwise. Use the files and options it was trained with",
+            stacklevel=3,
+        )
+
+
+def train_for_dataset(model, dataset, epochs=None, seed=0, progress=False):
+    """
+    Train a network as suits the data set.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        Trained in place.
+    dataset : `.datasets.Dataset`
+        The one named "combo" is trained on as CANDLE does, by `.combo.training.train`;
+        others with `train`.
+    epochs : int, optional
+        Other than the data set's own number.
+    seed : int, optional
+        Decides order of the rows and dropout masks.
+    progress : bool, optional
+        Tell on standard error how a long training goes.
+
+    Returns
+    -------
+    history : {str: list of float}
+    """
+    given = {} if epochs is None else {"epochs": epochs}
+    if dataset.name == "combo":
+        return combo.train(model, dataset, seed=seed, progress=progress, **given)
+    options = {**TRAINING.get(dataset.name, DEFAULT_TRAINING), **given}
+    return train(model, dataset, seed=seed, progress=progress, **options)
 
 
 def train(
@@ -235,7 +274,8 @@ def r2(model, split, n_draws=20, seed=0):
     ----------
     model : `keras.Model`
         With permanent dropout.
-    split : `.datasets.Split`
+    split : `.datasets.Split` or `.ComboRows`
+        Its first 2000 rows are used, or all if there are fewer.
     n_draws : int, optional
         Passes that the mean is taken over.
     seed : int, optional
@@ -246,9 +286,4 @@ def r2(model, split, n_draws=20, seed=0):
     r2 : float
         1 for perfect predictions, 0 for those that are as good as the mean.
     """
-    require("keras").utils.set_random_seed(seed)
-    predict = [
-        model.predict(split.inputs, batch_size=1024, verbose=0) for _ in range(n_draws)
-    ]
-    residual = np.sum((split.target - np.mean(predict, axis=0)) ** 2)
-    return float(1 - residual / np.sum((split.target - split.target.mean()) ** 2))
+    return mean_scores(model, split, n_draws=n_draws, seed=seed)["r2"]

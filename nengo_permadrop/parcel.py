@@ -1,6 +1,8 @@
 """Sending networks to other processes."""
 
+import hashlib
 import pickle
+import uuid
 import warnings
 
 from nengo.exceptions import ValidationError
@@ -15,6 +17,12 @@ class Parcel:
     content : object
         A problem, network or Keras model. Threads get this very object.
 
+    Attributes
+    ----------
+    key : str
+        A name for the content: in another process a hash of the pickle, in this one
+        another name for each parcel.
+
     Raises
     ------
     nengo.exceptions.ValidationError
@@ -22,13 +30,32 @@ class Parcel:
     """
 
     def __init__(self, content):
-        self.content = content
+        self._content = content
+        self.key = uuid.uuid4().hex
         self._pickled = None
+
+    @property
+    def content(self):
+        """What the parcel holds."""
+        if self._content is None:
+            # only now: what hands parcels on, like a scheduler, needs no network
+            with warnings.catch_warnings():
+                # Nengo says of each passthrough Node that is unpickled that its
+                # size_out is its size_in, as it was
+                warnings.filterwarnings(
+                    "ignore", "'Node.size_out' is being overwritten"
+                )
+                self._content = pickle.loads(self._pickled)
+        return self._content
+
+    def reference(self):
+        """A `Reference` to this parcel."""
+        return Reference(self)
 
     def __getstate__(self):
         if self._pickled is None:
             try:
-                self._pickled = pickle.dumps(self.content, pickle.HIGHEST_PROTOCOL)
+                self._pickled = pickle.dumps(self._content, pickle.HIGHEST_PROTOCOL)
             except (pickle.PicklingError, AttributeError, TypeError) as error:
                 raise ValidationError(
                     f"can't be sent to another process ({error}); give its Nodes "
@@ -36,12 +63,40 @@ class Parcel:
                     "executor of threads, or none",
                     attr="model",
                 ) from error
-        return {"_pickled": self._pickled}
+            self._hash = hashlib.sha256(self._pickled).hexdigest()
+        return {"_pickled": self._pickled, "key": self._hash}
 
     def __setstate__(self, state):
         self._pickled = state["_pickled"]
-        with warnings.catch_warnings():
-            # Nengo says of each passthrough Node that is unpickled that its size_out is
-            # its size_in, as it was
-            warnings.filterwarnings("ignore", "'Node.size_out' is being overwritten")
-            self.content = pickle.loads(self._pickled)
+        self.key = self._hash = state["key"]
+        self._content = None
+
+
+class Reference:
+    """
+    A parcel's name alone, for a process that has its content already.
+
+    Parameters
+    ----------
+    parcel : `Parcel`
+
+    Attributes
+    ----------
+    key : str
+        As of the parcel.
+    parcel : `Parcel` or None
+        None in another process.
+    """
+
+    def __init__(self, parcel):
+        self.parcel = parcel
+        self.key = parcel.key
+
+    def __getstate__(self):
+        if self.parcel is None:
+            return {"key": self.key}
+        return {"key": self.parcel.__getstate__()["key"]}
+
+    def __setstate__(self, state):
+        self.parcel = None
+        self.key = state["key"]

@@ -6,8 +6,13 @@ import os
 import signal
 from concurrent.futures import ProcessPoolExecutor
 
-# Read by the BLAS libraries when a process loads them
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Read by the BLAS libraries and by Numba when a process loads them
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
 
 
 def usable_cpus():
@@ -75,7 +80,7 @@ def process_pool(workers):
 
 @contextlib.contextmanager
 def _one_thread_each():
-    unset = [name for name in _THREAD_VARIABLES if name not in os.environ]
+    unset = [name for name in THREAD_VARIABLES if name not in os.environ]
     os.environ.update(dict.fromkeys(unset, "1"))  # for processes started meanwhile
     try:
         yield

@@ -11,8 +11,8 @@ import numpy as np
 from nengo_permadrop import plots, uncertainty
 from nengo_permadrop.files import atomic_path, write_bytes, write_text
 from nengo_permadrop.ks import ks_pvalue
-from nengo_permadrop.models import SOFTLIF
 from nengo_permadrop.optional import require
+from nengo_permadrop.recipe import SOFTLIF
 
 LABELS = ("spiking", "classical")
 CONTROL_LABELS = ("classical", "classical again")

@@ -1,11 +1,16 @@
 """Draws from the predictive distribution, on any backend."""
 
+import contextlib
 import time
 
+import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Replicas, get_backend
+from nengo_permadrop.checkpoint import Checkpoint
+from nengo_permadrop.converter.graph import read_model
+from nengo_permadrop.digest import digest
 from nengo_permadrop.execution import compute
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.problems import make_problem
@@ -32,6 +37,7 @@ def sample(
     dt=0.001,
     dropout=None,
     backend_options=None,
+    first_observation=0,
 ):
     """
     Draw from the predictive distribution of a model with permanent dropout.
@@ -74,8 +80,12 @@ def sample(
         been imported.
     progress : bool, optional
         Show a progress bar.
-    checkpoint : None
-        Not available yet.
+    checkpoint : str or path-like, optional
+        Folder for finished chunks. A run that was ended in any way, and is started
+        again with the same arguments, goes on from them, and gives the samples that it
+        would have given. The executor and ``max_memory`` may differ, and so may
+        ``n_draws``, as a run of more draws begins with the same ones. The folder stays
+        when the run is done.
     max_memory : int, optional
         Bytes that the state of the replicas in work may take together; they are
         computed in chunks that fit (the log says how many). By default what suits the
@@ -95,6 +105,10 @@ def sample(
         Options of one backend. "nengo_dl" takes ``minibatch_size`` and ``dtype``;
         "nengo_loihi" takes ``target`` ("sim" or "loihi") and ``hardware_options``, as
         `nengo_loihi.Simulator` does, and ``n_chips``, how many there are (default 1).
+    first_observation : int, optional
+        Number of the first row of ``X`` in a longer table, of which ``X`` is a part:
+        the rows then have the masks and initial states that they have when the whole
+        table is sampled at once.
 
     Returns
     -------
@@ -105,39 +119,53 @@ def sample(
     ------
     nengo.exceptions.ValidationError
         If an argument is out of range, an input is missing, of the wrong shape or not
-        finite, or the model has no permanent dropout. Nothing has been simulated then.
+        finite, or the model has no permanent dropout; or if the checkpoint is of
+        something else, in use, or not a checkpoint. Nothing has been simulated then.
     ImportError
         If the backend is not installed.
+    OSError
+        If there is no room for the checkpoint. What is finished is kept.
 
     Warns
     -----
     UserWarning
-        If ``settle`` is shorter than the delay of the synapses of a converted network.
+        If ``settle`` is shorter than the delay of the synapses of a converted network;
+        if a chunk of the checkpoint is damaged (it is computed again).
     """
-    for attr, value, only in (
-        ("checkpoint", checkpoint, None),
-        ("run", run, "restart"),
-    ):
-        if value != only:
-            raise ValidationError(
-                f"must be {only!r} in this version, got {value!r}", attr=attr
-            )
+    if run != "restart":
+        raise ValidationError(
+            f"must be 'restart' in this version, got {run!r}", attr="run"
+        )
     if max_memory is not None and not max_memory > 0:
         raise ValidationError(
             f"must be > 0 (bytes) or None, got {max_memory}", attr="max_memory"
         )
     engine = get_backend(backend)
     _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
+    if not _is_integer(first_observation) or first_observation < 0:
+        raise ValidationError(
+            f"must be an integer >= 0, got {first_observation}",
+            attr="first_observation",
+        )
     problem = make_problem(engine, model, X, output, dropout, settle)
     problem.presentation_time, problem.settle = presentation_time, settle
     problem.dt, problem.seed = dt, int(seed)
     problem.options.update(_options(engine, backend_options))
+    store = None
+    if checkpoint is not None:  # before a backend prepares the network for itself
+        identity = _identity(engine, problem, masks, int(first_observation))
+        store = Checkpoint(checkpoint, identity)
     facts = engine.check(problem)
 
     n_observations = len(problem.X[0])
-    replicas = _replicas(int(seed), n_draws, n_observations, masks)
+    replicas = _replicas(
+        int(seed), n_draws, n_observations, masks, int(first_observation)
+    )
     start = time.perf_counter()
-    answers = compute(engine, problem, replicas, executor, progress, max_memory)
+    with contextlib.nullcontext() if store is None else store:
+        answers = compute(
+            engine, problem, replicas, executor, progress, max_memory, store
+        )
     return PredictiveSamples(
         answers.reshape(n_draws, n_observations, -1),
         backend=backend,
@@ -149,17 +177,40 @@ def sample(
             "presentation_time": presentation_time,
             "settle": settle,
             "dt": dt,
+            "first_observation": int(first_observation),
             "seconds": time.perf_counter() - start,
             **(facts or {}),
         },
     )
 
 
-def _replicas(seed, n_draws, n_observations, masks):
+def _identity(engine, problem, masks, first_observation):
+    """All that the answer of a draw and observation depends on."""
+    model = problem.model
+    if engine.takes == "keras":
+        model, _ = read_model(model)
+    return {
+        "model": digest([model, problem.inputs, problem.output]),
+        "X": digest(problem.X),
+        "first_observation": first_observation,
+        "masks": masks,
+        "seed": problem.seed,
+        "presentation_time": float(problem.presentation_time),
+        "settle": float(problem.settle),
+        "dt": float(problem.dt),
+        "options": digest(problem.options),
+        "backend": engine.name,
+        "backend version": engine.version(),
+        "nengo version": nengo.__version__,
+        "nengo-permadrop version": version,
+    }
+
+
+def _replicas(seed, n_draws, n_observations, masks, first_observation=0):
     """All (draw, observation) pairs, draw by draw."""
     draws = np.repeat(np.arange(n_draws), n_observations)
     observations = np.tile(np.arange(n_observations), n_draws)
-    state_seeds = derive_seed(seed, draws, observations)
+    state_seeds = derive_seed(seed, draws, first_observation + observations)
     mask_seeds = state_seeds if masks == "observation" else derive_seed(seed, draws)
     return Replicas(observations, mask_seeds, state_seeds)
 

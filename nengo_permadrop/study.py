@@ -6,30 +6,19 @@ and the predictive distributions of both are compared by Kolmogorov-Smirnov test
 Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
 """
 
-import dataclasses
 import math
 
 import nengo
-import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
-from nengo_permadrop.agreement import Agreement, Verdict
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.metrics import Recalibration
 from nengo_permadrop.pool import process_pool, usable_cpus
 from nengo_permadrop.provenance import Steps, versions
 from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.stats import ks_agreement
-
-# Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
-# more patience than the drug pairs.
-TRAINING = {
-    "diabetes": {"epochs": 200, "patience": 15, "batch_size": 32},
-    "combo-small": {"epochs": 30, "patience": 5, "batch_size": 64},
-}
-DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
+from nengo_permadrop.study_result import Study
 
 # Seconds of the output that an answer is averaged over
 READ_TIME = 0.06
@@ -50,134 +39,6 @@ SEEDED = (
 )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Study:
-    """
-    What `study` found.
-
-    Attributes
-    ----------
-    dataset : `.datasets.Dataset`
-    model : `keras.Model`
-        The trained classical network. Its target is standardised.
-    samples_spiking, samples_classical, samples_control : `.PredictiveSamples`
-        Draws from the spiking and the classical network for the first observations of
-        the test rows, and from the classical network once more with other masks; in
-        the target's own units.
-    agreement : `.Agreement`
-        Of the spiking with the classical network.
-    control : `.Agreement`
-        Of the classical network with itself.
-    samples_validation : `.PredictiveSamples`
-        Draws from the classical network for validation rows.
-    recalibration : `.Recalibration`
-        Fitted on them: what the spread has to be multiplied by.
-    r2 : {str: float}
-        Coefficient of determination of the mean prediction on "validation" and "test"
-        rows.
-    network : {str: int or float}
-        "layers" of neurons, "neurons", "dropouts" and "verification_error" of the
-        spiking network, "epochs" and "parameters" of the classical one.
-    options : dict
-        What the study was called with.
-    seeds : {str: int}
-        Of its parts; all derived from the one in ``options``.
-    times : {str: float}
-        Seconds that each step took.
-    versions : {str: str}
-        Of Python and packages.
-    """
-
-    dataset: datasets.Dataset
-    model: object
-    samples_spiking: PredictiveSamples
-    samples_classical: PredictiveSamples
-    samples_control: PredictiveSamples
-    agreement: Agreement
-    control: Agreement
-    samples_validation: PredictiveSamples
-    recalibration: Recalibration
-    r2: dict
-    network: dict
-    options: dict
-    seeds: dict
-    times: dict
-    versions: dict
-
-    def verdict(self):
-        """
-        Whether the two networks agree, and why, in words.
-
-        Returns
-        -------
-        verdict : `.Verdict`
-        """
-        verdict = self.agreement.verdict()
-        # "The samples agree: ..." is what the tests say of any two sets
-        _, _, reasons = verdict.words.partition(": ")
-        if self.agreement.paired:
-            answer = "It can't be said if the spiking and the classical network agree"
-        elif verdict:
-            answer = "The spiking network agrees with the classical one"
-        else:
-            answer = "The spiking network does not agree with the classical one"
-        return Verdict(verdict.agree, f"{answer}: {reasons}")
-
-    def bias(self):
-        """
-        How the means differ, in standard deviations of the predictive distributions.
-
-        Returns
-        -------
-        bias : {str: float}
-            Mean over the observations of (mean - classical mean) / classical standard
-            deviation, for the "spiking" network and the "control".
-        """
-        classical = self.samples_classical
-        return {
-            name: float(np.mean((samples.mean() - classical.mean()) / classical.std()))
-            for name, samples in self._compared()
-        }
-
-    def spread(self):
-        """
-        How the standard deviations compare.
-
-        Returns
-        -------
-        spread : {str: float}
-            Geometric mean over the observations of the standard deviation divided by
-            the classical one, for the "spiking" network and the "control".
-        """
-        classical = self.samples_classical.std()
-        return {
-            name: float(np.exp(np.mean(np.log(samples.std() / classical))))
-            for name, samples in self._compared()
-        }
-
-    def _compared(self):
-        return (("spiking", self.samples_spiking), ("control", self.samples_control))
-
-    def write(self, directory):
-        """
-        Write the report, its pictures, tables, samples and the model.
-
-        Parameters
-        ----------
-        directory : str or path-like
-            Made if it doesn't exist. Files of the same names are replaced, each one
-            whole or not at all.
-
-        Returns
-        -------
-        paths : list of Path
-            What was written.
-        """
-        from nengo_permadrop.report import write_report
-
-        return write_report(self, directory)
-
-
 def study(
     dataset="diabetes",
     draws=100,
@@ -191,6 +52,9 @@ def study(
     workers=None,
     epochs=None,
     model_options=None,
+    dataset_options=None,
+    model=None,
+    weights=None,
     progress=True,
 ):
     """
@@ -229,19 +93,33 @@ def study(
     model_options : dict, optional
         Passed to the network's builder in `nengo_permadrop.models`, such as
         ``{"units": (50,)}``.
+    dataset_options : dict, optional
+        Passed to `.datasets.load`, such as ``{"data_dir": "combo-data"}``.
+    model : str, path-like or `keras.Model`, optional
+        A trained classical network, or its file, which is then not trained again. With
+        a file of ``combo-train`` the data are loaded with the options of its training,
+        so that the test rows are new to it, unless ``dataset_options`` says
+        otherwise.
+    weights : str or path-like, optional
+        File of other weights for ``model``.
     progress : bool, optional
         Tell on standard error what is being done.
 
     Returns
     -------
-    result : `Study`
+    result : `.Study`
 
     Raises
     ------
     nengo.exceptions.ValidationError
         If an argument is out of range or unknown; before anything is trained.
     OSError
-        If ``output`` can't be written to; also before.
+        If ``output`` can't be written to, or a file is missing; also before.
+
+    Warns
+    -----
+    UserWarning
+        If ``model`` was trained by ``combo-train`` on other rows.
 
     Examples
     --------
@@ -266,16 +144,24 @@ def study(
         "workers": usable_cpus() if workers is None else workers,
     }
     _check(options)
+    _check_given(dataset, model, weights, epochs, model_options, dataset_options)
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
+    given, record = models.trained(model, weights) if model is not None else (None, {})
     if isinstance(dataset, str):
-        dataset = datasets.load(dataset, seed=seeds["data"])
+        loading = {
+            "seed": seeds["data"],
+            **(record.get("data_options") or {}),
+            **(dataset_options or {}),
+        }
+        dataset = datasets.load(dataset, **loading)
     if observations > len(dataset.test):
         raise ValidationError(
             f"data set {dataset.name!r} has {len(dataset.test)} test rows, fewer than "
             f"the {observations} asked for; ask for fewer",
             attr="observations",
         )
-    options = {"dataset": dataset.name, **options}
+    models.warn_of_other_rows(record, dataset)
+    options = {"dataset": dataset.name, **options, "model": _name(model)}
     if output is not None:
         from nengo_permadrop.report import prepare_directory
 
@@ -283,7 +169,9 @@ def study(
     # neurons have rates of their own on Loihi, for which the network must be trained
     target = "loihi" if backend == "nengo_loihi" else "nengo"
     model_options = {"target": target, **(model_options or {})}
-    model = models.for_dataset(dataset, seed=seeds["weights"], **model_options)
+    model = given
+    if given is None:
+        model = models.for_dataset(dataset, seed=seeds["weights"], **model_options)
     if settle is None:
         # of the network before training: weights make no difference to it
         settling_time = npd.Converter(model, target=target).settling_time
@@ -295,13 +183,15 @@ def study(
     steps = Steps(progress)
     shown = dataset.test.take(slice(observations))
 
-    with steps("training", f"training the classical network on {dataset.name}"):
-        training = dict(TRAINING.get(dataset.name, DEFAULT_TRAINING))
-        if epochs is not None:
-            training["epochs"] = epochs
-        history = models.train(
-            model, dataset, seed=seeds["training"], progress=progress, **training
-        )
+    if given is None:
+        with steps("training", f"training the classical network on {dataset.name}"):
+            history = models.train_for_dataset(
+                model, dataset, epochs=epochs, seed=seeds["training"], progress=progress
+            )
+            epochs = len(history["loss"])
+    elif record:
+        epochs = len(record["history"])
+    with steps("scoring", "scoring the mean predictions of the classical network"):
         r2 = {
             name: models.r2(model, getattr(dataset, name), seed=seeds["score"])
             for name in ("validation", "test")
@@ -366,7 +256,7 @@ def study(
             "neurons": conv.n_neurons,
             "dropouts": len(conv.dropouts),
             "verification_error": error,
-            "epochs": len(history["loss"]),
+            "epochs": epochs,
             "parameters": model.count_params(),
         },
         options=options,
@@ -418,6 +308,28 @@ def _check(options):
             "that simulates spiking networks, such as 'batched'",
             attr="backend",
         )
+
+
+def _check_given(dataset, model, weights, epochs, model_options, dataset_options):
+    if dataset_options and not isinstance(dataset, str):
+        raise ValidationError(
+            f"are for a data set that is loaded by its name; {dataset.name!r} is "
+            "loaded already",
+            attr="dataset_options",
+        )
+    if model is None and weights is not None:
+        raise ValidationError(
+            "are those of a model; give the model too", attr="weights"
+        )
+    if model is not None and (epochs is not None or model_options):
+        raise ValidationError(
+            "is given trained, it can't have other options or epochs; leave them out",
+            attr="model",
+        )
+
+
+def _name(model):
+    return model if model is None else str(getattr(model, "name", model))
 
 
 def _check_times(options):

@@ -14,9 +14,17 @@ SMALL = {
 }
 
 
-@pytest.fixture(params=datasets.names())
+# read from files, with tests of its own
+FROM_FILES = {"combo"}
+
+
+@pytest.fixture(params=SMALL)
 def name(request):
     return request.param
+
+
+def test_all_are_tested():
+    assert set(datasets.names()) == set(SMALL) | FROM_FILES
 
 
 def test_same_seed_same_data(name):
@@ -83,6 +91,28 @@ def test_drug_pairs():
     assert len(pairs) == len(screen.growth)  # measured once, in one order
     assert (screen.drug1 > screen.drug2).any() and (screen.drug1 < screen.drug2).any()
     assert screen.noise.max() > 3 * screen.noise.min()
+
+
+def test_unscreened_cells_and_drugs_have_features_of_the_same_factors():
+    screen = generate(
+        20,
+        15,
+        12,
+        10,
+        rng=np.random.RandomState(0),
+        n_unscreened_cells=30,
+        n_unscreened_drugs=25,
+    )
+    assert screen.cell.max() < 20 and screen.drug1.max() < 15
+    for features, n_screened in ((screen.expression, 20), (screen.descriptors, 15)):
+        assert len(features) == n_screened + (30 if n_screened == 20 else 25)
+        # five factors explain most of both: the directions of the screened ones, too
+        known = features[:n_screened] / features[:n_screened].std(axis=0)
+        other = features[n_screened:] / features[:n_screened].std(axis=0)
+        other = other - known.mean(axis=0)
+        _, _, axes = np.linalg.svd(known - known.mean(axis=0))
+        explained = np.sum((other @ axes[:5].T) ** 2) / np.sum(other**2)
+        assert explained > 0.85  # 0.42 and 0.5 of unrelated features would be
 
 
 def test_growth_is_symmetric_in_the_drugs():

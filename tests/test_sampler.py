@@ -72,6 +72,15 @@ def test_a_draw_depends_on_nothing_else(backend, model, X, masks):
     assert np.allclose(samples[:2, :2], fewer, rtol=1e-5 if backend == "keras" else 0)
 
 
+@pytest.mark.parametrize("masks", sampler.MASKS)
+def test_rows_of_a_longer_table(backend, model, X, masks):
+    whole = draw(model, X, backend, masks=masks).values
+    part = draw(model, X[1:3], backend, masks=masks, first_observation=1)
+    rtol = 1e-5 if backend == "keras" else 0  # other batches
+    assert np.allclose(part.values, whole[:, 1:3], rtol=rtol)
+    assert part.meta["first_observation"] == 1
+
+
 def test_samples_do_not_depend_on_the_converters_own_masks(kmodel, conv, X):
     with nengo.Network(seed=123):
         other = npd.Converter(kmodel, seed=5)
@@ -348,8 +357,9 @@ BAD = [
     (dict(dt=0), "dt"),
     (dict(masks="batch"), "masks.*'observation', 'draw'"),
     (dict(run="single"), "run.*'restart'.*in this version"),
-    (dict(checkpoint="folder"), "checkpoint"),
     (dict(max_memory=0), "max_memory"),
+    (dict(first_observation=-1), "first_observation"),
+    (dict(first_observation=0.5), "first_observation"),
 ]
 NAN = np.ones((5, 6))
 NAN[3, 2] = np.nan

@@ -5,11 +5,13 @@ import nengo
 import numpy as np
 import pandas as pd
 import pytest
+from combo_helpers import SIZES
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop import datasets, models
-from nengo_permadrop.report import warnings_of
+from nengo_permadrop import combo, datasets, models
+from nengo_permadrop.datasets.combo import generate_files
+from nengo_permadrop.report import render, warnings_of
 from nengo_permadrop.study import SEEDED, study
 
 for module in ("sklearn", "jinja2", "matplotlib"):
@@ -31,12 +33,13 @@ PICTURES = (
     "predictive",
     "calibration",
 )
+PICTURE_FILES = [f"{name}.png" for name in PICTURES]
 FILES = {
     "report.html",
     "summary.tsv",
     "agreement.json",
     "model.h5",
-    *(f"{name}.png" for name in PICTURES),
+    *PICTURE_FILES,
     *(
         f"samples_{name}.npz"
         for name in ("spiking", "classical", "control", "validation")
@@ -179,9 +182,89 @@ def test_combo_small_network_has_combos_architecture():
     assert conv.verify(data.test.take(slice(3)).inputs) < 1e-5
 
 
+@pytest.fixture(name="combo_folder", scope="module")
+def _combo_folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("combo")
+    generate_files(path, **SIZES)
+    return path
+
+
+COMBO = dict(draws=4, observations=3, workers=1, progress=False)
+
+
+def test_combo_is_candles_network_with_candles_training(combo_folder, monkeypatch):
+    calls = []
+
+    def fake(model, dataset, **options):
+        calls.append((model, options))
+        return {"loss": [1.0] * 10}
+
+    monkeypatch.setattr(combo, "train", fake)
+    monkeypatch.setattr(models, "r2", lambda *args, **kwargs: 0.5)
+    options = {"data_dir": combo_folder, "n_test": 10}
+    small = {"dense": (6,), "dense_feature_layers": (5,)}
+    result = study("combo", dataset_options=options, model_options=small, **COMBO)
+    ((model, how),) = calls
+    assert model is result.model and set(how) == {"seed", "progress"}
+    assert result.network["epochs"] == 10
+    assert result.samples_spiking.values.shape == (4, 3, 1)
+    assert model.get_layer("hidden1_dropout").rate == pytest.approx(0.1)
+
+    full = models.for_dataset(result.dataset)
+    assert full.get_layer("hidden3").units == 1000
+
+
+def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
+    data_options = {"seed": 7, "n_test": 10}
+    dataset = datasets.load("combo", data_dir=combo_folder, **data_options)
+    features = dataset.train.n_features
+    kmodel = combo.model(
+        features["cell"], features["drug1"], dense=(6,), dense_feature_layers=(5,)
+    )
+    prefix = tmp_path / "saved"
+    combo.train(
+        kmodel, dataset, prefix, epochs=2, progress=False, data_options=data_options
+    )
+
+    monkeypatch.setattr(models, "train_for_dataset", None)
+    options = {"model": f"{prefix}.model.h5", **COMBO}
+    folder = tmp_path / "study"
+    data_dir = {"data_dir": combo_folder}
+    result = study("combo", dataset_options=data_dir, output=folder, **options)
+    for one, other in zip(result.model.get_weights(), kmodel.get_weights()):
+        assert np.array_equal(one, other)
+    assert np.array_equal(result.dataset.test.target, dataset.test.target)
+    assert result.network["epochs"] == 2
+    assert "trained for 2 epochs" in (folder / "report.html").read_text()
+
+    # weights of another file, and a network that isn't from a file
+    weights = [array + 0.01 for array in kmodel.get_weights()]
+    kmodel.set_weights(weights)
+    kmodel.save_weights(str(tmp_path / "other.weights.h5"))
+    again = study(
+        "combo",
+        dataset_options=data_dir,
+        weights=tmp_path / "other.weights.h5",
+        **options,
+    )
+    for one, other in zip(again.model.get_weights(), weights):
+        assert np.array_equal(one, other)
+    given = study(dataset, **{**options, "model": kmodel})
+    assert given.network["epochs"] is None
+    assert "trained for" not in render(given, dict.fromkeys(PICTURE_FILES, b""))
+
+    # rows that the model has seen in training may be among the test rows
+    with pytest.warns(UserWarning, match="not trained on the training rows"):
+        other_rows = {**data_dir, "seed": 8}
+        study("combo", dataset_options=other_rows, **options)
+
+
 @pytest.mark.parametrize(
     "kwargs, attr",
     [
+        (dict(model="model.h5"), "model"),  # epochs are given
+        (dict(weights="weights.h5"), "weights"),
+        (dict(dataset_options={"data_dir": "here"}), "data set 'diabetes' takes seed"),
         (dict(draws=1), "draws"),
         (dict(observations=0), "observations"),
         (dict(observations=111), "110 test rows"),
@@ -197,6 +280,11 @@ def test_bad_arguments_before_anything_is_trained(kwargs, attr, monkeypatch):
     monkeypatch.setattr(models, "train", None)
     with pytest.raises(ValidationError, match=attr):
         study("diabetes", **{**TINY, **kwargs})
+
+
+def test_options_for_a_loaded_data_set_are_refused():
+    with pytest.raises(ValidationError, match="dataset_options"):
+        study(datasets.load("diabetes"), dataset_options={"seed": 1}, **TINY)
 
 
 def test_folder_that_can_not_be_written_to_is_told_first(tmp_path, monkeypatch):

@@ -46,6 +46,10 @@ class Problem:
         Seed of what is random but neither a mask nor an initial state.
     options : dict
         Other options of the backend.
+    chunk_size : int or None
+        Most replicas that a session is asked for at once, where that is known; for
+        backends that build for a number of replicas, which must not depend on the chunk
+        that happens to come first.
     """
 
     model: Any
@@ -57,6 +61,7 @@ class Problem:
     dt: float = 0.001
     seed: int = 0
     options: dict = field(default_factory=dict)
+    chunk_size: int | None = None
 
     @property
     def n_steps(self):
@@ -165,7 +170,8 @@ class Backend:
         session : context manager
             Gives a callable that takes `Replicas` and returns their answers, an ndarray
             of shape ``(n_replicas, n_outputs)``. An answer depends on its own
-            observation and seeds only.
+            observation and seeds only. A worker keeps the session for later chunks,
+            and gives ``problem.X`` the rows of each: read it when it is called.
         """
         raise NotImplementedError()
 

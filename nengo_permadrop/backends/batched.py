@@ -9,7 +9,7 @@ from nengo_permadrop.batched.inputs import ReplicaInput
 from nengo_permadrop.version import version
 
 _MEMORY = 2**30  # bytes
-_MOST = 5000  # replicas: some progress to report
+_MOST = 1000  # replicas: seconds of work, to report on, keep and share out
 
 
 @register_backend

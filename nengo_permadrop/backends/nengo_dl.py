@@ -116,8 +116,8 @@ class _Player:
         """The answers of any number of replicas, ``(n_replicas, n_outputs)``."""
         with _LOCK:
             if self.sim is None:
-                size = min(len(replicas), _option(self.problem, "minibatch_size"))
-                self._build(size)
+                most = self.problem.chunk_size or len(replicas)
+                self._build(min(most, _option(self.problem, "minibatch_size")))
             n = self.sim.minibatch_size
             answers = []
             for start in range(0, len(replicas), n):

@@ -16,8 +16,11 @@ from nengo_permadrop.cli import (
     backends,
     bench,
     codes,
+    combo_data,
+    combo_train,
     convert,
     energy,
+    infer,
     interrupts,
     study,
 )
@@ -25,7 +28,7 @@ from nengo_permadrop.cli.errors import one_line
 from nengo_permadrop.cli.output import write
 from nengo_permadrop.version import version
 
-COMMANDS = (study, convert, energy, backends, bench)
+COMMANDS = (study, infer, combo_data, combo_train, convert, energy, backends, bench)
 
 
 def main(argv=None):

@@ -86,6 +86,25 @@ def add(commands):
         action="store_true",
         help=f"exit with code {codes.DISAGREE} if the networks don't agree",
     )
+    option(
+        "--data-dir",
+        "--data_dir",
+        metavar="DIR",
+        help="folder with the files of --dataset combo",
+    )
+    option(
+        "--model",
+        metavar="FILE",
+        help="a trained network, such as PREFIX.model.h5 of combo-train, that is not "
+        "trained again",
+    )
+    option("--weights", metavar="FILE", help="other weights for --model")
+    option(
+        "--epochs",
+        type=count,
+        metavar="N",
+        help="train for so many epochs at the most (default: what suits the data)",
+    )
 
 
 def run(args):
@@ -104,6 +123,10 @@ def run(args):
         presentation_time=args.presentation_time,
         settle=args.settle,
         workers=args.workers,
+        epochs=args.epochs,
+        dataset_options=None if args.data_dir is None else {"data_dir": args.data_dir},
+        model=args.model,
+        weights=args.weights,
     )
     verdict = result.verdict()
     report = os.path.join(output, "report.html")

@@ -7,9 +7,12 @@ Named data sets, each a `Dataset` of standardised training, validation and test 
 (262, 10)
 """
 
+import inspect
+
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.datasets.base import Dataset, Split
+from nengo_permadrop.datasets.combo import combo
 from nengo_permadrop.datasets.combo_small import combo_small
 from nengo_permadrop.datasets.diabetes import diabetes
 
@@ -68,7 +71,7 @@ def load(name, seed=0, **options):
     Raises
     ------
     nengo.exceptions.ValidationError
-        If there is no such data set.
+        If there is no such data set, or it has no such option.
     ImportError
         If the data set needs a package that isn't installed, with how to install it.
     """
@@ -77,8 +80,17 @@ def load(name, seed=0, **options):
             f"no data set is called {name!r}; there are {', '.join(names())}",
             attr="name",
         )
-    return _LOADERS[name](seed=seed, **options)
+    loader = _LOADERS[name]
+    try:
+        inspect.signature(loader).bind(seed=seed, **options)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(loader).parameters)
+        raise ValidationError(
+            f"{error}; data set {name!r} takes {known}", attr="options"
+        ) from error
+    return loader(seed=seed, **options)
 
 
 register("diabetes", diabetes)
 register("combo-small", combo_small)
+register("combo", combo)

@@ -40,6 +40,16 @@ class Split:
     def __len__(self):
         return len(self.target)
 
+    @property
+    def input_names(self):
+        """Names of the inputs, in the network's order; a tuple of str."""
+        return tuple(self.inputs)
+
+    @property
+    def n_features(self):
+        """Number of features of each input, {str: int}."""
+        return {name: values.shape[1] for name, values in self.inputs.items()}
+
     def take(self, rows):
         """The `Split` of the given rows (a slice or an array of row numbers)."""
         return Split(
@@ -56,13 +66,15 @@ class Dataset:
 
     Inputs and target are standardised (mean 0 and standard deviation 1 of every
     column) with the moments of the training rows alone, so that nothing of the
-    validation and test rows is known in training.
+    validation and test rows is known in training. A data set may leave the target in
+    its own units; its mean is then 0 and its standard deviation 1 here.
 
     Attributes
     ----------
     name : str
         As in `nengo_permadrop.datasets.load`.
     train, validation, test : `Split`
+        Or what can stand for it, such as `.ComboRows`.
     target_name : str
         Name of the predicted quantity, such as "Growth".
     target_mean, target_std : float
@@ -84,12 +96,12 @@ class Dataset:
     @property
     def input_names(self):
         """Names of the inputs, in the network's order; a tuple of str."""
-        return tuple(self.train.inputs)
+        return self.train.input_names
 
     @property
     def n_features(self):
         """Number of features of each input, {str: int}."""
-        return {name: rows.shape[1] for name, rows in self.train.inputs.items()}
+        return self.train.n_features
 
     def in_units(self, values):
         """Standardised targets or predictions in the target's own units, float64."""

@@ -22,10 +22,10 @@ class DrugPairScreen:
 
     Attributes
     ----------
-    expression : (n_cells, n_genes) ndarray
-        Gene expression of each cell line.
-    descriptors : (n_drugs, n_descriptors) ndarray
-        Molecular descriptors of each drug.
+    expression : (n_cells + n_unscreened_cells, n_genes) ndarray
+        Gene expression of each cell line, those without measurements last.
+    descriptors : (n_drugs + n_unscreened_drugs, n_descriptors) ndarray
+        Molecular descriptors of each drug, those without measurements last.
     cell, drug1, drug2 : (n_rows,) ndarray of int
         Which cell line and drugs a measurement is of. No pair of drugs is measured
         twice in one cell line, in this or the other order.
@@ -47,7 +47,16 @@ class DrugPairScreen:
     noise: np.ndarray
 
 
-def generate(n_cells, n_drugs, n_genes, n_descriptors, measured=1.0, rng=np.random):
+def generate(
+    n_cells,
+    n_drugs,
+    n_genes,
+    n_descriptors,
+    measured=1.0,
+    rng=np.random,
+    n_unscreened_cells=0,
+    n_unscreened_drugs=0,
+):
     """
     Generate a screen.
 
@@ -66,6 +75,9 @@ def generate(n_cells, n_drugs, n_genes, n_descriptors, measured=1.0, rng=np.rand
         Fraction of all (cell, unordered pair of drugs) that is measured, in (0, 1].
     rng : `numpy.random.RandomState`, optional
         Source of everything random.
+    n_unscreened_cells, n_unscreened_drugs : int, optional
+        Further cell lines and drugs, with features from the same factors, of which
+        nothing is measured.
 
     Returns
     -------
@@ -94,8 +106,8 @@ def generate(n_cells, n_drugs, n_genes, n_descriptors, measured=1.0, rng=np.rand
     if not 0 < measured <= 1:
         raise ValidationError(f"must be in (0, 1], got {measured}", attr="measured")
 
-    cells = rng.standard_normal((n_cells, N_FACTORS))
-    drugs = rng.standard_normal((n_drugs, N_FACTORS))
+    cells = rng.standard_normal((n_cells + n_unscreened_cells, N_FACTORS))
+    drugs = rng.standard_normal((n_drugs + n_unscreened_drugs, N_FACTORS))
     expression = _features(cells, n_genes, rng)
     descriptors = _features(drugs, n_descriptors, rng)
 

@@ -1,0 +1,142 @@
+"""Draws on a cluster of dask.distributed."""
+
+import contextlib
+import logging
+import re
+import warnings
+from concurrent.futures import Executor
+
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.optional import require
+from nengo_permadrop.parcel import Reference
+from nengo_permadrop.pool import THREAD_VARIABLES, usable_cpus
+
+logger = logging.getLogger(__name__)
+
+_SECONDS = 30  # to wait for a scheduler
+
+
+class DaskExecutor(Executor):
+    """
+    The workers of a dask.distributed cluster, as an executor for `.sample`.
+
+    A network travels to each worker once; it is then kept there with what was built to
+    simulate it. What a worker had in work when it died is computed again by another, up
+    to Dask's ``distributed.scheduler.allowed-failures`` times (3, if not set).
+
+    Parameters
+    ----------
+    client : `distributed.Client`
+        It stays open when the executor is shut down.
+
+    Attributes
+    ----------
+    client : `distributed.Client`
+    """
+
+    def __init__(self, client):
+        self.client = client
+        # not "pure": Dask would take the answer of an equal call for it
+        self._executor = client.get_executor(pure=False)
+
+    @property
+    def _max_workers(self):  # as of the executors in concurrent.futures
+        return sum(self.client.nthreads().values())
+
+    def submit(self, fn, /, *args, **kwargs):
+        """Call a function on a worker, see `concurrent.futures.Executor.submit`."""
+        for arg in args:
+            if isinstance(arg, Reference):
+                arg.__getstate__()  # an error here is raised; in Dask, it would hang
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def submit_to(self, worker, fn, /, *args):
+        """
+        Call a function on one worker, or on another if that one is lost.
+
+        Parameters
+        ----------
+        worker : str
+            Its address.
+        fn, *args
+            As of `submit`.
+
+        Returns
+        -------
+        future : `concurrent.futures.Future`
+        """
+        with warnings.catch_warnings():
+            # it is the network, and must go there
+            warnings.filterwarnings("ignore", "Sending large graph")
+            return self._executor.submit(
+                fn, *args, workers=[worker], allow_other_workers=True
+            )
+
+    def shutdown(self, wait=True, *, cancel_futures=False):
+        """End, see `concurrent.futures.Executor.shutdown`."""
+        self._executor.shutdown(wait=wait and not cancel_futures)
+
+
+@contextlib.contextmanager
+def dask_executor(address):
+    """
+    An executor of the workers at an address.
+
+    Parameters
+    ----------
+    address : str
+        ``"tcp://HOST:PORT"`` of a Dask scheduler, or ``"local:N"`` to start N worker
+        processes on this machine, which end with the ``with`` block. These listen on
+        127.0.0.1 alone, have no dashboard, and share the CPUs. A script that uses them
+        needs the guard ``if __name__ == "__main__":``.
+
+    Yields
+    ------
+    executor : `DaskExecutor`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the address is of another form.
+    OSError
+        If no scheduler answers there.
+    ImportError
+        If distributed is not installed.
+    """
+    local = re.fullmatch(r"local:([1-9]\d*)", address)
+    if not local and not re.fullmatch(r"tcp://[^/\s]+:\d+", address):
+        raise ValidationError(
+            f"must be 'tcp://HOST:PORT' or 'local:N', got {address!r}", attr="dask"
+        )
+    distributed = require("distributed")
+    with contextlib.ExitStack() as stack:
+        if local:
+            address = stack.enter_context(_local_cluster(int(local[1])))
+        client = stack.enter_context(
+            distributed.Client(address, timeout=_SECONDS, set_as_default=False)
+        )
+        executor = DaskExecutor(client)
+        logger.info("%d threads of workers at %s", executor._max_workers, address)
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False)
+            raise
+        executor.shutdown()
+
+
+def _local_cluster(n_workers):
+    """N processes with a share of the CPUs each; a context manager."""
+    threads = str(max(1, usable_cpus() // n_workers))
+    return require("distributed").LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        protocol="tcp://",
+        # what is left of the scheduler's web server, at any free port
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        env=dict.fromkeys(THREAD_VARIABLES, threads),
+    )

@@ -1,0 +1,292 @@
+"""
+Growth of samples under all pairs of drugs, as CANDLE's ``infer.py`` predicts it.
+
+It differs in one thing: each row is predicted from its own features. With more than one
+prediction a row, CANDLE's script takes the features by position from a table that
+already repeats each row, so that most rows get those of another one.
+"""
+
+import contextlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.backends import get_backend
+from nengo_permadrop.checkpoint import Checkpoint
+from nengo_permadrop.combo.pairs import model_features, read_pairs
+from nengo_permadrop.combo.tables import PredictionTables
+from nengo_permadrop.converter.graph import read_model
+from nengo_permadrop.digest import digest
+from nengo_permadrop.study import READ_TIME
+from nengo_permadrop.version import version
+
+# Bytes that the features of a block of rows may take, and its predictions: a block is
+# what may be lost when a run with a checkpoint is killed
+_BLOCK_MEMORY = 2**27
+_BLOCK_PREDICTIONS = 20_000
+
+
+@dataclass(frozen=True)
+class Inference:
+    """
+    What `infer` has done.
+
+    Attributes
+    ----------
+    n_samples, n_drugs, n_rows : int
+        Rows are all samples with all ordered pairs of drugs.
+    paths : tuple of Path
+        The table of all rows, and that of all predictions.
+    """
+
+    n_samples: int
+    n_drugs: int
+    n_rows: int
+    paths: tuple
+
+
+def infer(
+    sample_set="NCIPDM",
+    drug_set="ALMANAC",
+    model_file="saved.model.h5",
+    weights_file="saved.weights.h5",
+    n_pred=1,
+    ns=0,
+    nd=0,
+    si=0,
+    use_landmark_genes=False,
+    preprocess_rnaseq=None,
+    batch_size=100_000,
+    step=10_000,
+    data_dir=".",
+    output=".",
+    backend="batched",
+    quantiles=(),
+    seed=0,
+    candle_scaling=False,
+    allow_lambda=False,
+    presentation_time=None,
+    settle=None,
+    executor=None,
+    checkpoint=None,
+    progress=True,
+):
+    """
+    Predict growth for every sample with every ordered pair of drugs.
+
+    The parameters up to ``step`` are those of CANDLE's ``infer.py``, with its defaults.
+
+    Parameters
+    ----------
+    sample_set : str, optional
+        The samples whose names begin with it, such as "GDSC", or "RTS".
+    drug_set : str, optional
+        "ALMANAC", "GDSC", "NCI_IOA_AOA", "RTS" or "pan".
+    model_file : str or path-like, optional
+        The trained Keras model. Plain ``Dropout`` layers are off, as in CANDLE;
+        ``PermanentDropout`` layers are on.
+    weights_file : str or path-like or None, optional
+        Weights to load into it; None keeps those of ``model_file``.
+    n_pred : int, optional
+        Predictions (draws) of each row.
+    ns, nd : int, optional
+        So many of the samples and of the drugs; 0 takes all.
+    si : int, optional
+        Number of the first sample, from 0. A row has the same predictions whatever
+        ``si`` and ``ns`` are.
+    use_landmark_genes : bool, optional
+        Read the expression file with the landmark genes of LINCS. By default, that
+        which the model was trained on.
+    preprocess_rnaseq : {"source_scale", "combat", "none"}, optional
+        Which preprocessed expression file. By default, that which the model was trained
+        on.
+    batch_size, step : int, optional
+        So many predictions, and rows, are computed at a time, at the most. Results
+        don't depend on them, but for how the last digits of numbers are rounded.
+    data_dir : str or path-like, optional
+        Folder with CANDLE's data files.
+    output : str or path-like, optional
+        Folder for the two tables, made if it doesn't exist; see `.PredictionTables`.
+    backend : str, optional
+        "batched", "nengo", "nengo_dl" or "nengo_loihi" for the spiking network, "keras"
+        for the classical one.
+    quantiles : sequence of float, optional
+        Further columns of the first table: quantiles of the predictions.
+    seed : int, optional
+        Decides masks and initial voltages.
+    candle_scaling : bool, optional
+        Fit the scaling of features anew on the sets, as CANDLE does, for the models
+        that CANDLE has published. By default, that of training is used.
+    allow_lambda : bool, optional
+        As in `.load_model`.
+    presentation_time : float, optional
+        Seconds that a row is shown; by default 0.06 more than ``settle``.
+    settle : float, optional
+        Seconds that are not read; by default the network's settling time in full
+        hundredths.
+    executor : `concurrent.futures.Executor`, optional
+        Where the predictions are computed, as in `.sample`.
+    checkpoint : str or path-like, optional
+        Folder for finished blocks of rows. After any end of the process, the same call
+        goes on where that stopped, and writes the same bytes.
+    progress : bool, optional
+        Show a progress bar.
+
+    Returns
+    -------
+    inference : `Inference`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument is out of range, or the model doesn't fit the data.
+    FileNotFoundError, `.DataFileError`
+        If a file is missing or not as it should be.
+    ValueError
+        If the model has a Lambda layer and ``allow_lambda`` isn't set; nothing of it
+        has been run then.
+    """
+    from tqdm.auto import tqdm
+
+    import nengo_permadrop as npd
+
+    for attr, value, least in (
+        ("n_pred", n_pred, 1),
+        ("ns", ns, 0),
+        ("nd", nd, 0),
+        ("si", si, 0),
+        ("batch_size", batch_size, 1),
+        ("step", step, 1),
+    ):
+        if value < least:
+            raise ValidationError(f"must be at least {least}, got {value}", attr=attr)
+    engine = get_backend(backend)
+    tables = PredictionTables(output, sample_set, drug_set, quantiles)
+    kmodel = _load(model_file, weights_file, allow_lambda)
+    features = model_features(
+        model_file, data_dir, use_landmark_genes, preprocess_rnaseq, candle_scaling
+    )
+    pairs = read_pairs(
+        sample_set, drug_set, data_dir, features, ns, nd, si, candle_scaling
+    )
+    _check_inputs(kmodel, model_file, features)
+    model, timing = _prepared(kmodel, engine, presentation_time, settle, pairs)
+    options = {"backend": backend, "seed": int(seed), **timing}
+
+    def predicted(start, stop):
+        samples = npd.sample(
+            model,
+            list(pairs.rows(start, stop).gather().values()),
+            n_draws=n_pred,
+            executor=executor,
+            progress=False,
+            first_observation=pairs.first_row + start,
+            **options,
+        )
+        return samples.values[:, :, 0]
+
+    with contextlib.ExitStack() as stack:
+        size = _block_size(step, batch_size, n_pred, features)
+        if checkpoint is not None:
+            identity = {**options, "n_pred": n_pred, **_digests(kmodel, pairs, engine)}
+            kept = stack.enter_context(Checkpoint(checkpoint, identity))
+            size = kept.fixed("rows", lambda: size)
+            predicted = _kept(predicted, kept)
+        stack.enter_context(tables)
+        bar = stack.enter_context(
+            tqdm(total=len(pairs), desc=f"Predicting ({backend})", disable=not progress)
+        )
+        for start in range(0, len(pairs), size):
+            rows = pairs.rows(start, start + size)
+            tables.write(rows.labels, predicted(start, start + len(rows)))
+            bar.update(len(rows))
+    return Inference(
+        *pairs.shape[:2], len(pairs), (tables.summary_path, tables.all_path)
+    )
+
+
+def _load(model_file, weights_file, allow_lambda):
+    from nengo_permadrop.loading import load_model, load_weights
+
+    kmodel = load_model(model_file, allow_lambda=allow_lambda)
+    if weights_file is not None:
+        if not Path(weights_file).exists():
+            raise FileNotFoundError(
+                f"{weights_file}: no such file of weights; name that of {model_file} "
+                "with -w (weights_file=)"
+            )
+        load_weights(kmodel, weights_file)
+    return kmodel
+
+
+def _check_inputs(kmodel, model_file, features):
+    found = [int(np.prod(tensor.shape[1:])) for tensor in kmodel.inputs]
+    expected = list(features.n_features.values())
+    if found != expected:
+        raise ValidationError(
+            f"{model_file} takes inputs of {found} features, but there are {expected} "
+            "of cell, drug 1 and drug 2 in the data; use the expression file and the "
+            "descriptors that it was trained on",
+            attr="model_file",
+        )
+    if len(kmodel.outputs) != 1 or int(np.prod(kmodel.outputs[0].shape[1:])) != 1:
+        raise ValidationError(
+            f"{model_file} doesn't have one output, the growth; it isn't a model of "
+            "Combo",
+            attr="model_file",
+        )
+
+
+def _prepared(kmodel, engine, presentation_time, settle, pairs):
+    """What is sampled, and the options that depend on it."""
+    import nengo_permadrop as npd
+
+    if engine.takes == "keras":
+        return kmodel, {"dropout": "off"}
+    target = "loihi" if engine.name == "nengo_loihi" else "nengo"
+    conv = npd.Converter(kmodel, target=target, dropout="off")
+    conv.verify(list(pairs.rows(0, 2).gather().values()))
+    if settle is None:
+        settle = math.ceil(conv.settling_time * 100) / 100
+    if presentation_time is None:
+        presentation_time = round(settle + READ_TIME, 9)
+    return conv, {"presentation_time": presentation_time, "settle": settle}
+
+
+def _block_size(step, batch_size, n_pred, features):
+    """Rows of a block: no more than is asked for, and than fit into memory."""
+    row_bytes = 8 * sum(features.n_features.values())
+    in_batch = min(batch_size, _BLOCK_PREDICTIONS) // n_pred
+    return max(1, min(step, in_batch, _BLOCK_MEMORY // row_bytes))
+
+
+def _digests(kmodel, pairs, engine):
+    """What predictions depend on beside the options."""
+    graph, _ = read_model(kmodel)
+    return {
+        "command": "infer",
+        "model": digest(graph),
+        "features": digest(list(vars(pairs.tables).values())),
+        "first row": pairs.first_row,
+        "backend version": engine.version(),
+        "nengo version": nengo.__version__,
+        "nengo-permadrop version": version,
+    }
+
+
+def _kept(predicted, checkpoint):
+    """Predictions of a block, taken from the checkpoint if they are there."""
+
+    def kept(start, stop):
+        name = f"rows-{start}-{stop}"
+        predictions = checkpoint.load(name)
+        if predictions is None:
+            predictions = predicted(start, stop)
+            checkpoint.save(name, predictions)
+        return predictions
+
+    return kept

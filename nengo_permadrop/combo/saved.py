@@ -1,0 +1,184 @@
+"""The files of a training: what is kept after each epoch, and at the end."""
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.files import atomic_path, write_text
+from nengo_permadrop.optional import require
+
+MODEL_SUFFIX = ".model.h5"
+# of rows whose features are looked at to recognise a data set
+N_FINGERPRINT = 256
+
+
+class TrainingFiles:
+    """
+    The files of one training, all of which begin with the same prefix.
+
+    Every file appears whole or not at all.
+
+    Parameters
+    ----------
+    prefix : str or path-like
+        For example ``save/combo``; the folder is made if it doesn't exist.
+
+    Attributes
+    ----------
+    model : Path
+        ``PREFIX.model.h5``, the trained network with its best weights.
+    weights : Path
+        ``PREFIX.weights.h5``, the best weights so far.
+    log : Path
+        ``PREFIX.log.csv``, a line an epoch.
+    record : Path
+        ``PREFIX.training.json``, how it was trained; see `read_record`.
+    state : Path
+        ``PREFIX.state.npz``, from which a killed training goes on.
+    """
+
+    def __init__(self, prefix):
+        self.prefix = Path(prefix)
+        self.model = self._path(MODEL_SUFFIX)
+        self.weights = self._path(".weights.h5")
+        self.log = self._path(".log.csv")
+        self.record = self._path(".training.json")
+        self.state = self._path(".state.npz")
+
+    def _path(self, suffix):
+        return self.prefix.with_name(self.prefix.name + suffix)
+
+    def save_model(self, model):
+        """Write the network itself."""
+        with atomic_path(self.model) as temporary:
+            model.save(str(temporary), include_optimizer=False)
+
+    def save_weights(self, model):
+        """Write the network's weights, without the optimizer's."""
+        keras = require("keras")
+        not_compiled = keras.Model(model.inputs, model.outputs, name=model.name)
+        with atomic_path(self.weights) as temporary:
+            not_compiled.save_weights(str(temporary))
+
+    def save_log(self, epochs):
+        """Write the history as a table; ``epochs`` is a list of {str: float}."""
+        table = io.StringIO()
+        writer = csv.DictWriter(table, epochs[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(epochs)
+        write_text(self.log, table.getvalue())
+
+    def save_record(self, record):
+        """Write how the network was trained."""
+        write_text(self.record, json.dumps(record, indent=2) + "\n")
+
+    def save_state(self, record, weights, optimizer):
+        """
+        Write all that the next epoch depends on.
+
+        Parameters
+        ----------
+        record : dict
+            As JSON can hold it.
+        weights, optimizer : list of ndarray
+            Of the network, and of the optimizer.
+        """
+        arrays = {f"weights_{i}": array for i, array in enumerate(weights)}
+        arrays.update({f"optimizer_{i}": array for i, array in enumerate(optimizer)})
+        with atomic_path(self.state) as temporary:
+            np.savez(temporary, record=np.array(json.dumps(record)), **arrays)
+
+    def load_state(self):
+        """
+        Read what `save_state` has written.
+
+        Returns
+        -------
+        record : dict
+        weights, optimizer : list of ndarray
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there is no such file, or it is damaged. It is read without pickle.
+        """
+        if not self.state.exists():
+            raise ValidationError(
+                f"{self.state} doesn't exist, there is no training to go on with; "
+                "start without resume",
+                attr="resume",
+            )
+        try:
+            with np.load(self.state, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            record = json.loads(str(arrays.pop("record")))
+        except Exception as error:  # a damaged archive raises almost anything
+            raise ValidationError(
+                f"{self.state} can't be read ({error}); start without resume",
+                attr="resume",
+            ) from error
+        return record, *(
+            [arrays[f"{kind}_{i}"] for i in range(sum(kind in name for name in arrays))]
+            for kind in ("weights", "optimizer")
+        )
+
+
+def read_record(model_file):
+    """
+    How a saved model was trained.
+
+    Parameters
+    ----------
+    model_file : str or path-like
+        ``PREFIX.model.h5``.
+
+    Returns
+    -------
+    record : dict or None
+        The content of ``PREFIX.training.json``: "options" of the training, its
+        "history", "best_epoch" (from 0), the "data_options" that the data set was
+        loaded with and the "data" that identify it. None if there is no such file, as
+        for models that others have trained.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the file is damaged.
+    """
+    path = Path(model_file)
+    record = TrainingFiles(path.with_name(path.name.removesuffix(MODEL_SUFFIX))).record
+    if not path.name.endswith(MODEL_SUFFIX) or not record.exists():
+        return None
+    try:
+        return json.loads(record.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValidationError(
+            f"{record} can't be read ({error}); train the model again, or remove the "
+            "file",
+            attr="model",
+        ) from error
+
+
+def fingerprint(dataset):
+    """
+    What identifies the rows that a network is trained on, as hexadecimal digits.
+
+    It covers the targets of all training and validation rows in their order, and the
+    features of some.
+
+    Parameters
+    ----------
+    dataset : `.Dataset`
+    """
+    digest = hashlib.sha256()
+    for rows in (dataset.train, dataset.validation):
+        digest.update(np.ascontiguousarray(rows.target).tobytes())
+        for name, values in rows.take(slice(N_FINGERPRINT)).inputs.items():
+            digest.update(f"{name} {values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

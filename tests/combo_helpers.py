@@ -1,0 +1,39 @@
+"""A generated Combo data set that is small enough for tests."""
+
+SIZES = dict(
+    n_cells=6,
+    n_drugs=5,
+    n_genes=9,
+    n_descriptors=11,
+    n_set_samples=4,
+    n_set_drugs=4,
+    measured=0.9,
+    n_doses=2,
+    n_replicates=2,
+)
+
+
+def small_model(n_features, dropout=None, rate=0.3, seed=0):
+    """A Combo network without residuals, untrained, with weights that do something."""
+    from kmodels import hidden, keras
+
+    from nengo_permadrop.keras_layers import PermanentDropout
+
+    keras.utils.set_random_seed(seed)
+    options = {"dropout": dropout or PermanentDropout}
+
+    def encoder(n, name):
+        inputs = keras.Input((n,))
+        return keras.Model(inputs, hidden(inputs, 10, rate, **options), name=name)
+
+    # the names that CANDLE gives its inputs
+    names = "cell.expression", "drug1.descriptors", "drug2.descriptors"
+    inputs = [
+        keras.Input((n,), name=f"input.{name}")
+        for name, n in zip(names, n_features.values())
+    ]
+    cell = encoder(n_features["cell"], "cell.expression")
+    drug = encoder(n_features["drug1"], "drug.descriptors")
+    x = keras.layers.concatenate([cell(inputs[0]), drug(inputs[1]), drug(inputs[2])])
+    x = hidden(x, 8, rate, **options)
+    return keras.Model(inputs, keras.layers.Dense(1)(x))
