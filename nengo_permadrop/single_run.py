@@ -1,0 +1,177 @@
+"""
+All draws of an observation from one run of a network, which is never reset.
+
+The observation is shown on and on, and the masks are redrawn after every *window* of
+``presentation_time`` seconds; each window gives one draw, the mean of the output from
+``settle`` to its end. The masks change layer by layer: those of a layer when what the
+earlier layers have made of their new masks arrives there, by the delays of the synapses
+(``redraw_delay`` of `.PermanentDropout`). So a new set of masks goes through the network
+like a new observation, the next one can follow before it has come out, and the window
+at the output lags behind that of the first dropout by the delay between them. What
+lies before the first dropout doesn't change between windows, and isn't waited for.
+
+Only the beginning of a run is lost: as many windows as it takes the network to settle
+from its initial state. Draw ``i`` has the masks of the redraw with number ``i`` plus
+that many.
+
+Within a run of one dropout network the masks are those of other units than
+``run="restart"`` gives for the same seed: samples of the two are independent.
+"""
+
+import math
+
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.converter.settling import arrivals, holder, path_delay
+from nengo_permadrop.networks import DropoutGate, MaskProcess
+from nengo_permadrop.transforms import PermanentDropout
+
+
+def run_on(engine, problem, n_windows):
+    """
+    Make a problem's runs give a draw a window.
+
+    Parameters
+    ----------
+    engine : `.Backend`
+    problem : `.Problem`
+        Its network is changed, if it is a converter's copy: its dropouts redraw masks
+        at the end of each window.
+    n_windows : int
+        Windows that are read.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the backend has no such runs, the window isn't a whole number of time steps,
+        or the network can't redraw its masks so.
+    """
+    if not engine.windows:
+        raise ValidationError(
+            f"backend {engine.name!r} has no runs that go on from draw to draw; use "
+            "run='restart', or backend 'batched', 'nengo', 'nengo_dl' or 'nengo_loihi'",
+            attr="run",
+        )
+    window = problem.n_steps * problem.dt
+    if abs(window - problem.presentation_time) > 1e-6 * problem.dt:
+        raise ValidationError(
+            f"must be a whole number of time steps of {problem.dt} s with "
+            f"run='single', got {problem.presentation_time} s",
+            attr="presentation_time",
+        )
+    model = problem.model
+    if hasattr(model, "dropouts"):  # a converter, of which a problem has its own copy
+        if engine.gates and engine.name == "nengo_loihi":
+            _check_gates(model)
+        let_masks_travel(model, window, problem.dt)
+    else:
+        _check_redraws(model, window)
+    lag = output_lag(model)
+    total, spread = path_delay(model)
+    n_lost = math.ceil((total + 2 * spread - lag - problem.settle) / window - 1e-9)
+    problem.n_windows = n_windows
+    problem.begin = max(0, n_lost) * window + round(lag / problem.dt) * problem.dt
+
+
+def let_masks_travel(network, window, dt=0.001):
+    """
+    Redraw all masks of a network after each window, every layer in its turn.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+        Changed in place.
+    window : float
+        Seconds.
+    dt : float, optional
+        Delays are rounded to a multiple of it, in seconds.
+    """
+    delays = arrivals(network)
+    first, _ = _first_dropout(network, delays)
+
+    def after_first(source):
+        delay, _ = delays.get(holder(source), (0.0, 0.0))
+        return round((delay - first) / dt) * dt
+
+    for conn in _dropouts(network):
+        old = conn.transform
+        conn.transform = PermanentDropout(
+            old.shape,
+            init=old.init.base,
+            rate=old.rate,
+            redraw=window,
+            redraw_delay=after_first(conn.pre_obj),
+        )
+    for gate in _gates(network):
+        old = gate.node.output
+        gate.node.output = MaskProcess(
+            old.n_units, old.rate, window, old.seed, after_first(_gated(gate))
+        )
+
+
+def output_lag(network):
+    """
+    Seconds from a redraw in the first dropout until the output begins to follow it.
+
+    The delay of the synapses on the longest path from there, less one standard
+    deviation of the time over which a change comes through.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+
+    Returns
+    -------
+    lag : float
+    """
+    delays = arrivals(network)
+    first, spread_before = _first_dropout(network, delays)
+    total, spread = path_delay(network)
+    if _gates(network):
+        first = spread_before = 0.0  # the gate's own synapse is on the path
+    return max(0.0, total - first - math.sqrt(max(0.0, spread**2 - spread_before**2)))
+
+
+def _first_dropout(network, delays):
+    """``(mean, spread)`` of the delay to where masks are applied first."""
+    sources = [conn.pre_obj for conn in _dropouts(network)]
+    sources += [_gated(gate) for gate in _gates(network)]
+    return min(delays.get(holder(source), (0.0, 0.0)) for source in sources)
+
+
+def _dropouts(network):
+    return [
+        conn
+        for conn in network.all_connections
+        if isinstance(conn.transform, PermanentDropout) and conn.transform.rate > 0
+    ]
+
+
+def _gates(network):
+    return [net for net in network.all_networks if isinstance(net, DropoutGate)]
+
+
+def _gated(gate):
+    """The neurons that a gate silences."""
+    return gate.connections[-1].post_obj
+
+
+def _check_gates(conv):
+    if _dropouts(conv):
+        raise ValidationError(
+            f"{conv} drops units by weights, which can't change while the chip runs; "
+            "give it gates, Converter(kmodel, target='loihi', redraw=presentation_time)",
+            attr="model",
+        )
+
+
+def _check_redraws(network, window):
+    found = {conn.transform.redraw for conn in _dropouts(network)}
+    found |= {gate.node.output.redraw for gate in _gates(network)}
+    wrong = [redraw for redraw in found if redraw is None or redraw != window]
+    if wrong:
+        raise ValidationError(
+            f"all dropouts of {network} must redraw after each window of {window} s for "
+            f"run='single', got redraw={wrong[0]}; make them with redraw={window}",
+            attr="model",
+        )
