@@ -14,8 +14,8 @@ Only the beginning of a run is lost: as many windows as it takes the network to 
 from its initial state. Draw ``i`` has the masks of the redraw with number ``i`` plus
 that many.
 
-Within a run of one dropout network the masks are those of other units than
-``run="restart"`` gives for the same seed: samples of the two are independent.
+The masks of a run are not those that ``run="restart"`` draws from the same seed, but
+for those it begins with, which are lost: samples of the two are independent.
 """
 
 import math
@@ -86,12 +86,13 @@ def let_masks_travel(network, window, dt=0.001):
     dt : float, optional
         Delays are rounded to a multiple of it, in seconds.
     """
-    delays = arrivals(network)
-    first, _ = _first_dropout(network, delays)
+    delays = {obj: mean for obj, (mean, _) in arrivals(network).items()}
+    sources = [conn.pre_obj for conn in _dropouts(network)]
+    sources += [_gated(gate) for gate in _gates(network)]
+    first = min(delays.get(holder(source), 0.0) for source in sources)
 
     def after_first(source):
-        delay, _ = delays.get(holder(source), (0.0, 0.0))
-        return round((delay - first) / dt) * dt
+        return round((delays.get(holder(source), 0.0) - first) / dt) * dt
 
     for conn in _dropouts(network):
         old = conn.transform
@@ -111,10 +112,11 @@ def let_masks_travel(network, window, dt=0.001):
 
 def output_lag(network):
     """
-    Seconds from a redraw in the first dropout until the output begins to follow it.
+    Seconds from the beginning of a redraw until the output begins to follow it.
 
-    The delay of the synapses on the longest path from there, less one standard
-    deviation of the time over which a change comes through.
+    That is where it follows first: after the redraw's delay, and that of the synapses
+    on the longest path from there, less one standard deviation of the time over which
+    a change comes through them.
 
     Parameters
     ----------
@@ -125,18 +127,22 @@ def output_lag(network):
     lag : float
     """
     delays = arrivals(network)
-    first, spread_before = _first_dropout(network, delays)
     total, spread = path_delay(network)
-    if _gates(network):
-        first = spread_before = 0.0  # the gate's own synapse is on the path
-    return max(0.0, total - first - math.sqrt(max(0.0, spread**2 - spread_before**2)))
+    lags = []
+    for source, redraw_delay, own_delay in _redrawn(network):
+        before, spread_before = delays.get(holder(source), (0.0, 0.0))
+        rest = math.sqrt(max(0.0, spread**2 - spread_before**2))
+        lags.append(redraw_delay + own_delay + total - before - rest)
+    return max(0.0, min(lags))
 
 
-def _first_dropout(network, delays):
-    """``(mean, spread)`` of the delay to where masks are applied first."""
-    sources = [conn.pre_obj for conn in _dropouts(network)]
-    sources += [_gated(gate) for gate in _gates(network)]
-    return min(delays.get(holder(source), (0.0, 0.0)) for source in sources)
+def _redrawn(network):
+    """What drops units: (source, redraw_delay, delay until it takes effect)."""
+    for conn in _dropouts(network):
+        yield conn.pre_obj, conn.transform.redraw_delay, 0.0
+    for gate in _gates(network):
+        inhibition = arrivals(gate)[holder(_gated(gate))][0]
+        yield _gated(gate), gate.node.output.redraw_delay, inhibition
 
 
 def _dropouts(network):
