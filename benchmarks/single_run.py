@@ -48,6 +48,13 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="of the tuning")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--windows", nargs="+", type=float, help="seconds, to try")
+    parser.add_argument(
+        "--fixed",
+        nargs="+",
+        default=(),
+        metavar="WAY=WINDOW:SETTLE",
+        help="take these times, in seconds, and don't tune",
+    )
     parser.add_argument("-o", "--output", default="single-run")
     args = parser.parse_args()
 
@@ -94,7 +101,11 @@ def measure(way, model, dataset, args, found):
     """A row of the table."""
     chosen = dataset.validation.take(slice(args.observations)).inputs
     choose, draws_of = WAYS[way]
-    window, settle = choose(model, chosen, args, found)
+    fixed = dict(item.split("=") for item in args.fixed)
+    if way in fixed:
+        window, settle = map(float, fixed[way].split(":"))
+    else:
+        window, settle = choose(model, chosen, args, found)
     shown = dataset.test.take(slice(args.observations)).inputs
     verdicts, rates, sizes, times = [], [], [], []
     for seed in range(args.seeds):
