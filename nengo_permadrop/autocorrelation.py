@@ -77,10 +77,7 @@ def autocorrelation(values, n_lags=2):
     scale = deviations.std(axis=0)
     deviations = (deviations / np.where(scale > 0, scale, 1)).reshape(n, -1)
     covariance = np.array(
-        [
-            np.mean(deviations[lag:] * deviations[: n - lag])
-            for lag in range(n_lags + 1)
-        ]
+        [np.mean(deviations[lag:] * deviations[: n - lag]) for lag in range(n_lags + 1)]
     )
     # each is too small by the variance of the mean, which is their sum divided by n
     total = covariance[0] + 2 * covariance[1:].sum()

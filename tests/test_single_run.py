@@ -7,6 +7,7 @@ from nengo.exceptions import ValidationError
 import nengo_permadrop as npd
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.converter.settling import path_delay
+from nengo_permadrop.loihi.resources import CoreUse, Resources
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import mask_processes
 from nengo_permadrop.problems import make_problem
@@ -232,6 +233,12 @@ def test_number_of_copies_is_checked(kmodel):
     for wrong in (0, 1.5):
         with pytest.raises(ValidationError, match="integer >= 1"):
             npd.Converter(kmodel, copies=wrong)
+
+
+def test_room_for_copies():
+    core = CoreUse("hidden", 60, 60, 60, 30000)
+    assert Resources((core,) * 9, 60, None, {}).room() == 14
+    assert Resources((core,) * 9, 60, None, {}).room(n_chips=2) == 28
 
 
 # -- on Loihi
