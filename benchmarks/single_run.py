@@ -2,8 +2,8 @@
 How much simulated time does a predictive distribution take, drawn in which way?
 
 Trains the study's network for a data set and converts it. For each way to draw, the
-shortest window that agrees is sought on validation rows (`nengo_permadrop.tune_window`),
-and then tested on test rows, over several seeds:
+shortest window that agrees is sought on validation rows (`tune_window`), and then
+tested on test rows, over several seeds:
 
 - ``restart``: every draw from the initial state; "as study" with the presentations of
   ``nengo-permadrop study``, which aren't tuned;

@@ -4,11 +4,12 @@ All draws of an observation from one run of a network, which is never reset.
 The observation is shown on and on, and the masks are redrawn after every *window* of
 ``presentation_time`` seconds; each window gives one draw, the mean of the output from
 ``settle`` to its end. The masks change layer by layer: those of a layer when what the
-earlier layers have made of their new masks arrives there, by the delays of the synapses
-(``redraw_delay`` of `.PermanentDropout`). So a new set of masks goes through the network
-like a new observation, the next one can follow before it has come out, and the window
-at the output lags behind that of the first dropout by the delay between them. What
-lies before the first dropout doesn't change between windows, and isn't waited for.
+earlier layers have made of their new masks arrives there, by the delays of the
+synapses (``redraw_delay`` of `.PermanentDropout`). So a new set of masks goes through
+the network like a new observation, the next one can follow before it has come out, and
+the window at the output lags behind that of the first dropout by the delay between
+them. What lies before the first dropout doesn't change between windows, and isn't
+waited for.
 
 Only the beginning of a run is lost: as many windows as it takes the network to settle
 from its initial state. Draw ``i`` has the masks of the redraw with number ``i`` plus
@@ -166,7 +167,7 @@ def _check_gates(conv):
     if _dropouts(conv):
         raise ValidationError(
             f"{conv} drops units by weights, which can't change while the chip runs; "
-            "give it gates, Converter(kmodel, target='loihi', redraw=presentation_time)",
+            "lay gates by Converter(kmodel, target='loihi', redraw=presentation_time)",
             attr="model",
         )
 
@@ -177,7 +178,7 @@ def _check_redraws(network, window):
     wrong = [redraw for redraw in found if redraw is None or redraw != window]
     if wrong:
         raise ValidationError(
-            f"all dropouts of {network} must redraw after each window of {window} s for "
-            f"run='single', got redraw={wrong[0]}; make them with redraw={window}",
+            f"with run='single' all dropouts of {network} must redraw after windows "
+            f"of {window} s, got redraw={wrong[0]}; make them with redraw={window}",
             attr="model",
         )
