@@ -23,6 +23,7 @@ _LAZY = {
     "ks_agreement": "nengo_permadrop.stats",
     "load_samples": "nengo_permadrop.samples_io",
     "sample": "nengo_permadrop.sampler",
+    "tune_window": "nengo_permadrop.tuning",
 }
 
 _LAZY_MODULES = ("loihi", "metrics", "networks")
