@@ -19,7 +19,7 @@ BIAS = 0.2
 COMBO_INPUTS = ("cell", "drug1", "drug2")
 
 
-def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
+def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo", n_outputs=1):
     """
     A network of dense SoftLIF layers, each followed by permanent dropout.
 
@@ -35,6 +35,8 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
         Decides the initial weights.
     target : {"nengo", "loihi"}, optional
         What the spiking network will run on: the curve of the SoftLIF layers.
+    n_outputs : int, optional
+        Elements of its one output.
 
     Returns
     -------
@@ -46,10 +48,18 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
     x = inputs = keras.Input((n_inputs,), name="input")
     for i, n_units in enumerate(units):
         x = layers.hidden(x, n_units, f"hidden{i + 1}")
-    return keras.Model(inputs, layers.output(x), name="mlp")
+    return keras.Model(inputs, layers.output(x, n_outputs), name="mlp")
 
 
-def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nengo"):
+def combo_small(
+    n_genes,
+    n_descriptors,
+    units=200,
+    rate=0.1,
+    seed=0,
+    target="nengo",
+    n_outputs=1,
+):
     """
     CANDLE's Combo network with fewer units.
 
@@ -65,6 +75,8 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nen
         Units of every hidden layer.
     rate, seed, target : optional
         As in `mlp`.
+    n_outputs : int, optional
+        Elements of its one output.
 
     Returns
     -------
@@ -92,7 +104,9 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nen
     )
     for i in range(3):
         x = layers.hidden(x, units, f"hidden{i + 1}")
-    return keras.Model([cell, drug1, drug2], layers.output(x), name="combo_small")
+    return keras.Model(
+        [cell, drug1, drug2], layers.output(x, n_outputs), name="combo_small"
+    )
 
 
 class _Layers:
@@ -111,8 +125,8 @@ class _Layers:
         x = SoftLIF(name=f"{name}_softlif", target=self.target, **SOFTLIF)(x)
         return PermanentDropout(self.rate, name=f"{name}_dropout")(x)
 
-    def output(self, x):
-        return self._dense(1, "output", 0.0)(x)
+    def output(self, x, units):
+        return self._dense(units, "output", 0.0)(x)
 
     def _dense(self, units, name, bias):
         keras = require("keras")
@@ -150,6 +164,7 @@ def for_dataset(dataset, seed=0, **options):
         If no network is known for the data set's inputs.
     """
     features = dataset.n_features
+    options = {"n_outputs": len(dataset.output_names), **options}
     if tuple(features) == COMBO_INPUTS:
         return combo_small(features["cell"], features["drug1"], seed=seed, **options)
     if tuple(features) == ("input",):
@@ -227,6 +242,63 @@ def train(
     return history.history
 
 
+def anneal(model, dataset, gamma=0.002, learning_rate=3e-4, **options):
+    """
+    Train a trained network on, with a sharper SoftLIF.
+
+    Under the threshold SoftLIF gives what LIF neurons don't, and the more so the larger
+    its gamma is; but a larger gamma trains more easily. So train with a large one, and
+    end with a small one: what is learned last is learned with the curve that the
+    spiking neurons have.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        Changed in place: the gamma of all its SoftLIF layers, and the weights.
+    dataset : `.datasets.Dataset`
+        As in `train`.
+    gamma : float, optional
+        What the SoftLIF layers get.
+    learning_rate : float, optional
+        Of Adam; smaller than in `train`, since the slope of a sharper curve is larger
+        near the threshold.
+    **options
+        Passed to `train`; ``epochs`` is needed.
+
+    Returns
+    -------
+    history : {str: list of float}
+        As of `train`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If gamma isn't greater than 0, or the model has no SoftLIF layer.
+    """
+    if not gamma > 0:
+        raise ValidationError(f"must be > 0, got {gamma}", attr="gamma")
+    layers = list(_softlif_layers(model))
+    if not layers:
+        raise ValidationError(
+            f"{model.name!r} has no SoftLIF layer, whose gamma could be made smaller",
+            attr="model",
+        )
+    for layer in layers:
+        layer.gamma = float(gamma)
+    # train compiles the model, which makes Keras trace the layers anew
+    return train(model, dataset, learning_rate=learning_rate, **options)
+
+
+def _softlif_layers(model):
+    from nengo_permadrop.keras_layers import SoftLIF
+
+    for layer in model.layers:
+        if isinstance(layer, SoftLIF):
+            yield layer
+        elif hasattr(layer, "layers"):  # a nested model
+            yield from _softlif_layers(layer)
+
+
 def r2(model, split, n_draws=20, seed=0):
     """
     Coefficient of determination of the mean of the predictive distribution.
@@ -251,4 +323,4 @@ def r2(model, split, n_draws=20, seed=0):
         model.predict(split.inputs, batch_size=1024, verbose=0) for _ in range(n_draws)
     ]
     residual = np.sum((split.target - np.mean(predict, axis=0)) ** 2)
-    return float(1 - residual / np.sum((split.target - split.target.mean()) ** 2))
+    return float(1 - residual / np.sum((split.target - split.target.mean(axis=0)) ** 2))

@@ -31,6 +31,13 @@ TRAINING = {
 }
 DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
 
+# Most epochs of training on with a smaller gamma, if that is asked for
+ANNEALING_EPOCHS = {"combo-small": 5}
+DEFAULT_ANNEALING_EPOCHS = 20
+
+# Most validation rows that are calibrated on
+CALIBRATION_ROWS = 100
+
 # Seconds of the output that an answer is averaged over
 READ_TIME = 0.06
 
@@ -47,6 +54,7 @@ SEEDED = (
     "control_pvalues",
     "score",
     "validation",
+    "calibration",
 )
 
 
@@ -86,6 +94,8 @@ class Study:
         Seconds that each step took.
     versions : {str: str}
         Of Python and packages.
+    calibration : `.Calibration` or None
+        Of the spiking network, if that was asked for.
     """
 
     dataset: datasets.Dataset
@@ -103,6 +113,7 @@ class Study:
     seeds: dict
     times: dict
     versions: dict
+    calibration: object = None
 
     def verdict(self):
         """
@@ -192,6 +203,8 @@ def study(
     epochs=None,
     model_options=None,
     progress=True,
+    anneal=None,
+    calibrate=False,
 ):
     """
     Train, convert, draw from both networks, and compare.
@@ -231,6 +244,10 @@ def study(
         ``{"units": (50,)}``.
     progress : bool, optional
         Tell on standard error what is being done.
+    anneal : float, optional
+        Train on with this gamma in the SoftLIF layers, as in `.models.anneal`.
+    calibrate : bool, optional
+        Calibrate the spiking network on validation rows; see `.calibrate`.
 
     Returns
     -------
@@ -264,6 +281,8 @@ def study(
         "settle": settle,
         "masks": masks,
         "workers": usable_cpus() if workers is None else workers,
+        "anneal": anneal,
+        "calibrate": calibrate,
     }
     _check(options)
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
@@ -302,6 +321,19 @@ def study(
         history = models.train(
             model, dataset, seed=seeds["training"], progress=progress, **training
         )
+        n_epochs = len(history["loss"])
+        if anneal is not None:
+            most = ANNEALING_EPOCHS.get(dataset.name, DEFAULT_ANNEALING_EPOCHS)
+            training["epochs"] = min(most, training["epochs"])
+            history = models.anneal(
+                model,
+                dataset,
+                anneal,
+                seed=seeds["training"],
+                progress=progress,
+                **training,
+            )
+            n_epochs += len(history["loss"])
         r2 = {
             name: models.r2(model, getattr(dataset, name), seed=seeds["score"])
             for name in ("validation", "test")
@@ -310,6 +342,15 @@ def study(
         with nengo.Network(seed=seeds["network"]):
             conv = npd.Converter(model, target=target)
         error = conv.verify(shown.take(slice(5)).inputs)
+    if calibrate:
+        with steps("calibration", "calibrating the spiking network"):
+            npd.calibrate(
+                conv,
+                dataset.validation.take(slice(CALIBRATION_ROWS)).inputs,
+                presentation_time=presentation_time,
+                settle=settle,
+                seed=seeds["calibration"],
+            )
 
     def drawn(name, source, rows=shown, **kwargs):
         samples = npd.sample(
@@ -366,13 +407,14 @@ def study(
             "neurons": conv.n_neurons,
             "dropouts": len(conv.dropouts),
             "verification_error": error,
-            "epochs": len(history["loss"]),
+            "epochs": n_epochs,
             "parameters": model.count_params(),
         },
         options=options,
         seeds=seeds,
         times=steps.times,
         versions=versions(),
+        calibration=conv.calibration,
     )
     if output is not None:
         with steps("report", f"writing the report to {output}"):
@@ -393,7 +435,7 @@ def _in_units(samples, dataset, rows):
     ]
     return PredictiveSamples(
         dataset.in_units(samples.values),
-        output_names=[dataset.target_name],
+        output_names=list(dataset.output_names),
         observation_names=names,
         backend=samples.backend,
         seed=samples.seed,
@@ -403,6 +445,16 @@ def _in_units(samples, dataset, rows):
 
 
 def _check(options):
+    if options["anneal"] is not None and not options["anneal"] > 0:
+        raise ValidationError(
+            f"must be > 0 or None, got {options['anneal']}", attr="anneal"
+        )
+    if options["calibrate"] and options["backend"] == "nengo_loihi":
+        raise ValidationError(
+            "networks for Loihi can't be calibrated; leave it out, or choose another "
+            "backend",
+            attr="calibrate",
+        )
     for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
         if not options[attr] >= least:
             raise ValidationError(

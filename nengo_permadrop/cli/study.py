@@ -86,6 +86,18 @@ def add(commands):
         action="store_true",
         help=f"exit with code {codes.DISAGREE} if the networks don't agree",
     )
+    option(
+        "--anneal",
+        type=float,
+        metavar="GAMMA",
+        help="train on with this gamma in the SoftLIF layers, such as 0.002, which "
+        "brings their curve near that of spiking neurons",
+    )
+    option(
+        "--calibrate",
+        action="store_true",
+        help="correct gains and biases of the spiking network on validation rows",
+    )
 
 
 def run(args):
@@ -104,6 +116,8 @@ def run(args):
         presentation_time=args.presentation_time,
         settle=args.settle,
         workers=args.workers,
+        anneal=args.anneal,
+        calibrate=args.calibrate,
     )
     verdict = result.verdict()
     report = os.path.join(output, "report.html")

@@ -67,6 +67,8 @@ class Converter(nengo.Network):
         The permanent dropouts, in the model's order.
     graph : `.ModelGraph`
         The layers and weights that the network was made from.
+    calibration : `.Calibration` or None
+        What `.calibrate` has corrected, if it has been called.
 
     Raises
     ------
@@ -138,6 +140,7 @@ class Converter(nengo.Network):
         self.dropout = dropout
         self.scale_firing_rates = scale_firing_rates
         self.redraw = redraw
+        self.calibration = None
 
         builder = NetworkBuilder(self)
         with self:
@@ -216,7 +219,8 @@ class Converter(nengo.Network):
 
         The same layers are built from rate neurons without synapses and compared with
         Keras, once without dropout and once with the masks that this network has now:
-        weights, wiring, and where units are dropped.
+        weights, wiring, and where units are dropped. A calibration comes after that;
+        what it corrected is in ``calibration``.
 
         Parameters
         ----------

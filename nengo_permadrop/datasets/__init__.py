@@ -12,6 +12,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.datasets.base import Dataset, Split
 from nengo_permadrop.datasets.combo_small import combo_small
 from nengo_permadrop.datasets.diabetes import diabetes
+from nengo_permadrop.datasets.digits import digits
 
 __all__ = ["Dataset", "Split", "load", "names", "register"]
 
@@ -81,4 +82,5 @@ def load(name, seed=0, **options):
 
 
 register("diabetes", diabetes)
+register("digits", digits)
 register("combo-small", combo_small)
