@@ -19,6 +19,7 @@ _LAZY = {
     "LiveDistribution": "nengo_permadrop.probes",
     "PredictiveSamples": "nengo_permadrop.samples",
     "Simulator": "nengo_permadrop.batched",
+    "calibrate": "nengo_permadrop.calibration",
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.stats",
     "load_samples": "nengo_permadrop.samples_io",

@@ -74,6 +74,8 @@ class Converter(nengo.Network):
     copies : list of `Converter`
         This one, and the other copies of the network that are in it. Outputs, layers
         and dropouts are those of the first copy; the others have their own.
+    calibration : `.Calibration` or None
+        What `.calibrate` has corrected, if it has been called.
 
     Raises
     ------
@@ -150,6 +152,7 @@ class Converter(nengo.Network):
         self.dropout = dropout
         self.scale_firing_rates = scale_firing_rates
         self.redraw = redraw
+        self.calibration = None
 
         builder = NetworkBuilder(self)
         with self:
@@ -251,7 +254,8 @@ class Converter(nengo.Network):
 
         The same layers are built from rate neurons without synapses and compared with
         Keras, once without dropout and once with the masks that this network has now:
-        weights, wiring, and where units are dropped.
+        weights, wiring, and where units are dropped. A calibration comes after that;
+        what it corrected is in ``calibration``.
 
         Parameters
         ----------
