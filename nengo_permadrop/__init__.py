@@ -19,10 +19,12 @@ _LAZY = {
     "LiveDistribution": "nengo_permadrop.probes",
     "PredictiveSamples": "nengo_permadrop.samples",
     "Simulator": "nengo_permadrop.batched",
+    "calibrate": "nengo_permadrop.calibration",
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.stats",
     "load_samples": "nengo_permadrop.samples_io",
     "sample": "nengo_permadrop.sampler",
+    "tune_window": "nengo_permadrop.tuning",
 }
 
 _LAZY_MODULES = ("loihi", "metrics", "networks")

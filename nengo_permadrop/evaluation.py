@@ -67,7 +67,8 @@ def scores(target, prediction):
 
     Parameters
     ----------
-    target, prediction : (n_rows, 1) ndarray
+    target, prediction : (n_rows, n_outputs) ndarray
+        Scores are of all outputs together, each about its own mean.
 
     Returns
     -------
@@ -78,11 +79,11 @@ def scores(target, prediction):
         all predictions, are the same.
     """
     target, prediction = (
-        np.asarray(values, dtype=np.float64).ravel() for values in (target, prediction)
+        np.asarray(values, dtype=np.float64) for values in (target, prediction)
     )
     error = prediction - target
-    deviation = target - target.mean()
-    other = prediction - prediction.mean()
+    deviation = (target - target.mean(axis=0)).ravel()
+    other = (prediction - prediction.mean(axis=0)).ravel()
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = 1 - np.sum(error**2) / np.sum(deviation**2)
         corr = deviation @ other / np.sqrt((deviation @ deviation) * (other @ other))

@@ -25,8 +25,12 @@ TRAINING = {
 }
 DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
 
+# Most epochs of training on with a smaller gamma
+ANNEALING_EPOCHS = {"combo-small": 5, "combo": 2}
+DEFAULT_ANNEALING_EPOCHS = 20
 
-def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
+
+def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo", n_outputs=1):
     """
     A network of dense SoftLIF layers, each followed by permanent dropout.
 
@@ -42,6 +46,8 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
         Decides the initial weights.
     target : {"nengo", "loihi"}, optional
         What the spiking network will run on: the curve of the SoftLIF layers.
+    n_outputs : int, optional
+        Elements of its one output.
 
     Returns
     -------
@@ -53,7 +59,7 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo"):
     x = inputs = keras.Input((n_inputs,), name="input")
     for i, n_units in enumerate(units):
         x = layers.hidden(x, n_units, f"hidden{i + 1}")
-    return keras.Model(inputs, layers.output(x), name="mlp")
+    return keras.Model(inputs, layers.output(x, n_outputs), name="mlp")
 
 
 def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nengo"):
@@ -68,6 +74,8 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nen
         Units of every hidden layer.
     rate, seed, target : optional
         As in `mlp`.
+    n_outputs : int, optional
+        Elements of its one output.
 
     Returns
     -------
@@ -113,6 +121,7 @@ def for_dataset(dataset, seed=0, **options):
         build = combo.model if dataset.name == "combo" else combo_small
         return build(features["cell"], features["drug1"], seed=seed, **options)
     if tuple(features) == ("input",):
+        options = {"n_outputs": len(dataset.output_names), **options}
         return mlp(features["input"], seed=seed, **options)
     raise ValidationError(
         f"no network is known for the inputs {', '.join(features)} of data set "
@@ -172,7 +181,9 @@ def warn_of_other_rows(record, dataset):
         )
 
 
-def train_for_dataset(model, dataset, epochs=None, seed=0, progress=False):
+def train_for_dataset(
+    model, dataset, epochs=None, seed=0, progress=False, learning_rate=None
+):
     """
     Train a network as suits the data set.
 
@@ -189,12 +200,15 @@ def train_for_dataset(model, dataset, epochs=None, seed=0, progress=False):
         Decides order of the rows and dropout masks.
     progress : bool, optional
         Tell on standard error how a long training goes.
+    learning_rate : float, optional
+        Of the optimizer, other than the data set's own.
 
     Returns
     -------
     history : {str: list of float}
     """
-    given = {} if epochs is None else {"epochs": epochs}
+    given = {"epochs": epochs, "learning_rate": learning_rate}
+    given = {name: value for name, value in given.items() if value is not None}
     if dataset.name == "combo":
         return combo.train(model, dataset, seed=seed, progress=progress, **given)
     options = {**TRAINING.get(dataset.name, DEFAULT_TRAINING), **given}
@@ -264,6 +278,89 @@ def train(
             verbose=0,
         )
     return history.history
+
+
+def anneal(
+    model,
+    dataset,
+    gamma=0.002,
+    epochs=None,
+    learning_rate=None,
+    seed=0,
+    progress=False,
+):
+    """
+    Train a trained network on, with a sharper SoftLIF.
+
+    Under the threshold SoftLIF gives what LIF neurons don't, and the more so the larger
+    its gamma is; but a larger gamma trains more easily. So train with a large one, and
+    end with a small one: what is learned last is learned with the curve that the
+    spiking neurons have.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        Changed in place: the gamma of all its SoftLIF layers, and the weights.
+    dataset : `.datasets.Dataset`
+        As in `train_for_dataset`.
+    gamma : float, optional
+        What the SoftLIF layers get.
+    epochs : int, optional
+        Other than the data set's own number.
+    learning_rate : float, optional
+        Of the optimizer; by default less than a third of that in training, since the
+        slope of a sharper curve is larger near the threshold.
+    seed, progress
+        As in `train_for_dataset`.
+
+    Returns
+    -------
+    history : {str: list of float}
+        As of `train`.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If gamma isn't greater than 0, or the model has no SoftLIF layer.
+    """
+    if not gamma > 0:
+        raise ValidationError(f"must be > 0, got {gamma}", attr="gamma")
+    layers = list(_softlif_layers(model))
+    if not layers:
+        raise ValidationError(
+            f"{model.name!r} has no SoftLIF layer, whose gamma could be made smaller",
+            attr="model",
+        )
+    for layer in layers:
+        layer.gamma = float(gamma)
+    if epochs is None:
+        epochs = annealing_epochs(dataset)
+    if learning_rate is None:
+        learning_rate = 3e-5 if dataset.name == "combo" else 3e-4
+    # training compiles the model, which makes Keras trace the layers anew
+    return train_for_dataset(
+        model,
+        dataset,
+        epochs=epochs,
+        seed=seed,
+        progress=progress,
+        learning_rate=learning_rate,
+    )
+
+
+def annealing_epochs(dataset):
+    """For how many epochs `anneal` trains on a data set, an int."""
+    return ANNEALING_EPOCHS.get(dataset.name, DEFAULT_ANNEALING_EPOCHS)
+
+
+def _softlif_layers(model):
+    from nengo_permadrop.keras_layers import SoftLIF
+
+    for layer in model.layers:
+        if isinstance(layer, SoftLIF):
+            yield layer
+        elif hasattr(layer, "layers"):  # a nested model
+            yield from _softlif_layers(layer)
 
 
 def r2(model, split, n_draws=20, seed=0):

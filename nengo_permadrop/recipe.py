@@ -64,9 +64,9 @@ class RecipeLayers:
             activation = layers.Activation(self.activation, name=activation_name)
         return PermanentDropout(self.rate, name=f"{name}_dropout")(activation(x))
 
-    def output(self, x):
-        """A linear layer of one unit, applied to ``x``."""
-        return self._dense(1, "output", 0.0)(x)
+    def output(self, x, units=1):
+        """A linear layer, applied to ``x``."""
+        return self._dense(units, "output", 0.0)(x)
 
     def _dense(self, units, name, bias):
         keras = require("keras")

@@ -182,32 +182,40 @@ def summary_table(study):
         from the spiking network: labels of the row, N (draws) and, for a target named
         Growth, PredGrowthMean, PredGrowthStd, PredGrowthMin, PredGrowthMax. Then the
         same four of the classical network (ClassicalGrowthMean, ...), the measured
-        Growth, and statistic and p-value of the KS test (KS, PValue). Standard
+        Growth, and statistic and p-value of the KS test (KS, PValue). A target of
+        several columns has all these for each (KSIs0, PValueIs0, ...). Standard
         deviations are divided by N, as CANDLE's.
     """
-    dataset, target = study.dataset, study.dataset.target_name
+    dataset = study.dataset
     n_rows = study.samples_spiking.n_observations
     shown = dataset.test.take(slice(n_rows))
     columns = {
         **shown.labels,
         "N": np.full(n_rows, study.samples_spiking.n_draws),
-        **_moments(study.samples_spiking, f"Pred{target}"),
-        **_moments(study.samples_classical, f"Classical{target}"),
-        target: dataset.in_units(shown.target)[:, 0],
-        "KS": study.agreement.statistic[:, 0],
-        "PValue": study.agreement.pvalue[:, 0],
     }
+    target = dataset.in_units(shown.target)
+    for i, name in enumerate(dataset.output_names):
+        suffix = name if len(dataset.output_names) > 1 else ""
+        columns.update(
+            **_moments(study.samples_spiking, i, f"Pred{name}"),
+            **_moments(study.samples_classical, i, f"Classical{name}"),
+            **{
+                name: target[:, i],
+                f"KS{suffix}": study.agreement.statistic[:, i],
+                f"PValue{suffix}": study.agreement.pvalue[:, i],
+            },
+        )
     lines = ["\t".join(columns)]
     lines += ["\t".join(map(_cell, row)) for row in zip(*columns.values())]
     return "\n".join(lines) + "\n"
 
 
-def _moments(samples, prefix):
+def _moments(samples, output, prefix):
     return {
-        f"{prefix}Mean": samples.mean()[:, 0],
-        f"{prefix}Std": samples.std()[:, 0],
-        f"{prefix}Min": samples.min()[:, 0],
-        f"{prefix}Max": samples.max()[:, 0],
+        f"{prefix}Mean": samples.mean()[:, output],
+        f"{prefix}Std": samples.std()[:, output],
+        f"{prefix}Min": samples.min()[:, output],
+        f"{prefix}Max": samples.max()[:, output],
     }
 
 

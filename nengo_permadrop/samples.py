@@ -208,6 +208,53 @@ class PredictiveSamples:
             raise self._error("q", f"must be in [0, 1]; got {q}")
         return np.quantile(self._values, levels, axis=0)
 
+    def effective_size(self):
+        """
+        How many independent draws these are worth, from their autocorrelation.
+
+        Draws of one run (``sample(run="single")``) may depend on those before them; the
+        mean of such draws is as uncertain as that of fewer independent ones. Estimated
+        by ArviZ.
+
+        Returns
+        -------
+        size : (n_observations, n_outputs) ndarray
+            Uncertain for each; look at the mean over the observations.
+        """
+        from nengo_permadrop.autocorrelation import effective_size
+
+        return effective_size(self._values)
+
+    def decorrelated(self, n_lags=2):
+        """
+        The draws of a single run, with their mixing undone.
+
+        For windows that are shorter than the network needs: see
+        `nengo_permadrop.autocorrelation.decorrelated`.
+
+        Parameters
+        ----------
+        n_lags : int, optional
+            How many draws later a draw is still felt.
+
+        Returns
+        -------
+        samples : `PredictiveSamples`
+            As many. Other than the draws themselves, they depend on how many there
+            were.
+        """
+        from nengo_permadrop.autocorrelation import decorrelated
+
+        return PredictiveSamples(
+            decorrelated(self._values, n_lags),
+            output_names=self.output_names,
+            observation_names=self.observation_names,
+            backend=self.backend,
+            seed=self.seed,
+            masks=self.masks,
+            meta={**self.meta, "decorrelated_lags": n_lags},
+        )
+
     def summary(self, quantiles=()):
         """
         A table of the predictive distributions, a row an observation and output.

@@ -20,6 +20,9 @@ from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.stats import ks_agreement
 from nengo_permadrop.study_result import Study
 
+# Most validation rows that are calibrated on
+CALIBRATION_ROWS = 100
+
 # Seconds of the output that an answer is averaged over
 READ_TIME = 0.06
 
@@ -36,6 +39,7 @@ SEEDED = (
     "control_pvalues",
     "score",
     "validation",
+    "calibration",
 )
 
 
@@ -56,6 +60,8 @@ def study(
     model=None,
     weights=None,
     progress=True,
+    anneal=None,
+    calibrate=False,
 ):
     """
     Train, convert, draw from both networks, and compare.
@@ -104,6 +110,10 @@ def study(
         File of other weights for ``model``.
     progress : bool, optional
         Tell on standard error what is being done.
+    anneal : float, optional
+        Train on with this gamma in the SoftLIF layers, as in `.models.anneal`.
+    calibrate : bool, optional
+        Calibrate the spiking network on validation rows; see `.calibrate`.
 
     Returns
     -------
@@ -142,6 +152,8 @@ def study(
         "settle": settle,
         "masks": masks,
         "workers": usable_cpus() if workers is None else workers,
+        "anneal": anneal,
+        "calibrate": calibrate,
     }
     _check(options)
     _check_given(dataset, model, weights, epochs, model_options, dataset_options)
@@ -183,6 +195,7 @@ def study(
     steps = Steps(progress)
     shown = dataset.test.take(slice(observations))
 
+    most_epochs = epochs
     if given is None:
         with steps("training", f"training the classical network on {dataset.name}"):
             history = models.train_for_dataset(
@@ -191,6 +204,18 @@ def study(
             epochs = len(history["loss"])
     elif record:
         epochs = len(record["history"])
+    if anneal is not None:
+        with steps("annealing", f"training on with gamma {anneal}"):
+            own = models.annealing_epochs(dataset)
+            history = models.anneal(
+                model,
+                dataset,
+                anneal,
+                epochs=own if most_epochs is None else min(own, most_epochs),
+                seed=seeds["training"],
+                progress=progress,
+            )
+            epochs = None if epochs is None else epochs + len(history["loss"])
     with steps("scoring", "scoring the mean predictions of the classical network"):
         r2 = {
             name: models.r2(model, getattr(dataset, name), seed=seeds["score"])
@@ -200,6 +225,15 @@ def study(
         with nengo.Network(seed=seeds["network"]):
             conv = npd.Converter(model, target=target)
         error = conv.verify(shown.take(slice(5)).inputs)
+    if calibrate:
+        with steps("calibration", "calibrating the spiking network"):
+            npd.calibrate(
+                conv,
+                dataset.validation.take(slice(CALIBRATION_ROWS)).inputs,
+                presentation_time=presentation_time,
+                settle=settle,
+                seed=seeds["calibration"],
+            )
 
     def drawn(name, source, rows=shown, **kwargs):
         samples = npd.sample(
@@ -263,6 +297,7 @@ def study(
         seeds=seeds,
         times=steps.times,
         versions=versions(),
+        calibration=conv.calibration,
     )
     if output is not None:
         with steps("report", f"writing the report to {output}"):
@@ -283,7 +318,7 @@ def _in_units(samples, dataset, rows):
     ]
     return PredictiveSamples(
         dataset.in_units(samples.values),
-        output_names=[dataset.target_name],
+        output_names=list(dataset.output_names),
         observation_names=names,
         backend=samples.backend,
         seed=samples.seed,
@@ -293,6 +328,16 @@ def _in_units(samples, dataset, rows):
 
 
 def _check(options):
+    if options["anneal"] is not None and not options["anneal"] > 0:
+        raise ValidationError(
+            f"must be > 0 or None, got {options['anneal']}", attr="anneal"
+        )
+    if options["calibrate"] and options["backend"] == "nengo_loihi":
+        raise ValidationError(
+            "networks for Loihi can't be calibrated; leave it out, or choose another "
+            "backend",
+            attr="calibrate",
+        )
     for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
         if not options[attr] >= least:
             raise ValidationError(

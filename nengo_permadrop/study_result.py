@@ -47,6 +47,8 @@ class Study:
         Seconds that each step took.
     versions : {str: str}
         Of Python and packages.
+    calibration : `.Calibration` or None
+        Of the spiking network, if that was asked for.
     """
 
     dataset: datasets.Dataset
@@ -64,6 +66,7 @@ class Study:
     seeds: dict
     times: dict
     versions: dict
+    calibration: object = None
 
     def verdict(self):
         """

@@ -261,6 +261,9 @@ def test_run_mean(n_replicas, optimize):
         assert sim.n_steps == 100 and len(sim.data[net.probe]) == 0
         last = sim.run_mean(0.001, now_and_then)
         assert last.shape == mean.shape
+        sim.reset()
+        both = sim.run_mean(0.1, [now_and_then, net.probe], settle=0.04)
+        assert np.array_equal(both[1], mean) and both[0].shape == last.shape
         with pytest.raises(ValidationError, match="nothing is left"):
             sim.run_mean(0.01, net.probe, settle=0.01)
         with pytest.raises(ValidationError, match="not in the network"):

@@ -167,6 +167,24 @@ def test_presentation_follows_the_networks_depth(result):
     assert result.options["presentation_time"] == 0.1
 
 
+def test_annealed_and_calibrated(result, tmp_path):
+    changed = study(
+        "digits",
+        output=tmp_path,
+        anneal=0.002,
+        calibrate=True,
+        **{**TINY, "epochs": 1},
+    )
+    assert changed.calibration.n_observations == 75  # of 100 validation rows
+    assert changed.network["epochs"] == 2
+    assert result.calibration is None
+    page = (tmp_path / "report.html").read_text()
+    assert "Gains and biases fitted to" in page
+    table = pd.read_csv(tmp_path / "summary.tsv", sep="\t")
+    assert {"PredIs9Mean", "ClassicalIs0Std", "Is3", "KSIs0", "PValueIs9"} <= {*table}
+    assert np.allclose(table["KSIs9"], changed.agreement.statistic[:, 9], atol=5e-5)
+
+
 def test_shared_masks_are_told(recwarn):
     with pytest.warns(UserWarning, match="share their masks"):
         shared = study("diabetes", masks="draw", **{**TINY, "epochs": 1})
@@ -273,6 +291,8 @@ def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
         (dict(presentation_time=0.03), "settle"),
         (dict(masks="row"), "masks"),
         (dict(backend="keras"), "backend"),
+        (dict(anneal=0), "anneal"),
+        (dict(calibrate=True, backend="nengo_loihi"), "calibrate"),
         (dict(backend="abacus"), "abacus"),
     ],
 )

@@ -3,6 +3,7 @@
 import logging
 import warnings
 
+import nengo
 import numpy as np
 from nengo.builder import Model
 from nengo.builder.optimizer import optimize as merge_operators
@@ -361,14 +362,14 @@ class Simulator:
         ----------
         time_in_seconds : float
             As in `run`.
-        probe : `nengo.Probe`
+        probe : `nengo.Probe` or list of `nengo.Probe`
             Its ``sample_every`` is ignored: every step counts.
         settle : float, optional
             Leave out the first ``settle`` seconds of this run.
 
         Returns
         -------
-        mean : (n_replicas, size) ndarray of float64
+        mean : (n_replicas, size) ndarray of float64, or list of these
             Without the first axis in a simulator without replicas.
 
         Raises
@@ -383,18 +384,20 @@ class Simulator:
                 f"{time_in_seconds} s",
                 attr="settle",
             )
-        if probe not in self.model.probes:
-            raise ValidationError(f"{probe} is not in the network", attr="probe")
+        probes = [probe] if isinstance(probe, nengo.Probe) else list(probe)
+        for p in probes:
+            if p not in self.model.probes:
+                raise ValidationError(f"{p} is not in the network", attr="probe")
         first = self.n_steps + skip
-        total = 0.0
+        totals = dict.fromkeys(probes, 0.0)
 
         def add(probe, value):
-            nonlocal total
-            total = total + value.astype(np.float64)
+            totals[probe] = totals[probe] + value.astype(np.float64)
 
-        self._advance(steps, [probe], lambda probe, step: step > first, add)
-        mean = np.asarray(total, dtype=np.float64) / (steps - skip)
-        return mean if self._replicated else mean[0]
+        self._advance(steps, probes, lambda probe, step: step > first, add)
+        means = [total / (steps - skip) for total in totals.values()]
+        means = means if self._replicated else [mean[0] for mean in means]
+        return means[0] if isinstance(probe, nengo.Probe) else means
 
     def trange(self, dt=None, sample_every=None):
         """

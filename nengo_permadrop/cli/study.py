@@ -105,6 +105,18 @@ def add(commands):
         metavar="N",
         help="train for so many epochs at the most (default: what suits the data)",
     )
+    option(
+        "--anneal",
+        type=float,
+        metavar="GAMMA",
+        help="train on with this gamma in the SoftLIF layers, such as 0.002, which "
+        "brings their curve near that of spiking neurons",
+    )
+    option(
+        "--calibrate",
+        action="store_true",
+        help="correct gains and biases of the spiking network on validation rows",
+    )
 
 
 def run(args):
@@ -127,6 +139,8 @@ def run(args):
         dataset_options=None if args.data_dir is None else {"data_dir": args.data_dir},
         model=args.model,
         weights=args.weights,
+        anneal=args.anneal,
+        calibrate=args.calibrate,
     )
     verdict = result.verdict()
     report = os.path.join(output, "report.html")

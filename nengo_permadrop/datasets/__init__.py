@@ -15,6 +15,7 @@ from nengo_permadrop.datasets.base import Dataset, Split
 from nengo_permadrop.datasets.combo import combo
 from nengo_permadrop.datasets.combo_small import combo_small
 from nengo_permadrop.datasets.diabetes import diabetes
+from nengo_permadrop.datasets.digits import digits
 
 __all__ = ["Dataset", "Split", "load", "names", "register"]
 
@@ -92,5 +93,6 @@ def load(name, seed=0, **options):
 
 
 register("diabetes", diabetes)
+register("digits", digits)
 register("combo-small", combo_small)
 register("combo", combo)

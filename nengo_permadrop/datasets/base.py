@@ -17,7 +17,7 @@ class Split:
     ----------
     inputs : {str: (n_rows, n_features) ndarray of float32}
         By the names of the network's inputs, in their order.
-    target : (n_rows, 1) ndarray of float32
+    target : (n_rows, n_outputs) ndarray of float32
         What is to be predicted.
     labels : {str: (n_rows,) ndarray}
         Columns that say which observation a row is, for tables of results.
@@ -77,11 +77,13 @@ class Dataset:
         Or what can stand for it, such as `.ComboRows`.
     target_name : str
         Name of the predicted quantity, such as "Growth".
-    target_mean, target_std : float
+    target_mean, target_std : (n_outputs,) ndarray
         Of the training rows, in the target's own units: ``value * target_std +
         target_mean`` undoes the standardisation.
     source : str
         Where the data come from, for reports.
+    output_names : tuple of str
+        Names of the target's columns; of one column, the target's.
     """
 
     name: str
@@ -89,9 +91,10 @@ class Dataset:
     validation: Split
     test: Split
     target_name: str
-    target_mean: float
-    target_std: float
+    target_mean: np.ndarray
+    target_std: np.ndarray
     source: str
+    output_names: tuple
 
     @property
     def input_names(self):
@@ -108,7 +111,7 @@ class Dataset:
         return np.asarray(values, np.float64) * self.target_std + self.target_mean
 
 
-def standardised(name, rows, parts, target_name, source, alike=()):
+def standardised(name, rows, parts, target_name, source, alike=(), output_names=None):
     """
     Divide rows into the parts of a `Dataset` and standardise them.
 
@@ -123,11 +126,25 @@ def standardised(name, rows, parts, target_name, source, alike=()):
     alike : sequence of str, optional
         Inputs that hold the same features, of different objects: they are standardised
         with common moments, so that an object has the same features in each of them.
+    output_names : sequence of str, optional
+        Names of the target's columns, if it has several.
 
     Returns
     -------
     dataset : `Dataset`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the target has not as many columns as there are names.
     """
+    output_names = (target_name,) if output_names is None else tuple(output_names)
+    if rows.target.shape[1] != len(output_names):
+        raise ValidationError(
+            f"the target has {rows.target.shape[1]} columns, and {len(output_names)} "
+            "names; give each a name",
+            attr="output_names",
+        )
     require("sklearn")
     from sklearn.preprocessing import StandardScaler
 
@@ -153,9 +170,10 @@ def standardised(name, rows, parts, target_name, source, alike=()):
         name,
         *scaled,
         target_name=target_name,
-        target_mean=float(target_scaler.mean_[0]),
-        target_std=float(target_scaler.scale_[0]),
+        target_mean=target_scaler.mean_,
+        target_std=target_scaler.scale_,
         source=source,
+        output_names=output_names,
     )
 
 

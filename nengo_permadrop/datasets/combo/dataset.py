@@ -142,8 +142,9 @@ def combo(
         "combo",
         *(rows.take(part) for part in parts),
         target_name="Growth",
-        target_mean=0.0,
-        target_std=1.0,
+        target_mean=np.zeros(1),
+        target_std=np.ones(1),
+        output_names=("Growth",),
         source=(
             f"Drug pairs in the formats of CANDLE's Combo benchmark, from {data_dir}: "
             f"{len(rows)} combinations of a cell line and two drugs ({n_left_out} more "

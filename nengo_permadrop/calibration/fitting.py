@@ -1,0 +1,229 @@
+"""
+Calibrating a converted network: its mean currents made those of the rate network.
+
+A spiking network answers a little beside the rate network that it was converted from:
+LIF neurons lack SoftLIF's tail under the threshold, and answer to a current that
+fluctuates otherwise than to its mean. The error of one layer is an error in the input
+of the next. `calibrate` measures these, layer by layer, and takes them back by a gain
+and a bias for each neuron.
+"""
+
+import math
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.calibration.parts import correct, find_levels, mean_currents
+from nengo_permadrop.calibration.records import Calibration, Correction
+from nengo_permadrop.inputs import match_inputs
+
+# Seconds that are read, if nothing is said
+READ_TIME = 0.1
+
+# One observation of so many is not fitted, but kept to measure the error with
+HOLD_OUT = 4
+
+_MOST_GAIN = 1.25  # a correction beyond this is a fit gone wrong
+
+
+def calibrate(
+    conv,
+    X_calibration,
+    n_draws=16,
+    presentation_time=None,
+    settle=None,
+    seed=0,
+    gains=True,
+    dt=0.001,
+):
+    """
+    Make a spiking network's mean currents those of the rate network.
+
+    Both networks are given the same observations and masks. From the first layer to
+    the outputs, the currents that each layer of neurons receives, averaged over what is
+    read of a presentation, are compared; a line is fitted for each neuron to how the
+    spiking network's follow the rate network's, over all observations and masks; and
+    the neuron's gain and bias are changed to undo it. What is done to a layer is in
+    force when the next one is measured. It follows the layer-wise calibration of [1]_,
+    with masks and with gains.
+
+    The converter is changed in place, and keeps the `Calibration` as ``calibration``;
+    it can be sampled, pickled and sent to workers as before. ``conv.verify`` still
+    verifies the conversion, which comes before the calibration.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+        Of spiking neurons, ``target="nengo"``, not calibrated yet.
+    X_calibration : array_like, list of array_like or {str: array_like}
+        Observations to fit to, ``(n_observations, ...)`` an input; at least
+        `HOLD_OUT`. Never those that you test agreement with. Every `HOLD_OUT`-th isn't
+        fitted to: the errors in the report are of these.
+    n_draws : int, optional
+        Masks of each observation.
+    presentation_time, settle : float, optional
+        As you will give them to `.sample`; by default ``settle`` is the converter's
+        settling time in full hundredths of a second, and `READ_TIME` is read after it.
+    seed : int, optional
+        Decides masks and initial states; the same seed gives the same corrections.
+    gains : bool, optional
+        Correct gains too, or biases only.
+    dt : float, optional
+        Time step, in seconds.
+
+    Returns
+    -------
+    calibration : `Calibration`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the converter can't be calibrated, or an argument is out of range. The
+        converter is as it was then.
+
+    References
+    ----------
+    .. [1] Li, Y., Deng, S., Dong, X., Gong, R., & Gu, S. (2021). A free lunch from ANN:
+       Towards efficient, accurate spiking neural networks calibration. ICML.
+
+    Examples
+    --------
+    ::
+
+        conv = npd.Converter(kmodel)
+        print(npd.calibrate(conv, X_validation, presentation_time=0.2, settle=0.1))
+        samples = npd.sample(conv, X_test, presentation_time=0.2, settle=0.1)
+    """
+    _check_converter(conv)
+    shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
+    X = match_inputs(X_calibration, shapes)
+    if settle is None:
+        settle = math.ceil(conv.settling_time * 100) / 100
+    if presentation_time is None:
+        presentation_time = round(settle + READ_TIME, 9)
+    options = {
+        "presentation_time": presentation_time,
+        "settle": settle,
+        "n_draws": n_draws,
+        "seed": seed,
+        "gains": gains,
+        "dt": dt,
+    }
+    _check_options(options, len(X[0]))
+
+    # Both from the graph: with masks that depend on the seed alone, and don't change
+    # during a presentation
+    spiking, rate = _reconverted(conv, "spiking"), _reconverted(conv, "rate")
+    levels = find_levels(spiking)
+    parts = [part for level in levels for part in level]
+    reference = mean_currents(rate, parts, X, options, dt, 0.0)
+    held_out = np.arange(len(X[0])) % HOLD_OUT == HOLD_OUT - 1
+
+    def measured(chosen):
+        return mean_currents(spiking, chosen, X, options, presentation_time, settle)
+
+    before = _errors(measured(parts), reference, held_out)
+    corrections = {}
+    for level in levels:
+        for part, current in measured(level).items():
+            gain, bias = _line(
+                current[:, ~held_out], reference[part][:, ~held_out], gains
+            )
+            corrections[part] = gain, bias
+            correct(spiking, part, gain, bias)
+    after = _errors(measured(parts), reference, held_out)
+
+    for part, (gain, bias) in corrections.items():
+        correct(conv, part, gain, bias)
+    conv.calibration = Calibration(
+        tuple(
+            Correction(part.name, *corrections[part], before[part], after[part])
+            for part in parts
+        ),
+        n_observations=int(np.count_nonzero(~held_out)),
+        n_held_out=int(np.count_nonzero(held_out)),
+        options=options,
+    )
+    return conv.calibration
+
+
+def _check_converter(conv):
+    from nengo_permadrop.converter import Converter
+
+    if not isinstance(conv, Converter):
+        found, mend = type(conv).__name__, "give a Converter"
+    elif conv.neurons != "spiking":
+        found, mend = "rate neurons", "they have no error; convert to spiking neurons"
+    elif conv.target != "nengo":
+        found = f"target {conv.target!r}"
+        mend = "only networks for target 'nengo' can be calibrated"
+    elif conv.calibration is not None:
+        found, mend = "a calibrated network", "convert the model again"
+    else:
+        return
+    raise ValidationError(f"got {found}: {mend}", attr="conv")
+
+
+def _check_options(options, n_observations):
+    if n_observations < HOLD_OUT:
+        raise ValidationError(
+            f"at least {HOLD_OUT} observations are needed, got {n_observations}",
+            attr="X_calibration",
+        )
+    if not options["n_draws"] >= 1:
+        raise ValidationError(
+            f"must be at least 1, got {options['n_draws']}", attr="n_draws"
+        )
+    if not options["dt"] > 0:
+        raise ValidationError(f"must be > 0 (s), got {options['dt']}", attr="dt")
+    if not 0 <= options["settle"] <= options["presentation_time"] - options["dt"] / 2:
+        raise ValidationError(
+            "must be at least 0 and less than the presentation time "
+            f"({options['presentation_time']} s), got {options['settle']} s",
+            attr="settle",
+        )
+
+
+def _reconverted(conv, neurons):
+    with nengo.Network(seed=0):
+        return type(conv)(
+            conv.graph,
+            neurons=neurons,
+            synapse=conv.synapse if neurons == "spiking" else None,
+            dropout=conv.dropout,
+            scale_firing_rates=conv.scale_firing_rates,
+            seed=0,
+        )
+
+
+def _line(spiking, rate, gains):
+    """
+    Gain and bias that take the spiking network's currents to the rate network's.
+
+    The spiking currents are regressed on the rate currents, which have no noise of
+    spikes; the other way round, the noise would make the slope too small.
+    """
+    spiking = spiking.reshape(-1, spiking.shape[-1])
+    rate = rate.reshape(-1, rate.shape[-1])
+    mean_spiking, mean_rate = spiking.mean(axis=0), rate.mean(axis=0)
+    gain = np.ones_like(mean_rate)
+    if gains:
+        variance = ((rate - mean_rate) ** 2).mean(axis=0)
+        covariance = ((rate - mean_rate) * (spiking - mean_spiking)).mean(axis=0)
+        follows = (covariance > 0) & (variance > 1e-12)
+        gain[follows] = variance[follows] / covariance[follows]
+        gain = np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN)
+    return gain, mean_rate - gain * mean_spiking
+
+
+def _errors(spiking, rate, rows):
+    """See `Correction`; by part."""
+    errors = {}
+    for part, current in spiking.items():
+        reference = rate[part]
+        error = (current - reference)[:, rows].mean(axis=0)
+        spread = reference.std(axis=(0, 1))
+        scale = np.sqrt(np.mean(spread**2))
+        errors[part] = float(np.sqrt(np.mean(error**2)) / scale) if scale > 0 else 0.0
+    return errors

@@ -1,0 +1,181 @@
+"""The layers and outputs of a converter: their currents measured and corrected."""
+
+from dataclasses import dataclass
+
+import nengo
+import numpy as np
+
+from nengo_permadrop.batched.simulator import Simulator
+from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.transforms import PermanentDropout
+
+_REPLICAS = 2000  # simulated at a time
+_STATES = 1  # place of the initial states' seeds in those of a calibration
+
+
+@dataclass(frozen=True)
+class Part:
+    """
+    An ensemble or output, by what finds it in each conversion of a graph.
+
+    Attributes
+    ----------
+    name : str
+        Path of the layer, or name of the output.
+    number : int or None
+        Place among the ensembles; None for an output.
+    """
+
+    name: str
+    number: int
+
+    def of(self, conv):
+        """The ensemble, or the output's Node, of a `.Converter`."""
+        if self.number is None:
+            return conv.outputs[self.name]
+        return conv.all_ensembles[self.number]
+
+    def probe(self, conv):
+        """A `nengo.Probe` of its current: what the neurons get, or the output."""
+        if self.number is None:
+            return nengo.Probe(self.of(conv))
+        return nengo.Probe(self.of(conv).neurons, "input")
+
+
+def find_levels(conv):
+    """
+    Ensembles and outputs, in lists of those that can be corrected together.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+
+    Returns
+    -------
+    levels : list of list of `Part`
+        By the number of layers of neurons before them; the outputs are the last.
+        Ensembles that only Nodes drive are left out: their currents are right.
+    """
+    incoming = {}
+    for conn in conv.all_connections:
+        incoming.setdefault(_owner(conn.post_obj), []).append(_owner(conn.pre_obj))
+    depths = {}
+
+    def depth(obj):  # number of layers of neurons before it
+        if obj not in depths:
+            depths[obj] = max(
+                (
+                    depth(pre) + isinstance(pre, nengo.Ensemble)
+                    for pre in incoming.get(obj, ())
+                ),
+                default=0,
+            )
+        return depths[obj]
+
+    levels = {}
+    for number, ensemble in enumerate(conv.all_ensembles):
+        if depth(ensemble) > 0:
+            part = Part(ensemble.label, number)
+            levels.setdefault(depth(ensemble), []).append(part)
+    ordered = [levels[key] for key in sorted(levels)]
+    return [*ordered, [Part(name, None) for name in conv.outputs]]
+
+
+def _owner(obj):
+    return obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
+
+
+def mean_currents(conv, parts, X, options, time, settle):
+    """
+    The currents of parts, averaged over what is read of a presentation.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+        Its masks and initial states follow from ``options["seed"]``; two conversions of
+        one graph have the same masks if they were made with the same seed.
+    parts : list of `Part`
+        What isn't needed for them isn't simulated.
+    X : list of (n_observations, size) ndarray
+    options : dict
+        "n_draws", "seed" and "dt".
+    time, settle : float
+        The presentation, in seconds.
+
+    Returns
+    -------
+    currents : {`Part`: (n_draws, n_observations, n) ndarray}
+    """
+    n, n_draws, seed = len(X[0]), options["n_draws"], options["seed"]
+    at_once = max(1, _REPLICAS // n)
+    with nengo.Network(seed=0) as net:
+        net.add(conv)
+        probes = [part.probe(conv) for part in parts]
+    nodes = list(conv.inputs.values())
+    found = {part: [] for part in parts}
+    with Simulator(
+        net,
+        n_replicas=1,
+        dt=options["dt"],
+        seed=0,
+        progress_bar=False,
+        inputs={node: x[:1] for node, x in zip(nodes, X)},
+    ) as sim:
+        for first in range(0, n_draws, at_once):
+            draws = np.arange(first, min(first + at_once, n_draws))
+            seeds = derive_seed(
+                seed, np.repeat(draws, n), np.tile(np.arange(n), len(draws))
+            )
+            sim.reset(
+                n_replicas=seeds.size,
+                mask_seeds=seeds,
+                state_seeds=derive_seed(seeds, _STATES),
+                inputs={node: np.tile(x, (len(draws), 1)) for node, x in zip(nodes, X)},
+            )
+            means = sim.run_mean(time, probes, settle)
+            for part, mean in zip(parts, means):
+                found[part].append(mean.reshape(len(draws), n, -1))
+    return {part: np.concatenate(chunks) for part, chunks in found.items()}
+
+
+def correct(conv, part, gain, bias):
+    """
+    Make a part's current ``gain * current + bias``, in place.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+    part : `Part`
+    gain, bias : (n,) ndarray
+    """
+    obj = part.of(conv)
+    if part.number is not None:
+        obj.gain = gain * obj.gain
+        obj.bias = gain * obj.bias + bias
+        return
+    constant = None
+    for conn in conv.all_connections:
+        if conn.post_obj is not obj:
+            continue
+        if isinstance(conn.pre_obj, nengo.Node) and conn.pre_obj.size_in == 0:
+            constant = conn.pre_obj
+        else:
+            conn.transform = _scaled(conn.transform, gain)
+    if constant is not None:
+        constant.output = gain * constant.output + bias
+    else:
+        with conv:
+            constant = nengo.Node(bias, label=f"{obj.label}.bias")
+            nengo.Connection(constant, obj, synapse=None)
+
+
+def _scaled(transform, gain):
+    """A dense transform with its rows scaled, and its dropout if it has one."""
+    if isinstance(transform, PermanentDropout):
+        return PermanentDropout(
+            transform.shape,
+            init=gain[:, np.newaxis] * transform.init.base,
+            rate=transform.rate,
+            redraw=transform.redraw,
+        )
+    return nengo.Dense(transform.shape, init=gain[:, np.newaxis] * transform.init)
