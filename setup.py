@@ -16,6 +16,7 @@ install_req = [
     "numpy>=1.22",
     "pandas>=2.0",
     "scipy>=1.10",
+    "shtab>=1.6",
     "tqdm>=4.60",
 ]
 
@@ -33,6 +34,7 @@ extras_req = {
     "loihi": ["nengo-loihi==1.1.0", "nengo-extras==0.5.0", "numpy<2"],
     "gui": ["nengo-gui==0.6.0", "jedi>=0.18"],
     "plots": ["matplotlib>=3.5", "xarray>=2023.1"],
+    "arviz": ["arviz>=0.17,<1", "xarray>=2023.1"],  # 1.0 has no InferenceData
     "dask": ["distributed>=2023.1"],
     "bench": ["snntorch>=0.9", "spikingjelly>=0.0.0.0.14", "torch>=2.0"],
 }
@@ -49,6 +51,7 @@ extras_req["tests"] = [
     "pytest-rng>=1.0",
     "pytest-xdist>=3.0",
     "ruff==0.17.6",
+    "selenium>=4.11,<4.17",  # 4.17 needs a newer typing_extensions than TensorFlow 2.12
     "setuptools<81",  # the tests of nengo and its backends import pkg_resources
 ]
 extras_req["docs"] = [

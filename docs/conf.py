@@ -36,6 +36,7 @@ numpydoc_xref_param_type = False
 # package hands on at its top level, and other projects' objects (to link those takes
 # their inventories from the network at every build).
 FOREIGN = (
+    "arviz",
     "collections",
     "concurrent",
     "keras",

@@ -15,15 +15,18 @@ __license__ = "GPLv2"
 _LAZY = {
     "ConversionError": "nengo_permadrop.converter",
     "Converter": "nengo_permadrop.converter",
+    "KSProbe": "nengo_permadrop.probes",
+    "LiveDistribution": "nengo_permadrop.probes",
     "PredictiveSamples": "nengo_permadrop.samples",
     "Simulator": "nengo_permadrop.batched",
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.stats",
-    "load_samples": "nengo_permadrop.samples",
+    "load_samples": "nengo_permadrop.samples_io",
     "sample": "nengo_permadrop.sampler",
+    "tune_window": "nengo_permadrop.tuning",
 }
 
-_LAZY_MODULES = ("loihi", "networks")
+_LAZY_MODULES = ("loihi", "metrics", "networks")
 
 __all__ = ["PermanentDropout", "SoftLIF", "builder", "spiking", *_LAZY, *_LAZY_MODULES]
 

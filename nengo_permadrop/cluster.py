@@ -29,16 +29,20 @@ class DaskExecutor(Executor):
     ----------
     client : `distributed.Client`
         It stays open when the executor is shut down.
+
+    Attributes
+    ----------
+    client : `distributed.Client`
     """
 
     def __init__(self, client):
-        self._client = client
+        self.client = client
         # not "pure": Dask would take the answer of an equal call for it
         self._executor = client.get_executor(pure=False)
 
     @property
     def _max_workers(self):  # as of the executors in concurrent.futures
-        return sum(self._client.nthreads().values())
+        return sum(self.client.nthreads().values())
 
     def submit(self, fn, /, *args, **kwargs):
         """Call a function on a worker, see `concurrent.futures.Executor.submit`."""

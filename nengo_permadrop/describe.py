@@ -8,9 +8,9 @@ from nengo_permadrop.converter import Converter
 N_VERIFIED = 5
 
 
-def describe_conversion(kmodel, target="nengo"):
+def conversion_facts(kmodel, target="nengo"):
     """
-    Convert a Keras model, verify the conversion, and describe it.
+    Convert a Keras model, verify the conversion, and tell what became of what.
 
     Parameters
     ----------
@@ -20,9 +20,11 @@ def describe_conversion(kmodel, target="nengo"):
 
     Returns
     -------
-    description : str
-        Several lines: what each layer became, counts, and the error found when the
-        rate network was compared with Keras on random observations.
+    facts : dict
+        "layers", a list of dicts of "layer", "keras_class" and "becomes" (words);
+        "neuron_layers", "neurons" and "dropouts", their numbers;
+        "verification_error", the largest difference from Keras without spikes, on
+        "verified_observations" random observations; "target".
 
     Raises
     ------
@@ -39,17 +41,37 @@ def describe_conversion(kmodel, target="nengo"):
         }
     )
     dropouts = {dropout.path: dropout for dropout in conv.dropouts}
+    return {
+        "target": target,
+        "layers": [
+            {
+                "layer": call.path,
+                "keras_class": call.spec.class_name,
+                "becomes": _became(conv, call, dropouts),
+            }
+            for call in conv.graph.calls
+        ],
+        "neuron_layers": len(conv.all_ensembles),
+        "neurons": conv.n_neurons,
+        "dropouts": len(conv.dropouts),
+        "verification_error": float(error),
+        "verified_observations": N_VERIFIED,
+    }
+
+
+def in_words(facts):
+    """The facts of `conversion_facts` as several lines of text."""
     rows = [("LAYER", "KERAS CLASS", "BECOMES")]
-    for call in conv.graph.calls:
-        rows.append((call.path, call.spec.class_name, _became(conv, call, dropouts)))
+    rows += [tuple(layer.values()) for layer in facts["layers"]]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in rows]
     lines += [
         "",
-        f"{len(conv.all_ensembles)} layers of neurons, {conv.n_neurons} neurons, "
-        f"{len(conv.dropouts)} permanent dropouts",
-        f"verified: without spikes it differs from Keras by {error:.1g} at the most, "
-        f"on {N_VERIFIED} random observations",
+        f"{facts['neuron_layers']} layers of neurons, {facts['neurons']} neurons, "
+        f"{facts['dropouts']} permanent dropouts",
+        f"verified: without spikes it differs from Keras by "
+        f"{facts['verification_error']:.1g} at the most, on "
+        f"{facts['verified_observations']} random observations",
     ]
     return "\n".join(lines)
 

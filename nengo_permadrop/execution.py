@@ -13,6 +13,7 @@ from concurrent.futures import (
 import numpy as np
 
 from nengo_permadrop.parcel import Parcel
+from nengo_permadrop.pool import WorkerPool
 from nengo_permadrop.workers import in_parts, receive, release, run_chunk
 
 logger = logging.getLogger(__name__)
@@ -155,8 +156,9 @@ def _in_executor(engine, problem, chunks, part, executor):
                 if worker not in sending.values():
                     sending[_send(executor, worker, parcel)] = worker
     finally:  # an error or Ctrl-C: don't start what has not been started
-        for future in [*pending, *sending]:
-            future.cancel()
+        if not isinstance(executor, WorkerPool):  # which does that when it ends
+            for future in [*pending, *sending]:
+                future.cancel()
         release(parcel.key)  # by threads of this process
 
 

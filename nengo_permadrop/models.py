@@ -66,12 +66,8 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nen
         Features of the input "cell", and of each of "drug1" and "drug2".
     units : int, optional
         Units of every hidden layer.
-    rate : float, optional
-        Dropout rate, in [0, 1).
-    seed : int, optional
-        Decides the initial weights.
-    target : {"nengo", "loihi"}, optional
-        What the spiking network will run on: the curve of the SoftLIF layers.
+    rate, seed, target : optional
+        As in `mlp`.
 
     Returns
     -------
@@ -202,7 +198,7 @@ def train_for_dataset(model, dataset, epochs=None, seed=0, progress=False):
     if dataset.name == "combo":
         return combo.train(model, dataset, seed=seed, progress=progress, **given)
     options = {**TRAINING.get(dataset.name, DEFAULT_TRAINING), **given}
-    return train(model, dataset, seed=seed, **options)
+    return train(model, dataset, seed=seed, progress=progress, **options)
 
 
 def train(
@@ -213,7 +209,7 @@ def train(
     batch_size=32,
     learning_rate=1e-3,
     seed=0,
-    verbose=0,
+    progress=False,
 ):
     """
     Train a network with Adam on the mean squared error, stopping early.
@@ -237,27 +233,36 @@ def train(
     seed : int, optional
         Decides order of the rows and dropout masks. It is set as the global seed of
         TensorFlow, NumPy and ``random``, because Keras takes its randomness there.
-    verbose : int, optional
-        As in `keras.Model.fit`.
+    progress : bool, optional
+        Show a bar of the epochs, with the losses, and the time that is left if
+        training doesn't stop early.
 
     Returns
     -------
     history : {str: list of float}
         The losses, "loss" and "val_loss", of each epoch.
     """
+    from tqdm.auto import tqdm
+
     keras = require("keras")
     keras.utils.set_random_seed(seed)
     model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate))
     stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
-    history = model.fit(
-        dataset.train.inputs,
-        dataset.train.target,
-        validation_data=(dataset.validation.inputs, dataset.validation.target),
-        epochs=epochs,
-        batch_size=batch_size,
-        callbacks=[stop],
-        verbose=verbose,
-    )
+    with tqdm(total=epochs, desc="Training", unit="epoch", disable=not progress) as bar:
+
+        def tell(epoch, logs):
+            bar.set_postfix(logs, refresh=False)
+            bar.update()
+
+        history = model.fit(
+            dataset.train.inputs,
+            dataset.train.target,
+            validation_data=(dataset.validation.inputs, dataset.validation.target),
+            epochs=epochs,
+            batch_size=batch_size,
+            callbacks=[stop, keras.callbacks.LambdaCallback(on_epoch_end=tell)],
+            verbose=0,
+        )
     return history.history
 
 

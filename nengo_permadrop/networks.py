@@ -30,21 +30,27 @@ class MaskProcess(nengo.Process):
         Seconds after which there are new masks; None keeps the first ones.
     seed : int
         What the masks depend on.
+    redraw_delay : float, optional
+        Seconds by which every redraw comes later.
     """
 
     n_units = IntParam("n_units", low=1)
     rate = NumberParam("rate", low=0, high=1, high_open=True)
     redraw = NumberParam("redraw", low=0, low_open=True, optional=True)
+    redraw_delay = NumberParam("redraw_delay", low=0)
 
-    def __init__(self, n_units, rate, redraw, seed):
+    def __init__(self, n_units, rate, redraw, seed, redraw_delay=0.0):
         super().__init__(default_size_in=0, default_size_out=n_units, seed=seed)
         self.n_units = n_units
         self.rate = rate
         self.redraw = redraw
+        self.redraw_delay = redraw_delay
 
     def reseeded(self, seed):
         """The same with another seed."""
-        return MaskProcess(self.n_units, self.rate, self.redraw, seed)
+        return MaskProcess(
+            self.n_units, self.rate, self.redraw, seed, self.redraw_delay
+        )
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
         return {}
@@ -55,7 +61,9 @@ class MaskProcess(nengo.Process):
 
         def step_mask(t):
             nonlocal current, dropped
-            index = 0 if self.redraw is None else redraw_index(t, dt, self.redraw)
+            index = 0
+            if self.redraw is not None:
+                index = redraw_index(t, dt, self.redraw, self.redraw_delay)
             if index != current:
                 keep = keep_mask(key, self.n_units, self.rate, index)
                 current, dropped = index, 1.0 - keep

@@ -13,6 +13,7 @@ EXTRAS = {
     "matplotlib": "plots",
     "matplotlib.pyplot": "plots",
     "xarray": "plots",
+    "arviz": "arviz",
     "sklearn": "study",
     "jinja2": "study",
     "distributed": "dask",

@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.ks import ks_pvalue, ks_statistic
+from nengo_permadrop.metrics import calibration_curve
 from nengo_permadrop.neurons import SoftLIF
 from nengo_permadrop.optional import require
 from nengo_permadrop.samples import PredictiveSamples
@@ -61,14 +62,8 @@ def plot_softlif_derivative(
 
     Parameters
     ----------
-    gamma : float or sequence of float, optional
-        Width of the smoothing; a curve for each.
-    tau_rc, tau_ref : float, optional
-        Membrane time constant and refractory period, in seconds.
-    current_range : (2,) tuple of float, optional
-        Range of input currents; LIF's threshold is 1.
-    ax : `matplotlib.axes.Axes`, optional
-        A new figure's, if not given.
+    gamma, tau_rc, tau_ref, current_range, ax : optional
+        As in `plot_softlif`.
 
     Returns
     -------
@@ -297,14 +292,7 @@ def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
     -------
     ax : `matplotlib.axes.Axes`
     """
-    if isinstance(samples, PredictiveSamples):
-        samples = [samples]
-    if not isinstance(samples, dict):
-        labelled = [(s.backend or f"samples {i}", s) for i, s in enumerate(samples)]
-    else:
-        labelled = list(samples.items())
-    if not labelled:
-        raise ValidationError("there are no samples to plot", attr="samples")
+    labelled = _labelled(samples)
     ax = _axes(ax)
     draws = [s.values[:, observation, output] for _, s in labelled]
     edges = np.histogram_bin_edges(np.concatenate(draws), bins=bins)
@@ -317,6 +305,70 @@ def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
     ax.set_title(f"Observation {first.observation_names[observation]}")
     name = first.output_names[output]
     return _finish(ax, name, f"Density (per unit of {name})")
+
+
+def plot_calibration(samples, y, output=0, ax=None):
+    """
+    How often intervals hold the observed targets, against how often they should.
+
+    Parameters
+    ----------
+    samples : `.PredictiveSamples`, sequence of them, or {str: `.PredictiveSamples`}
+        Of the same observations; labelled as in `plot_predictive`.
+    y : (n_observations, n_outputs) array_like
+        Observed targets, in the units of the samples.
+    output : int, optional
+        Which of the outputs.
+    ax : `matplotlib.axes.Axes`, optional
+        A new figure's, if not given.
+
+    Returns
+    -------
+    ax : `matplotlib.axes.Axes`
+        A curve under the dashed line is of intervals that are too narrow. Calibrated
+        ones stay in the grey band at 95% of the levels, if observations are
+        independent.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If ``y`` doesn't fit the samples.
+    """
+    from scipy.stats import binom
+
+    labelled = _labelled(samples)
+    curves = [(label, *calibration_curve(s, y)) for label, s in labelled]
+    ax = _axes(ax)
+    n_observations = labelled[0][1].n_observations
+    levels = np.linspace(0, 1, 101)
+    low, high = binom.interval(0.95, n_observations, levels)
+    ax.fill_between(
+        levels,
+        low / n_observations,
+        high / n_observations,
+        color="0.9",
+        label="95% of calibrated ones",
+    )
+    ax.plot([0, 1], [0, 1], label="calibrated", **REFERENCE)
+    for i, (label, levels, coverage) in enumerate(curves):
+        color = COLORS[i % len(COLORS)]
+        ax.plot(levels, coverage[:, output], ".-", color=color, label=label)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    return _finish(ax, "Level of the interval", "Fraction of targets inside")
+
+
+def _labelled(samples):
+    """What to draw as a list of (label, samples)."""
+    if isinstance(samples, PredictiveSamples):
+        samples = [samples]
+    if not isinstance(samples, dict):
+        labelled = [(s.backend or f"samples {i}", s) for i, s in enumerate(samples)]
+    else:
+        labelled = list(samples.items())
+    if not labelled:
+        raise ValidationError("there are no samples to plot", attr="samples")
+    return labelled
 
 
 def _axes(ax):

@@ -22,6 +22,20 @@ def usable_cpus():
     return os.cpu_count() or 1
 
 
+class WorkerPool(ProcessPoolExecutor):
+    """
+    The executor of `process_pool`, which cancels what is pending by itself.
+
+    Nobody else must: where a process of the pool ends, Python 3.11's executor fails on
+    futures that were cancelled before, and hangs.
+    """
+
+    def submit(self, *args, **kwargs):
+        """As of `concurrent.futures.Executor`; processes may be started by it."""
+        with interrupts_wait():
+            return super().submit(*args, **kwargs)
+
+
 @contextlib.contextmanager
 def process_pool(workers):
     """
@@ -40,17 +54,17 @@ def process_pool(workers):
 
     Yields
     ------
-    executor : `concurrent.futures.ProcessPoolExecutor` or None
+    executor : `WorkerPool` or None
         None with one worker: work is then best done in this process.
     """
     if workers == 1:
         yield None
         return
     before = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(
+    executor = WorkerPool(
         workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_ignore_interrupt,
+        initializer=ignore_interrupt,
     )
     try:
         with _one_thread_each():
@@ -75,6 +89,24 @@ def _one_thread_each():
             os.environ.pop(name, None)
 
 
-def _ignore_interrupt():
-    # Ctrl-C reaches the whole process group; the parent ends its workers by itself
+@contextlib.contextmanager
+def interrupts_wait():
+    """
+    A context in which Ctrl-C waits until its end.
+
+    Processes that are started in it never get to know of Ctrl-C, not even before they
+    can call `ignore_interrupt`: what a thread blocks is blocked in its children.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_interrupt():
+    """Of a worker process: Ctrl-C reaches it too, but its parent ends it by itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

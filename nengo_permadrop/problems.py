@@ -108,7 +108,41 @@ def _converter_problem(conv, X, output, settle):
     conv = pickle.loads(pickle.dumps(Parcel(conv))).content
     conv.seed = None
     conv.reseed(0)
-    return Problem(conv, list(conv.inputs.values()), conv.outputs[name], arrays)
+    return Problem(
+        conv,
+        list(conv.inputs.values()),
+        side_by_side(conv, name),
+        arrays,
+        n_copies=len(conv.copies),
+    )
+
+
+def side_by_side(conv, name):
+    """
+    What all copies of a network answer, as one object; added to the network.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+    name : str
+        Of the output.
+
+    Returns
+    -------
+    output : `nengo.Node`
+        Of the answers, one copy's after the other's.
+    """
+    outputs = [copy.outputs[name] for copy in conv.copies]
+    if len(outputs) == 1:
+        return outputs[0]
+    with conv:
+        node = nengo.Node(size_in=sum(output.size_out for output in outputs))
+        first = 0
+        for output in outputs:
+            place = slice(first, first + output.size_out)
+            nengo.Connection(output, node[place], synapse=None)
+            first = place.stop
+    return node
 
 
 def _network_problem(network, X, output):

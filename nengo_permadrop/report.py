@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nengo_permadrop import plots
+from nengo_permadrop import plots, uncertainty
 from nengo_permadrop.files import atomic_path, write_bytes, write_text
 from nengo_permadrop.ks import ks_pvalue
 from nengo_permadrop.optional import require
@@ -70,6 +70,7 @@ def write_report(study, directory):
         "samples_spiking.npz": study.samples_spiking,
         "samples_classical.npz": study.samples_classical,
         "samples_control.npz": study.samples_control,
+        "samples_validation.npz": study.samples_validation,
     }
     with atomic_path(directory / "model.h5") as temporary:
         study.model.save(str(temporary))
@@ -130,12 +131,15 @@ def draw_pictures(study):
     plots.plot_predictive(
         {"spiking": spiking, "classical": classical}, *typical(study), ax=ax
     )
+    calibration, axes = _figure(2)
+    uncertainty.draw_calibration(study, axes)
     figures = {
         "softlif.png": softlif,
         "means.png": means,
         "pvalues.png": pvalues,
         "ecdf_most_extreme.png": ecdfs,
         "predictive.png": predictive,
+        "calibration.png": calibration,
     }
     return {name: _png(figure) for name, figure in figures.items()}
 
@@ -189,7 +193,7 @@ def summary_table(study):
         "N": np.full(n_rows, study.samples_spiking.n_draws),
         **_moments(study.samples_spiking, f"Pred{target}"),
         **_moments(study.samples_classical, f"Classical{target}"),
-        target: shown.target[:, 0] * dataset.target_std + dataset.target_mean,
+        target: dataset.in_units(shown.target)[:, 0],
         "KS": study.agreement.statistic[:, 0],
         "PValue": study.agreement.pvalue[:, 0],
     }
@@ -233,12 +237,15 @@ def to_dict(study):
         "most_extreme": _both(study, lambda each: each.most_extreme._asdict()),
         "bias": study.bias(),
         "spread": study.spread(),
+        "recalibration": study.recalibration.scale.tolist(),
+        "scores": uncertainty.scores(study),
         "counts": {
             "draws": study.samples_spiking.n_draws,
             "observations": study.samples_spiking.n_observations,
             "train_rows": len(study.dataset.train),
             "validation_rows": len(study.dataset.validation),
             "test_rows": len(study.dataset.test),
+            "recalibration_rows": study.samples_validation.n_observations,
         },
         "network": study.network,
         "r2": study.r2,
@@ -364,6 +371,7 @@ def render(study, pictures):
         warnings=warnings_of(study),
         bias=study.bias(),
         spread=study.spread(),
+        scores=uncertainty.scores(study),
         n_draws=n_draws,
         n_observations=study.samples_spiking.n_observations,
         smallest_rejected=smallest_rejected(n_draws),

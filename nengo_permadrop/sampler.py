@@ -15,7 +15,10 @@ from nengo_permadrop.execution import compute
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.problems import make_problem
 from nengo_permadrop.samples import MASKS, PredictiveSamples
+from nengo_permadrop.single_run import run_on
 from nengo_permadrop.version import version
+
+RUNS = ("restart", "single")
 
 
 def sample(
@@ -42,8 +45,9 @@ def sample(
     """
     Draw from the predictive distribution of a model with permanent dropout.
 
-    An observation is presented to the network afresh for each draw; the answer is the
-    mean of the output from ``settle`` to the end of the presentation.
+    An observation is presented to the network afresh for each draw, or once for all
+    draws (see ``run``); an answer is the mean of the output from ``settle`` to the end
+    of the presentation.
 
     Parameters
     ----------
@@ -90,8 +94,14 @@ def sample(
         Bytes that the state of the replicas in work may take together; they are
         computed in chunks that fit (the log says how many). By default what suits the
         backend.
-    run : {"restart"}, optional
-        Every presentation starts afresh; the only way yet.
+    run : {"restart", "single"}, optional
+        "restart": every presentation starts afresh. "single": an observation's run goes
+        on; new masks are drawn after every ``presentation_time`` seconds, and each of
+        these windows gives a draw (see `nengo_permadrop.single_run`). Windows that are
+        too short for the network give draws that are correlated, and spread too little:
+        see ``samples.effective_size()`` and `.tune_window`. With nengo_loihi, convert
+        with ``redraw``. The dropouts of a plain network must redraw so themselves. The
+        checkpoint of a single run can't be gone on from with more draws.
     output : Nengo object, str or None, optional
         What the answer is read from: of a plain network, the object to probe; of a
         converter or Keras model with several outputs, the name of one (by default the
@@ -113,7 +123,9 @@ def sample(
     Returns
     -------
     samples : `.PredictiveSamples`
-        Values of shape ``(n_draws, n_observations, n_outputs)``.
+        Values of shape ``(n_draws, n_observations, n_outputs)``. Their ``meta`` holds
+        the times, and in ``simulated_time`` the seconds for which each observation was
+        simulated (of all its presentations; 0 for Keras).
 
     Raises
     ------
@@ -132,9 +144,9 @@ def sample(
         If ``settle`` is shorter than the delay of the synapses of a converted network;
         if a chunk of the checkpoint is damaged (it is computed again).
     """
-    if run != "restart":
+    if run not in RUNS:
         raise ValidationError(
-            f"must be 'restart' in this version, got {run!r}", attr="run"
+            f"must be one of {', '.join(map(repr, RUNS))}, got {run!r}", attr="run"
         )
     if max_memory is not None and not max_memory > 0:
         raise ValidationError(
@@ -147,10 +159,15 @@ def sample(
             f"must be an integer >= 0, got {first_observation}",
             attr="first_observation",
         )
-    problem = make_problem(engine, model, X, output, dropout, settle)
+    unsettled = np.inf if run == "single" else settle  # shorter is no fault there
+    problem = make_problem(engine, model, X, output, dropout, unsettled)
     problem.presentation_time, problem.settle = presentation_time, settle
     problem.dt, problem.seed = dt, int(seed)
     problem.options.update(_options(engine, backend_options))
+    n_runs = -(-n_draws // problem.n_copies)
+    if run == "single":
+        run_on(engine, problem, n_windows=n_runs)
+        n_runs = 1
     store = None
     if checkpoint is not None:  # before a backend prepares the network for itself
         identity = _identity(engine, problem, masks, int(first_observation))
@@ -159,15 +176,17 @@ def sample(
 
     n_observations = len(problem.X[0])
     replicas = _replicas(
-        int(seed), n_draws, n_observations, masks, int(first_observation)
+        int(seed), n_runs, n_observations, masks, int(first_observation)
     )
     start = time.perf_counter()
     with contextlib.nullcontext() if store is None else store:
         answers = compute(
             engine, problem, replicas, executor, progress, max_memory, store
         )
+    parts = (n_runs, n_observations, problem.n_windows, problem.n_copies, -1)
+    values = answers.reshape(parts).transpose(0, 2, 3, 1, 4)
     return PredictiveSamples(
-        answers.reshape(n_draws, n_observations, -1),
+        values.reshape(-1, n_observations, values.shape[-1])[:n_draws],
         backend=backend,
         seed=int(seed),
         masks=masks,
@@ -177,11 +196,17 @@ def sample(
             "presentation_time": presentation_time,
             "settle": settle,
             "dt": dt,
+            "run": run,
+            "simulated_time": _simulated_time(engine, problem, n_runs),
             "first_observation": int(first_observation),
             "seconds": time.perf_counter() - start,
             **(facts or {}),
         },
     )
+
+
+def _simulated_time(engine, problem, n_runs):
+    return 0.0 if engine.takes == "keras" else n_runs * problem.n_run_steps * problem.dt
 
 
 def _identity(engine, problem, masks, first_observation):
@@ -198,6 +223,7 @@ def _identity(engine, problem, masks, first_observation):
         "presentation_time": float(problem.presentation_time),
         "settle": float(problem.settle),
         "dt": float(problem.dt),
+        "windows": [problem.n_windows, float(problem.begin), problem.n_copies],
         "options": digest(problem.options),
         "backend": engine.name,
         "backend version": engine.version(),

@@ -1,22 +1,16 @@
 """PredictiveSamples: the draws from a predictive distribution, and their summaries."""
 
-import html
 import json
 import operator
-import zipfile
-from pathlib import Path
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.files import atomic_path
-from nengo_permadrop.optional import require
+from nengo_permadrop.validation import validated_values
 
 MASKS = ("observation", "draw")
-FORMAT = "nengo-permadrop samples"
-FORMAT_VERSION = 1
 
-_HTML_OBSERVATIONS = 8
+_STR_OBSERVATIONS = 5
 
 
 class PredictiveSamples:
@@ -214,6 +208,53 @@ class PredictiveSamples:
             raise self._error("q", f"must be in [0, 1]; got {q}")
         return np.quantile(self._values, levels, axis=0)
 
+    def effective_size(self):
+        """
+        How many independent draws these are worth, from their autocorrelation.
+
+        Draws of one run (``sample(run="single")``) may depend on those before them; the
+        mean of such draws is as uncertain as that of fewer independent ones. Estimated
+        by ArviZ.
+
+        Returns
+        -------
+        size : (n_observations, n_outputs) ndarray
+            Uncertain for each; look at the mean over the observations.
+        """
+        from nengo_permadrop.autocorrelation import effective_size
+
+        return effective_size(self._values)
+
+    def decorrelated(self, n_lags=2):
+        """
+        The draws of a single run, with their mixing undone.
+
+        For windows that are shorter than the network needs: see
+        `nengo_permadrop.autocorrelation.decorrelated`.
+
+        Parameters
+        ----------
+        n_lags : int, optional
+            How many draws later a draw is still felt.
+
+        Returns
+        -------
+        samples : `PredictiveSamples`
+            As many. Other than the draws themselves, they depend on how many there
+            were.
+        """
+        from nengo_permadrop.autocorrelation import decorrelated
+
+        return PredictiveSamples(
+            decorrelated(self._values, n_lags),
+            output_names=self.output_names,
+            observation_names=self.observation_names,
+            backend=self.backend,
+            seed=self.seed,
+            masks=self.masks,
+            meta={**self.meta, "decorrelated_lags": n_lags},
+        )
+
     def summary(self, quantiles=()):
         """
         A table of the predictive distributions, a row an observation and output.
@@ -253,20 +294,37 @@ class PredictiveSamples:
         Backend, seed, masks and meta (as JSON text) become attributes, which can be
         written to NetCDF.
         """
-        xarray = require("xarray")
-        attrs = {"backend": self.backend, "seed": self.seed, "masks": self.masks}
-        attrs = {key: value for key, value in attrs.items() if value is not None}
-        return xarray.DataArray(
-            self._values,
-            dims=("draw", "observation", "output"),
-            coords={
-                "draw": np.arange(self.n_draws),
-                "observation": self.observation_names,
-                "output": self.output_names,
-            },
-            name="samples",
-            attrs={**attrs, "meta": json.dumps(self.meta)},
-        )
+        from nengo_permadrop.samples_io import to_xarray
+
+        return to_xarray(self)
+
+    def to_arviz(self, y=None):
+        """
+        The samples as an `arviz.InferenceData`, for ArviZ's plots and checks.
+
+        Parameters
+        ----------
+        y : (n_observations, n_outputs) array_like, optional
+            The targets that were observed; for one output also ``(n_observations,)``.
+
+        Returns
+        -------
+        data : `arviz.InferenceData`
+            Group ``posterior_predictive``, with the variable ``samples`` of dims
+            chain, draw, observation and output; as draws are independent of each
+            other, all are of one chain. With ``y`` also the group ``observed_data``,
+            of which the variable has the same name, as ArviZ wants it.
+
+        Raises
+        ------
+        ImportError
+            If ArviZ isn't installed.
+        nengo.exceptions.ValidationError
+            If ``y`` doesn't fit the samples.
+        """
+        from nengo_permadrop.samples_io import to_arviz
+
+        return to_arviz(self, y)
 
     def save(self, path):
         """
@@ -285,21 +343,9 @@ class PredictiveSamples:
         path : `pathlib.Path`
             What was written; `load_samples` reads it.
         """
-        path = _with_suffix(path)
-        header = {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
-            "output_names": self.output_names,
-            "observation_names": self.observation_names,
-            "backend": self.backend,
-            "seed": self.seed,
-            "masks": self.masks,
-            "meta": self.meta,
-        }
-        encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-        with atomic_path(path) as temporary:
-            np.savez(temporary, header=encoded, values=self._values)
-        return path
+        from nengo_permadrop.samples_io import save_samples
+
+        return save_samples(self, path)
 
     def __setstate__(self, state):
         self.__dict__.update(state)
@@ -316,114 +362,29 @@ class PredictiveSamples:
             f"observations, {self.n_outputs} outputs{details}, masks={self.masks!r}>"
         )
 
+    def __str__(self):
+        n_shown = min(self.n_observations, _STR_OBSERVATIONS)
+        table = self._first(n_shown).summary(quantiles=(0.05, 0.95))
+        lines = [repr(self), table.drop(columns="N").to_string(index=False)]
+        if n_shown < self.n_observations:
+            lines.append(f"... and {self.n_observations - n_shown} more observations")
+        return "\n".join(lines)
+
     def _repr_html_(self):
-        n_shown = min(self.n_observations, _HTML_OBSERVATIONS)
-        shown = PredictiveSamples(
-            self._values[:, :n_shown],
+        from nengo_permadrop.notebook import samples_html
+
+        return samples_html(self)
+
+    def _first(self, n_observations):
+        """The samples of the first observations alone, without their meta."""
+        return PredictiveSamples(
+            self._values[:, :n_observations],
             output_names=self.output_names,
-            observation_names=self.observation_names[:n_shown],
+            observation_names=self.observation_names[:n_observations],
+            backend=self.backend,
+            seed=self.seed,
+            masks=self.masks,
         )
-        table = shown.summary().to_html(index=False, float_format="{:.4g}".format)
-        return f"<p>{html.escape(repr(self))}</p>{table}" + (
-            "<p>...</p>" if n_shown < self.n_observations else ""
-        )
-
-
-def load_samples(path):
-    """
-    Read what `PredictiveSamples.save` wrote.
-
-    Parameters
-    ----------
-    path : str or path-like
-        As given to ``save``, with or without ``.npz``.
-
-    Returns
-    -------
-    samples : `PredictiveSamples`
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    nengo.exceptions.ValidationError
-        If the file is damaged, isn't one of ours, or was written in a newer format
-        than this version knows.
-    """
-    path = Path(path)
-    if not path.exists():
-        path = _with_suffix(path)
-    with open(path, "rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                header = json.loads(archive["header"].tobytes())
-                if header["format"] != FORMAT:
-                    raise ValueError(f"its format is {header['format']!r}")
-                if header["version"] > FORMAT_VERSION:
-                    raise ValidationError(
-                        f"{path} was written in version {header['version']} of the "
-                        f"format, and this nengo-permadrop reads up to "
-                        f"{FORMAT_VERSION}; install a newer one",
-                        attr="path",
-                    )
-                values = archive["values"]
-        except ValidationError:
-            raise
-        except (  # what NumPy raises for other files, and a dict for another header
-            ValueError,
-            OSError,
-            EOFError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            zipfile.BadZipFile,
-        ) as error:
-            raise ValidationError(
-                f"{path} is damaged, or isn't a file of samples written by "
-                f"PredictiveSamples.save ({type(error).__name__}: {error})",
-                attr="path",
-            ) from error
-    del header["format"], header["version"]
-    return PredictiveSamples(values, **header)
-
-
-def validated_values(values, attr, obj=None):
-    """
-    A floating-point copy of samples, or an error that names the first bad value.
-
-    ``attr`` and ``obj`` are what the `nengo.exceptions.ValidationError` calls them.
-    """
-    try:
-        array = np.asarray(values)
-        if not np.issubdtype(array.dtype, np.floating):
-            array = array.astype(np.float64, casting="same_kind")
-    except (TypeError, ValueError) as error:
-        raise ValidationError(
-            f"must be an array of real numbers: {error}", attr=attr, obj=obj
-        ) from error
-    if array.ndim != 3 or 0 in array.shape:
-        raise ValidationError(
-            "must have shape (n_draws, n_observations, n_outputs), none of them 0; got "
-            f"shape {array.shape}",
-            attr=attr,
-            obj=obj,
-        )
-    finite = np.isfinite(array)
-    if not finite.all():
-        draw, observation, output = np.argwhere(~finite)[0]
-        raise ValidationError(
-            f"must be finite; got {array[draw, observation, output]} at draw {draw}, "
-            f"observation {observation}, output {output} "
-            f"({np.count_nonzero(~finite)} of {array.size} values aren't finite)",
-            attr=attr,
-            obj=obj,
-        )
-    return np.array(array)
-
-
-def _with_suffix(path):
-    path = Path(path)
-    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
 
 
 def _plain(value):

@@ -15,258 +15,23 @@ References
    association studies. Statistical Applications in Genetics and Molecular Biology 11.
 """
 
-import dataclasses
 import math
 import operator
 import warnings
-from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import ks
+from nengo_permadrop.agreement import Agreement
 from nengo_permadrop.ks import is_exact, ks_heights, null_sf
-from nengo_permadrop.samples import PredictiveSamples, validated_values
+from nengo_permadrop.samples import PredictiveSamples
+from nengo_permadrop.validation import validated_values
 
 # Standard deviations of the mean rank correlation between equal draw numbers that
 # independent samples don't reach: false alarms in 3e-7 of comparisons
 _PAIRED_LIMIT = 5.0
-
-
-class Uniformity(NamedTuple):
-    """KS test of the randomised p-values against U(0, 1)."""
-
-    statistic: float
-    pvalue: float
-
-
-class MostExtreme(NamedTuple):
-    """The largest of all KS statistics; ``pvalue`` is that of such a maximum."""
-
-    index: tuple
-    statistic: float
-    pvalue: float
-
-
-class Verdict(NamedTuple):
-    """Whether two sets of samples agree (the truth value), and why, in words."""
-
-    agree: bool
-    words: str
-
-    def __bool__(self):
-        return self.agree
-
-
-@dataclasses.dataclass(frozen=True, eq=False, repr=False)
-class Agreement:
-    """
-    KS tests between two sets of samples; made by `ks_agreement`.
-
-    Attributes
-    ----------
-    statistic : (n_observations, n_outputs) ndarray
-        Largest distance between the two empirical distribution functions, in [0, 1].
-    pvalue : (n_observations, n_outputs) ndarray
-        Probability of a statistic at least as large for samples of one distribution.
-        With tied values an upper bound of it.
-    randomized_pvalue : (n_observations, n_outputs) ndarray
-        Uniform on [0, 1] for samples of one distribution, ties or not.
-    n_draws : (2,) tuple of int
-        Number of draws of each set.
-    method : {"exact", "asymptotic"}
-        How the p-values were computed.
-    independent : bool
-        False if the observations of either set shared their masks: their p-values then
-        depend on each other, and `uniformity` isn't valid.
-    paired : bool
-        True if equal draws of the two sets move together, which they do if both took
-        the same masks. The KS test takes them for independent, so no p-value is valid.
-    paired_correlation : float
-        Mean rank correlation between equal draw numbers of the two sets.
-    n_tied : int
-        Number of tests in which some values were equal.
-    """
-
-    statistic: np.ndarray
-    pvalue: np.ndarray
-    randomized_pvalue: np.ndarray
-    n_draws: tuple
-    method: str
-    independent: bool
-    paired: bool
-    paired_correlation: float
-    n_tied: int
-
-    @property
-    def uniformity(self):
-        """
-        KS test of the randomised p-values against U(0, 1): ``(statistic, pvalue)``.
-
-        The outputs of an observation come from the same masks, so that their p-values
-        depend on each other. Each output's are tested by themselves; the result is the
-        most extreme output's, its p-value times the number of outputs (Bonferroni).
-        """
-        tests = [
-            scipy.stats.kstest(column, "uniform") for column in self.randomized_pvalue.T
-        ]
-        worst = min(tests, key=lambda test: test.pvalue)
-        pvalue = min(1.0, len(tests) * float(worst.pvalue))
-        return Uniformity(float(worst.statistic), pvalue)
-
-    @property
-    def most_extreme(self):
-        """
-        The largest statistic: its ``(observation, output)``, value, and p-value.
-
-        The p-value is the probability of such a maximum over as many independent
-        tests; outputs that depend on each other make it an upper bound in practice.
-        """
-        index = np.unravel_index(np.argmax(self.statistic), self.statistic.shape)
-        pvalue = _sf_of_max(self.pvalue[index], self.statistic.size)
-        return MostExtreme(
-            tuple(int(i) for i in index), float(self.statistic[index]), float(pvalue)
-        )
-
-    def rejection_rate(self, alpha=0.05):
-        """Fraction of the plain p-values that are at most ``alpha``."""
-        return float(np.mean(self.pvalue <= alpha))
-
-    def attained_level(self, alpha=0.05):
-        """The expected `rejection_rate` for samples of one distribution (no ties)."""
-        below, above = -1, math.lcm(*self.n_draws) + 1
-        while above - below > 1:  # P(D >= d) falls from 1 to 0 between them
-            middle = (below + above) // 2
-            if null_sf(middle, *self.n_draws) <= alpha:
-                above = middle
-            else:
-                below = middle
-        return float(null_sf(above, *self.n_draws))
-
-    def null_of_maximum(self, n_points=200):
-        """
-        The distribution of the largest statistic for samples of one distribution.
-
-        Parameters
-        ----------
-        n_points : int, optional
-            Greatest number of points, spread over attainable values of the statistic,
-            from 0 to where the probability is negligible, or to the maximum observed.
-
-        Returns
-        -------
-        statistic : (n,) ndarray
-        probability : (n,) ndarray
-            That the largest of all statistics is at least so large.
-        """
-        n_a, n_b = self.n_draws
-        n_tests = self.statistic.size
-        # where P(maximum >= d) is about 1e-6, by P(D >= d) < 2 exp(-2 d**2 n)
-        end = math.sqrt(math.log(2e6 * n_tests) * (n_a + n_b) / (2 * n_a * n_b))
-        end = min(1.0, max(end, self.statistic.max()))
-        lcm = math.lcm(n_a, n_b)
-        heights = np.unique(np.linspace(0, math.ceil(end * lcm), n_points).astype(int))
-        return heights / lcm, _sf_of_max(null_sf(heights, n_a, n_b), n_tests)
-
-    def verdict(self, alpha=0.05, max_rejection=0.10, min_uniformity=0.01):
-        """
-        Whether the two sets of samples agree, and why.
-
-        Parameters
-        ----------
-        alpha : float, optional
-            Level of each test.
-        max_rejection : float, optional
-            Greatest `rejection_rate` at which they agree.
-        min_uniformity : float, optional
-            Least p-value of `uniformity` at which they agree; not asked for where
-            uniformity isn't valid (`independent` is False).
-
-        Returns
-        -------
-        verdict : `Verdict`
-            True if they agree; its ``words`` say why. Samples that are `paired` never
-            do, since their p-values can't show it.
-        """
-        rate, uniformity = self.rejection_rate(alpha), self.uniformity
-        words = (
-            f"{rate:.1%} of {self.statistic.size} p-values are at most {alpha:g} "
-            f"(limit {max_rejection:.1%}; samples of one distribution: "
-            f"{self.attained_level(alpha):.1%})"
-        )
-        if self.paired:
-            return Verdict(
-                False, f"It can't be said if they agree: {self._why_paired()}"
-            )
-        agree = rate <= max_rejection
-        if self.independent:
-            agree = agree and uniformity.pvalue >= min_uniformity
-            words += (
-                f"; uniformity of the randomised p-values: p = {uniformity.pvalue:.3g} "
-                f"(limit {min_uniformity:g})"
-            )
-        else:
-            words += (
-                "; uniformity not tested: observations share their masks, so that "
-                "their p-values depend on each other"
-            )
-        head = "The samples agree" if agree else "The samples do not agree"
-        return Verdict(agree, f"{head}: {words}.")
-
-    def _why_paired(self):
-        return (
-            "equal draws of the two sets move together (mean rank correlation "
-            f"{self.paired_correlation:.2f}), as they do if both took the same masks. "
-            "The KS test takes them for independent; draw one set with another seed."
-        )
-
-    def to_dict(self):
-        """Everything, with the summaries at a level of 0.05, as JSON can hold it."""
-        return {
-            **{
-                field.name: getattr(self, field.name)
-                for field in dataclasses.fields(self)
-            },
-            "statistic": self.statistic.tolist(),
-            "pvalue": self.pvalue.tolist(),
-            "randomized_pvalue": self.randomized_pvalue.tolist(),
-            "n_draws": list(self.n_draws),
-            "alpha": 0.05,
-            "rejection_rate": self.rejection_rate(),
-            "attained_level": self.attained_level(),
-            "uniformity": self.uniformity._asdict(),
-            "most_extreme": {
-                **self.most_extreme._asdict(),
-                "index": list(self.most_extreme.index),
-            },
-            "verdict": self.verdict()._asdict(),
-        }
-
-    def __repr__(self):
-        n_observations, n_outputs = self.statistic.shape
-        return (
-            f"<Agreement: {n_observations} observations, {n_outputs} outputs, "
-            f"{self.n_draws[0]} and {self.n_draws[1]} draws, {self.method}, "
-            f"{self.rejection_rate():.1%} of p-values <= 0.05>"
-        )
-
-    def __str__(self):
-        extreme = self.most_extreme
-        lines = [
-            self.verdict().words,
-            f"Largest statistic: {extreme.statistic:.3f} at (observation, output) "
-            f"{extreme.index}, p = {extreme.pvalue:.3g} as the largest of "
-            f"{self.statistic.size}.",
-        ]
-        if self.n_tied:
-            lines.append(
-                f"{self.n_tied} tests have tied values; their plain p-values are upper "
-                "bounds."
-            )
-        if self.method != "exact":
-            lines.append("The p-values are asymptotic, not exact.")
-        return "\n".join(lines)
 
 
 def ks_agreement(samples_a, samples_b, seed=0):
@@ -286,7 +51,7 @@ def ks_agreement(samples_a, samples_b, seed=0):
 
     Returns
     -------
-    agreement : `Agreement`
+    agreement : `.Agreement`
 
     Raises
     ------
@@ -379,7 +144,7 @@ def _warn(agreement):
             stacklevel=3,
         )
     if agreement.paired:
-        warnings.warn(agreement._why_paired(), stacklevel=3)
+        warnings.warn(agreement.why_paired(), stacklevel=3)
     if agreement.method != "exact":
         warnings.warn(
             f"{sum(agreement.n_draws)} draws are too many for an exact test (limit "
@@ -395,9 +160,3 @@ def _paired_correlation(a, b):
     scale = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
     # constant columns have no correlation
     return float(np.mean((a * b).sum(axis=0) / np.where(scale > 0, scale, 1)))
-
-
-def _sf_of_max(sf, n_tests):
-    """``1 - (1 - sf)**n_tests`` without cancellation."""
-    with np.errstate(divide="ignore"):  # sf = 1
-        return -np.expm1(n_tests * np.log1p(-np.asarray(sf)))

@@ -9,7 +9,6 @@ Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 
 import math
 
 import nengo
-import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
@@ -36,6 +35,7 @@ SEEDED = (
     "pvalues",
     "control_pvalues",
     "score",
+    "validation",
 )
 
 
@@ -131,7 +131,7 @@ def study(
         print(result.verdict().words)
     """
     import nengo_permadrop as npd
-    from nengo_permadrop import models
+    from nengo_permadrop import models, uncertainty
 
     options = {
         "draws": draws,
@@ -201,17 +201,17 @@ def study(
             conv = npd.Converter(model, target=target)
         error = conv.verify(shown.take(slice(5)).inputs)
 
-    def drawn(name, source, **kwargs):
+    def drawn(name, source, rows=shown, **kwargs):
         samples = npd.sample(
             source,
-            shown.inputs,
+            rows.inputs,
             n_draws=draws,
             seed=seeds[name],
             masks=masks,
             progress=progress,
             **kwargs,
         )
-        return _in_units(samples, dataset, shown)
+        return _in_units(samples, dataset, rows)
 
     with steps("spiking", f"drawing from the spiking network ({backend})"):
         with _executor(options) as executor:
@@ -228,6 +228,11 @@ def study(
     with steps("control", "drawing from it once more, for the control"):
         samples_control = drawn("control", model, backend="keras")
 
+    with steps("validation", "drawing for validation rows, for the recalibration"):
+        rows = uncertainty.calibration_rows(dataset)
+        samples_validation = drawn("validation", model, rows, backend="keras")
+        recalibration = uncertainty.fit(samples_validation, dataset)
+
     with steps("tests", "comparing the distributions"):
         agreement = ks_agreement(
             samples_spiking, samples_classical, seed=seeds["pvalues"]
@@ -243,6 +248,8 @@ def study(
         samples_control=samples_control,
         agreement=agreement,
         control=control,
+        samples_validation=samples_validation,
+        recalibration=recalibration,
         r2=r2,
         network={
             "layers": len(conv.all_ensembles),
@@ -269,13 +276,13 @@ def _executor(options):
     return process_pool(options["workers"] if one_by_one else 1)
 
 
-def _in_units(samples, dataset, shown):
+def _in_units(samples, dataset, rows):
     """Samples of the standardised target in its own units, with the rows' labels."""
     names = [
-        " ".join(str(label) for label in row) for row in zip(*shown.labels.values())
+        " ".join(str(label) for label in row) for row in zip(*rows.labels.values())
     ]
     return PredictiveSamples(
-        samples.values.astype(np.float64) * dataset.target_std + dataset.target_mean,
+        dataset.in_units(samples.values),
         output_names=[dataset.target_name],
         observation_names=names,
         backend=samples.backend,

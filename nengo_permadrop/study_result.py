@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 
 from nengo_permadrop import datasets
+from nengo_permadrop.agreement import Agreement, Verdict
+from nengo_permadrop.metrics import Recalibration
 from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.stats import Agreement, Verdict
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +28,10 @@ class Study:
         Of the spiking with the classical network.
     control : `.Agreement`
         Of the classical network with itself.
+    samples_validation : `.PredictiveSamples`
+        Draws from the classical network for validation rows.
+    recalibration : `.Recalibration`
+        Fitted on them: what the spread has to be multiplied by.
     r2 : {str: float}
         Coefficient of determination of the mean prediction on "validation" and "test"
         rows.
@@ -51,6 +56,8 @@ class Study:
     samples_control: PredictiveSamples
     agreement: Agreement
     control: Agreement
+    samples_validation: PredictiveSamples
+    recalibration: Recalibration
     r2: dict
     network: dict
     options: dict
@@ -64,7 +71,7 @@ class Study:
 
         Returns
         -------
-        verdict : `.stats.Verdict`
+        verdict : `.Verdict`
         """
         verdict = self.agreement.verdict()
         # "The samples agree: ..." is what the tests say of any two sets

@@ -84,6 +84,10 @@ class PermanentDropout(Dense):
         Take new masks after this many seconds of simulated time, again and again. They
         depend on the connection's seed and the number of the redraw. None: a simulator
         keeps the masks that it was built with.
+    redraw_delay : float, optional
+        Seconds by which every redraw comes later. Masks that change in a layer when
+        what the layers before it have made of theirs arrives there, and not sooner,
+        follow each other through a network like observations.
 
     Attributes
     ----------
@@ -96,8 +100,8 @@ class PermanentDropout(Dense):
     nengo.exceptions.ValidationError
         If a parameter is out of range, or ``init`` doesn't fit ``shape``.
     nengo.exceptions.BuildError
-        If sampled with ``redraw``: a backend that asks for constant weights can't
-        redraw them, and would freeze the masks without a word.
+        If sampled with ``redraw`` and a generator: a backend that asks for constant
+        weights can't redraw them, and would freeze the masks without a word.
 
     References
     ----------
@@ -118,20 +122,30 @@ class PermanentDropout(Dense):
 
     rate = NumberParam("rate", low=0, high=1, high_open=True)
     redraw = NumberParam("redraw", low=0, low_open=True, optional=True)
+    redraw_delay = NumberParam("redraw_delay", low=0)
 
-    def __init__(self, shape, init=1.0, rate=0.5, redraw=None):
+    def __init__(self, shape, init=1.0, rate=0.5, redraw=None, redraw_delay=0.0):
         self.rate = rate
         self.redraw = redraw
+        self.redraw_delay = redraw_delay
         weights = Dense(shape, init).init  # checks init against shape
         super().__init__(shape, MaskedWeights(weights, self.rate))
 
     @property
     def _argreprs(self):
         reprs = super()._argreprs + [f"rate={self.rate!r}"]
-        return reprs + ([f"redraw={self.redraw!r}"] if self.redraw is not None else [])
+        if self.redraw is not None:
+            reprs.append(f"redraw={self.redraw!r}")
+        if self.redraw_delay > 0:
+            reprs.append(f"redraw_delay={self.redraw_delay!r}")
+        return reprs
 
-    def sample(self, rng=np.random):
-        if self.redraw is not None and isinstance(self.init, Distribution):
+    def sample(self, rng=None):
+        # What builds a network gives a generator. What gives none only looks, as Nengo
+        # GUI does, to see which connections inhibit.
+        looks, rng = rng is None, np.random if rng is None else rng
+        redrawn = self.redraw is not None and isinstance(self.init, Distribution)
+        if redrawn and not looks:
             raise BuildError(
                 f"{self}: asked for constant weights, but its masks are redrawn every "
                 f"{self.redraw} s. The backend or connection that this is built for "

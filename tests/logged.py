@@ -71,9 +71,9 @@ class LoggedNetwork(nengo.Network):
         """Process of each file that begins so, a list."""
         return [int(path.name.split(".")[1]) for path in self.folder.glob(f"{what}*.*")]
 
-    def sample(self, n_draws=10, **kwargs):
+    def sample(self, n_draws=10, rows=slice(None), **kwargs):
         """12 observations, in chunks of 4."""
-        X = {self.stimulus: np.arange(24.0).reshape(12, 2)}
+        X = {self.stimulus: np.arange(24.0).reshape(12, 2)[rows]}
         return npd.sample(
             self,
             X,

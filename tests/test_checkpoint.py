@@ -4,14 +4,17 @@ import errno
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
+import time
 
 import nengo
 import numpy as np
 import pytest
 from kmodels import mlp, observations
+from logged import LoggedNetwork
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
@@ -341,6 +344,36 @@ def test_disk_full_says_so(conv, X, tmp_path, monkeypatch):
     assert 0 < len(parts(tmp_path)) < 16
     samples = draw(conv, X, "nengo", checkpoint=tmp_path)
     assert np.array_equal(samples.values, draw(conv, X, "nengo").values)
+
+
+def test_killed_at_random_moments(tmp_path):
+    """benchmarks/kill_and_resume.py does it 20 times."""
+    folder, checkpoint = tmp_path / "log", tmp_path / "run"
+    folder.mkdir()
+    expected = LoggedNetwork(folder).sample().values
+    code = (
+        "import sys; from logged import LoggedNetwork; net = LoggedNetwork(sys.argv[1],"
+        " seconds=0.02); values = net.sample(checkpoint=sys.argv[2]).values; "
+        "values.tofile(sys.argv[3])"
+    )
+    command = [sys.executable, "-c", code, folder, checkpoint, tmp_path / "values"]
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    rng = np.random.RandomState(0)
+    done = 0
+    for _ in range(3):
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+        until = done + rng.randint(1, 8)
+        while process.poll() is None and done < until:
+            time.sleep(0.002)
+            done = len(list(checkpoint.glob("parts/[!.]*")))
+        time.sleep(rng.uniform(0, 0.03))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it ended before"
+        done = len(list(checkpoint.glob("parts/[!.]*")))
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True)
+    assert (tmp_path / "values").read_bytes() == expected.tobytes()
+    # 30 here and 30 there; a kill costs the chunk in work
+    assert len(LoggedNetwork(folder).logged("chunk")) <= 60 + 3
 
 
 @pytest.mark.parametrize(

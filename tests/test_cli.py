@@ -1,8 +1,18 @@
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import numpy as np
 import pytest
 from kmodels import mlp
 
 from nengo_permadrop import __version__, cli, models
 from nengo_permadrop.backends import backend_names
+from nengo_permadrop.cli import output
 from nengo_permadrop.keras_layers import keras
 
 
@@ -46,6 +56,14 @@ def test_convert(model_file, capsys):
     assert "12 neurons, 2 permanent dropouts" in out
 
 
+def test_convert_as_json(model_file, capsys):
+    assert cli.main(["convert", "--json", model_file]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["neurons"], facts["neuron_layers"], facts["dropouts"]) == (12, 2, 2)
+    assert facts["verification_error"] < 1e-4
+    assert all(set(x) == {"layer", "keras_class", "becomes"} for x in facts["layers"])
+
+
 def test_convert_refuses_lambda(tmp_path, capsys):
     path = tmp_path / "lambda.h5"
     inp = keras.Input((2,))
@@ -73,6 +91,23 @@ def test_interrupt(monkeypatch, capsys):
     assert "interrupted" in capsys.readouterr().err
 
 
+def test_interrupt_in_a_destructor_is_not_lost(monkeypatch, capsys):
+    class Interrupted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def swallows(name):
+        Interrupted()
+        time.sleep(30)  # until it is raised again
+
+    monkeypatch.setattr(cli.backends, "get_backend", swallows)
+    start, hook = time.monotonic(), sys.unraisablehook
+    assert cli.main(["backends"]) == 130
+    assert time.monotonic() - start < 20
+    assert capsys.readouterr().err == "nengo-permadrop: interrupted\n"
+    assert sys.unraisablehook is hook
+
+
 def test_backends(capsys, monkeypatch):
     assert cli.main(["backends"]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -84,9 +119,23 @@ def test_backends(capsys, monkeypatch):
     monkeypatch.setattr(cli.backends, "get_backend", missing)
     assert cli.main(["backends"]) == 0
     assert "not available: This needs it" in capsys.readouterr().out
+    assert cli.main(["backends", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)[0]
+    assert first["version"] is None and first["reason"].startswith("This needs it")
 
 
-def test_study_passes_its_options_on(monkeypatch, capsys, tmp_path):
+class FakeVerdict:
+    words = "They agree: so they do."
+    agree = True
+
+    def __bool__(self):
+        return self.agree
+
+
+@pytest.fixture(name="studies")
+def _studies(monkeypatch):
+    """Calls of `study`, which does nothing; what its result is as a dict is fixed."""
+    import nengo_permadrop.report
     import nengo_permadrop.study
 
     calls = []
@@ -94,21 +143,40 @@ def test_study_passes_its_options_on(monkeypatch, capsys, tmp_path):
     class Result:
         @staticmethod
         def verdict():
-            return type("Verdict", (), {"words": "They agree: so they do."})
+            return FakeVerdict()
 
     def fake(dataset, **options):
         calls.append((dataset, options))
         return Result
 
+    facts = {"agree": True, "bias": float("nan"), "tests": [1] * 1000}
     monkeypatch.setattr(nengo_permadrop.study, "study", fake)
+    monkeypatch.setattr(nengo_permadrop.report, "to_dict", lambda result: facts)
+    return calls
+
+
+def test_study_passes_its_options_on(studies, capsys, tmp_path):
     argv = ["study", "--dataset", "combo-small", "--draws", "7", "--seed", "3"]
     assert cli.main([*argv, "-o", str(tmp_path)]) == 0
-    ((dataset, options),) = calls
+    ((dataset, options),) = studies
     assert dataset == "combo-small"
     assert (options["draws"], options["seed"]) == (7, 3)
     assert options["output"] == str(tmp_path) and options["settle"] is None
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "They agree: so they do."
+
+
+def test_study_as_json(studies, capsys):
+    assert cli.main(["study", "--json", "-o", "there"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    report = os.path.join("there", "report.html")
+    assert found == {"report": report, "agree": True, "bias": None}
+
+
+@pytest.mark.parametrize("agree, strict, code", [(0, 0, 0), (0, 1, 3), (1, 1, 0)])
+def test_strict_study_tells_by_its_exit_code(agree, strict, code, studies, monkeypatch):
+    monkeypatch.setattr(FakeVerdict, "agree", bool(agree))
+    assert cli.main(["study", *["--strict"] * strict]) == code
 
 
 def test_bench_passes_its_options_on(monkeypatch):
@@ -119,7 +187,7 @@ def test_bench_passes_its_options_on(monkeypatch):
         monkeypatch.setattr(
             nengo_permadrop.bench,
             name,
-            lambda *args, name=name: calls.append((name, args)),
+            lambda *args, log, name=name: calls.append((name, args)),
         )
     assert cli.main(["bench", "--replicas", "9", "--only", "batched", "nengo"]) == 0
     assert cli.main(["bench", "--growth", "--steps", "100"]) == 0
@@ -143,5 +211,96 @@ def test_energy(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "distribution of 3 draws, 100 ms each" in out
     assert "static and idle power" in out and "Davies" in out and "gpu" not in out
+    assert cli.main([*argv, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [device["device"] for device in found["devices"]] == ["loihi"]
+    assert found["devices"][0]["total"] > 0
+    assert [layer["neurons"] for layer in found["layers"]] == [7, 5, 12]
     assert cli.main(["energy", path, "--devices", "abacus"]) == 1
     assert "unknown device 'abacus'" in capsys.readouterr().err
+
+
+def test_bench_as_json(monkeypatch, capsys):
+    import nengo_permadrop.bench
+
+    def fake(*args, log):
+        log("a sign of life")
+        return [{"seconds": np.float64(0.5)}]
+
+    monkeypatch.setattr(nengo_permadrop.bench, "run_benchmark", fake)
+    assert cli.main(["bench", "--json", "--only", "batched"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == [{"seconds": 0.5}]
+    assert captured.err == "a sign of life\n"
+
+
+# --- what all commands do
+
+
+def test_every_command_can_print_json():
+    (commands,) = (
+        action
+        for action in cli.parser()._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+    for command in commands.choices.values():
+        assert {"--json", "--debug"} <= set(command._option_string_actions)
+
+
+def test_show(capsys):
+    data = {1: np.arange(2), "x": (np.float32(0.5), np.inf, None, "text")}
+    output.show(argparse.Namespace(json=True), data, "words")
+    assert json.loads(capsys.readouterr().out) == {
+        "1": [0, 1],
+        "x": [0.5, None, None, "text"],
+    }
+    output.show(argparse.Namespace(json=False), data, "words")
+    assert capsys.readouterr().out == "words\n"
+
+
+COMMAND = [sys.executable, "-m", "nengo_permadrop"]
+
+
+def test_reader_that_has_read_enough():
+    """No complaint where standard output is closed; the code is of SIGPIPE."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, "--print-completion", "bash"],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            timeout=60,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (output.BROKEN_PIPE, b"")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    "words, completions",
+    [
+        (["st"], {"study"}),
+        (["study", "--dra"], {"--draws"}),
+        (["convert", "--target", ""], {"nengo", "loihi"}),
+    ],
+)
+def test_completion_in_bash(words, completions, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--print-completion", "bash"])
+    assert stopped.value.code == 0
+    script = tmp_path / "completion.bash"
+    script.write_text(capsys.readouterr().out)
+    # what bash does when the tab key is pressed behind the last word
+    asked = f"""
+        source {script}
+        COMP_WORDS=(nengo-permadrop {" ".join(repr(word) for word in words)})
+        COMP_CWORD={len(words)}
+        _shtab_nengo_permadrop nengo-permadrop {words[-1]!r}
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", asked], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(done.stdout.split()) == completions

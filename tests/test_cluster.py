@@ -54,7 +54,7 @@ def test_network_travels_to_each_worker_once(executor, net):
 
 def test_a_killed_worker_costs_its_chunk(executor, net, tmp_path, monkeypatch):
     expected = net.sample().values
-    pids = set(executor._client.run(os.getpid).values())
+    pids = set(executor.client.run(os.getpid).values())
     before = len(net.logged("chunk"))
     save, saved = Checkpoint.save, []
 
@@ -74,10 +74,10 @@ def test_a_killed_worker_costs_its_chunk(executor, net, tmp_path, monkeypatch):
 
 
 def test_workers_listen_on_this_machine_alone_without_dashboard(executor):
-    info = executor._client.scheduler_info()
+    info = executor.client.scheduler_info()
     assert info["address"].startswith("tcp://127.0.0.1:")
     assert all(address.startswith("tcp://127.0.0.1:") for address in info["workers"])
-    served = executor._client.run_on_scheduler(
+    served = executor.client.run_on_scheduler(
         lambda dask_scheduler: [
             socket.getsockname()[0]
             for socket in dask_scheduler.http_server._sockets.values()
@@ -87,7 +87,7 @@ def test_workers_listen_on_this_machine_alone_without_dashboard(executor):
 
 
 def test_workers_share_the_cpus(executor):
-    threads = executor._client.run(os.getenv, "NUMBA_NUM_THREADS")
+    threads = executor.client.run(os.getenv, "NUMBA_NUM_THREADS")
     expected = max(1, len(os.sched_getaffinity(0)) // 2)
     assert set(threads.values()) == {str(expected)}
 
@@ -117,9 +117,9 @@ def test_no_scheduler_there(monkeypatch):
 
 
 def test_a_scheduler_by_its_address(executor, net):
-    address = executor._client.scheduler_info()["address"]
+    address = executor.client.scheduler_info()["address"]
     with dask_executor(address) as other:
         values = net.sample(n_draws=2, executor=other).values
     assert np.array_equal(values, net.sample(n_draws=2).values)
     # it still runs
-    assert nengo.__version__ in executor._client.run(lambda: nengo.__version__).values()
+    assert nengo.__version__ in executor.client.run(lambda: nengo.__version__).values()

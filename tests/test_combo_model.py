@@ -58,7 +58,7 @@ def test_drugs_share_their_encoder():
 
 
 def test_residual_sums_where_widths_match_after_encoders():
-    """As in CANDLE: not in the encoders, nor from 12 units of these to 6."""
+    """As in CANDLE: not in the encoders, nor from the 12 concatenated units to 6."""
     kmodel = combo.model(
         3, 2, dense=(6, 6, 5), dense_feature_layers=(4, 4), residual=True
     )

@@ -302,4 +302,4 @@ def test_interrupted_command_says_how_to_go_on(folder, tmp_path, capsys, monkeyp
     argv = ["combo-train", "--data-dir", str(folder), "-o", str(tmp_path / "saved")]
     argv += ["--dense", "6", "--dense_feature_layers", "5", "--n-test", "10"]
     assert cli.main(argv) == 130
-    assert "--resume" in capsys.readouterr().out
+    assert "--resume" in capsys.readouterr().err

@@ -4,6 +4,7 @@ import pytest
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import SoftLIF, plots
+from nengo_permadrop.metrics import calibration_curve
 from nengo_permadrop.samples import PredictiveSamples
 from nengo_permadrop.stats import ks_agreement
 
@@ -36,6 +37,7 @@ def draw(name, pair, **kwargs):
         "plot_most_extreme": (agreement,),
         "plot_ecdfs": (*pair, 0),
         "plot_predictive": (pair,),
+        "plot_calibration": (pair, np.zeros((12, 2))),
     }
     return getattr(plots, name)(*arguments[name], **kwargs)
 
@@ -204,3 +206,18 @@ def test_predictive_without_labels(pair):
     assert labels([PredictiveSamples(np.ones((3, 1, 1)))]) == ["samples 0"]
     with pytest.raises(ValidationError, match="no samples"):
         plots.plot_predictive([])
+
+
+def test_calibration(pair, rng):
+    y = rng.randn(12, 2) + np.arange(12)[:, np.newaxis]
+    ax = plots.plot_calibration({"one": pair[0], "two": pair[1]}, y, output=1)
+    drawn = lines(ax)
+    for samples, label in zip(pair, ("one", "two")):
+        levels, coverage = calibration_curve(samples, y)
+        assert np.array_equal(drawn[label], [levels, coverage[:, 1]])
+    assert np.array_equal(*drawn["calibrated"])
+    (band,) = ax.collections
+    corners = band.get_paths()[0].vertices
+    half = corners[np.isclose(corners[:, 0], 0.5)][:, 1]
+    # of 12 fair coins 3 to 9 are heads in 96%, 4 to 8 in 85%
+    assert np.allclose(sorted(set(half)), [3 / 12, 9 / 12])

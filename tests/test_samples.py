@@ -8,7 +8,8 @@ import pytest
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import optional
-from nengo_permadrop.samples import PredictiveSamples, load_samples
+from nengo_permadrop.samples import PredictiveSamples
+from nengo_permadrop.samples_io import load_samples
 
 
 @pytest.fixture(name="samples")
@@ -168,13 +169,14 @@ def test_to_xarray(samples):
     assert "seed" not in PredictiveSamples(np.zeros((1, 1, 1))).to_xarray().attrs
 
 
-def test_to_xarray_without_xarray(samples, monkeypatch):
+@pytest.mark.parametrize("name", ["xarray", "arviz"])
+def test_without_other_packages(name, samples, monkeypatch):
     def missing(name):
         raise ImportError(f"No module named {name!r}")
 
     monkeypatch.setattr(optional.importlib, "import_module", missing)
     with pytest.raises(ImportError, match="pip install"):
-        samples.to_xarray()
+        getattr(samples, f"to_{name}")()
 
 
 def test_reprs(samples):
@@ -182,12 +184,44 @@ def test_reprs(samples):
         "<PredictiveSamples: 7 draws, 3 observations, 2 outputs, backend='batched', "
         "seed=5, masks='draw'>"
     )
-    table = samples._repr_html_()
-    assert "growth" in table and "GDSC.22RV1" in table and "<p>...</p>" not in table
-    many = PredictiveSamples(np.zeros((2, 100, 1)), output_names=["<b>"])
-    table = many._repr_html_()
-    assert "<p>...</p>" in table and "<b>" not in table
-    assert table.count("<tr") < 15
+
+
+def test_str_is_short(samples):
+    text = str(samples)
+    assert text.startswith(repr(samples) + "\n")
+    assert "GDSC.22RV1" in text and "growth" in text and "more" not in text
+    text = str(PredictiveSamples(np.zeros((2, 100, 1))))
+    assert len(text.splitlines()) == 8
+    assert text.endswith("... and 95 more observations")
+
+
+# --- in other packages
+
+
+def test_to_arviz(samples):
+    arviz = pytest.importorskip("arviz")
+    data = samples.to_arviz()
+    assert isinstance(data, arviz.InferenceData)
+    assert data.groups() == ["posterior_predictive"]
+    array = data.posterior_predictive["samples"]
+    assert array.dims == ("chain", "draw", "observation", "output")
+    assert array.shape == (1, 7, 3, 2)
+    assert np.array_equal(array[0], samples.values)
+    assert array.sel(observation="b", output="µ").values[0, 2] == (
+        samples.values[2, 1, 1]
+    )
+    summary = arviz.summary(data, group="posterior_predictive", kind="stats")
+    assert np.allclose(summary["mean"], samples.mean().ravel(), atol=1e-3)
+
+
+def test_to_arviz_with_targets(samples):
+    pytest.importorskip("arviz")
+    y = np.arange(6.0).reshape(3, 2)
+    data = samples.to_arviz(y)
+    assert data.observed_data["samples"].dims == ("observation", "output")
+    assert np.array_equal(data.observed_data["samples"], y)
+    with pytest.raises(ValidationError, match="n_observations"):
+        samples.to_arviz(y[:2])
 
 
 # --- files
@@ -297,7 +331,7 @@ def test_load_what_is_not_ours(tmp_path, write):
 
 
 def test_load_newer_version(samples, tmp_path, monkeypatch):
-    monkeypatch.setattr("nengo_permadrop.samples.FORMAT_VERSION", 2)
+    monkeypatch.setattr("nengo_permadrop.samples_io.FORMAT_VERSION", 2)
     path = samples.save(tmp_path / "new")
     monkeypatch.undo()
     with pytest.raises(ValidationError, match="version 2 .*reads up to 1"):

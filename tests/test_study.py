@@ -25,7 +25,14 @@ TINY = dict(
     model_options={"units": (12, 12)},
     progress=False,
 )
-PICTURES = ("softlif", "means", "pvalues", "ecdf_most_extreme", "predictive")
+PICTURES = (
+    "softlif",
+    "means",
+    "pvalues",
+    "ecdf_most_extreme",
+    "predictive",
+    "calibration",
+)
 PICTURE_FILES = [f"{name}.png" for name in PICTURES]
 FILES = {
     "report.html",
@@ -33,7 +40,10 @@ FILES = {
     "agreement.json",
     "model.h5",
     *PICTURE_FILES,
-    *(f"samples_{name}.npz" for name in ("spiking", "classical", "control")),
+    *(
+        f"samples_{name}.npz"
+        for name in ("spiking", "classical", "control", "validation")
+    ),
 }
 
 
@@ -81,6 +91,38 @@ def test_agreement_json(result, folder):
     assert found["versions"]["nengo"] == nengo.__version__
     assert set(found["times"]) >= {"training", "spiking", "classical"}
     assert found["seed"] == 0 and set(found["seeds"]) == set(SEEDED)
+
+
+def test_recalibration_is_of_validation_rows_alone(result):
+    validation = result.samples_validation
+    rows = result.dataset.validation
+    assert validation.observation_names == [
+        str(label) for label in rows.labels["Observation"]
+    ]
+    y = rows.target * result.dataset.target_std + result.dataset.target_mean
+    fitted = npd.metrics.recalibrate(validation, y)
+    assert np.allclose(result.recalibration.scale, fitted.scale)
+    assert not set(validation.observation_names) & set(
+        result.samples_spiking.observation_names
+    )
+
+
+def test_scores_are_of_the_shown_test_rows(result, folder):
+    (found,) = json.loads((folder / "agreement.json").read_text())["scores"]
+    data = result.dataset
+    y = data.test.target[:5] * data.target_std + data.target_mean
+    for network in ("spiking", "classical"):
+        samples = getattr(result, f"samples_{network}")
+        for when, each in (
+            ("before", samples),
+            ("after", result.recalibration.apply(samples)),
+        ):
+            expected = npd.metrics.score(each, y).to_dict(orient="records")[0]
+            assert found[network][when] == pytest.approx(expected)
+    # 8 draws are too few for intervals of 80% or more
+    assert "Coverage0.5" in expected and "Coverage0.8" not in expected
+    page = (folder / "report.html").read_text()
+    assert f"{found['spiking']['after']['CRPS']:.4g}" in page
 
 
 def test_summary_tsv(result, folder):

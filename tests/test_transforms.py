@@ -185,7 +185,8 @@ def test_equal_transforms_keep_masks_of_their_own():
 def test_redraw_where_weights_are_constants_raises():
     dropout = npd.PermanentDropout((2, 2), redraw=0.1)
     with pytest.raises(BuildError, match="redrawn every 0.1 s"):
-        dropout.sample()
+        dropout.sample(rng=np.random)
+    assert dropout.sample().shape == dropout.shape  # to look at, as Nengo GUI does
 
 
 def test_only_as_a_connections_transform():

@@ -56,6 +56,19 @@ def test_a_process_is_sent_the_network_once(net, expected):
     assert sorted(net.logged("closed")) == sorted(net.logged("session"))
 
 
+def test_blocks_of_a_table_need_no_more_sending(net, expected):
+    """As infer samples them: one call a block, of the same network."""
+    with pool(1) as executor:
+        for start in (0, 4, 8):
+            values = net.sample(
+                rows=slice(start, start + 4),
+                executor=executor,
+                first_observation=start,
+            ).values
+            assert np.array_equal(values, expected[:, start : start + 4])
+        assert len(net.logged("unpickled")) == len(net.logged("session")) == 1
+
+
 def test_threads_share_the_network_and_end_their_sessions(net, expected):
     net.seconds = 0.01
     with ThreadPoolExecutor(3) as executor:

@@ -37,13 +37,20 @@ class Problem:
     X : list of (n_observations, size) ndarray
         Observations, one array an input.
     presentation_time : float
-        Seconds that an observation is shown.
+        Seconds of a window, which gives one answer.
     settle : float
-        Seconds of the presentation that are not read.
+        Seconds at the beginning of a window that are not read.
     dt : float
         Time step, in seconds.
     seed : int
         Seed of what is random but neither a mask nor an initial state.
+    n_windows : int
+        Windows of a replica's run, one after the other; more than one in a single run.
+    begin : float
+        Seconds of a run before the first window.
+    n_copies : int
+        Copies of the network, each with masks of its own, whose answers are side by
+        side in the output.
     options : dict
         Other options of the backend.
     chunk_size : int or None
@@ -60,6 +67,9 @@ class Problem:
     settle: float = 0.04
     dt: float = 0.001
     seed: int = 0
+    n_windows: int = 1
+    begin: float = 0.0
+    n_copies: int = 1
     options: dict = field(default_factory=dict)
     chunk_size: int | None = None
 
@@ -70,6 +80,15 @@ class Problem:
     @property
     def n_settle(self):
         return int(round(self.settle / self.dt))
+
+    @property
+    def n_begin(self):
+        return int(round(self.begin / self.dt))
+
+    @property
+    def n_run_steps(self):
+        """Time steps of the run of a replica."""
+        return self.n_begin + self.n_windows * self.n_steps
 
 
 @dataclass(frozen=True)
@@ -111,6 +130,8 @@ class Backend:
         "network" or "keras": what the model of a problem is.
     gates : bool
         Whether it gives each replica masks of its own in a `.networks.DropoutGate`.
+    windows : bool
+        Whether it reads several windows of one run, in which masks are redrawn.
     options : tuple of str
         What ``sample(backend_options=...)`` may hold.
     """
@@ -118,6 +139,7 @@ class Backend:
     name = None
     takes = "network"
     gates = False
+    windows = False
     options = ()
 
     def version(self):
@@ -155,7 +177,8 @@ class Backend:
         -------
         n_replicas : int
         """
-        return 250  # seconds of work one by one: few enough to report on
+        # seconds of work one by one: few enough to report on
+        return max(1, 250 // problem.n_windows)
 
     def session(self, problem):
         """
@@ -171,7 +194,9 @@ class Backend:
             Gives a callable that takes `Replicas` and returns their answers, an ndarray
             of shape ``(n_replicas, n_outputs)``. An answer depends on its own
             observation and seeds only. A worker keeps the session for later chunks,
-            and gives ``problem.X`` the rows of each: read it when it is called.
+            and gives ``problem.X`` the rows of each: read it when it is called. A
+            backend with ``windows`` returns the answers of a replica's windows one
+            after the other, ``(n_replicas, n_windows * n_outputs)``.
         """
         raise NotImplementedError()
 

@@ -2,6 +2,8 @@
 
 import contextlib
 
+import numpy as np
+
 from nengo_permadrop.backends import Backend, register_backend
 from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.batched import Simulator
@@ -9,7 +11,7 @@ from nengo_permadrop.batched.inputs import ReplicaInput
 from nengo_permadrop.version import version
 
 _MEMORY = 2**30  # bytes
-_MOST = 5000  # replicas: some progress to report
+_MOST = 1000  # replicas: seconds of work, to report on, keep and share out
 
 
 @register_backend
@@ -17,6 +19,7 @@ class BatchedBackend(Backend):
     """All replicas of a chunk in one `.Simulator`, built once for all chunks."""
 
     name = "batched"
+    windows = True
 
     def version(self):
         return version
@@ -64,9 +67,11 @@ class _Session:
             inputs=self._inputs(replicas.observations),
         )
         problem = self.problem
-        return self.sim.run_mean(
-            problem.n_steps * problem.dt, self.probe, problem.n_settle * problem.dt
-        )
+        if problem.n_begin > 0:
+            self.sim.run_mean(problem.n_begin * problem.dt, self.probe)
+        window = problem.n_steps * problem.dt, self.probe, problem.n_settle * problem.dt
+        means = [self.sim.run_mean(*window) for _ in range(problem.n_windows)]
+        return np.concatenate(means, axis=1)
 
     def replica_bytes(self):
         """Memory that a replica takes, its inputs and answer included."""

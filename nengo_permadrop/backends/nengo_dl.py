@@ -51,6 +51,7 @@ class NengoDLBackend(Backend):
     """
 
     name = "nengo_dl"
+    windows = True
     options = tuple(_DEFAULTS)
     max_elements = 2**24
 
@@ -160,20 +161,30 @@ class _Player:
         observations = [
             x[replicas.observations, np.newaxis].astype(self.dtype) for x in problem.X
         ]
+        if problem.n_begin > 0:
+            self._run_mean(observations, problem.n_begin, 0)
+        window = problem.n_steps, problem.n_settle
+        means = [
+            self._run_mean(observations, *window) for _ in range(problem.n_windows)
+        ]
+        return np.concatenate(means, axis=1)
+
+    def _run_mean(self, observations, n_steps, n_settle):
+        """Run on; the mean output after some steps, ``(minibatch, n_outputs)``."""
         width = sum(x.shape[2] for x in observations) + self.probe.size_in
-        max_steps = max(1, self.max_elements // (len(replicas) * width))
+        max_steps = max(1, self.max_elements // (len(observations[0]) * width))
         total, done = 0.0, 0
-        while done < problem.n_steps:
-            n_steps = min(max_steps, problem.n_steps - done)
+        while done < n_steps:
+            n = min(max_steps, n_steps - done)
             data = {
-                node: np.broadcast_to(x, (len(x), n_steps, x.shape[2]))
+                node: np.broadcast_to(x, (len(x), n, x.shape[2]))
                 for node, x in zip(self.nodes, observations)
             }
-            output = sim.predict_on_batch(data, n_steps=n_steps, stateful=True)
-            read = output[self.probe][:, max(0, problem.n_settle - done) :]
+            output = self.sim.predict_on_batch(data, n_steps=n, stateful=True)
+            read = output[self.probe][:, max(0, n_settle - done) :]
             total = total + read.sum(axis=1, dtype=np.float64)
-            done += n_steps
-        return total / (problem.n_steps - problem.n_settle)
+            done += n
+        return total / (n_steps - n_settle)
 
     def _states(self, state_seeds):
         """Initial values of neurons' state signals, as Nengo's builder makes them."""

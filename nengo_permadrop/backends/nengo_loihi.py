@@ -25,6 +25,7 @@ class NengoLoihiBackend(Backend):
 
     name = "nengo_loihi"
     gates = True
+    windows = True
     options = ("target", "hardware_options", "n_chips")
 
     def version(self):

@@ -36,3 +36,22 @@ def presentation(problem, stimuli=False):
                         nengo.Connection(nodes[i], node, synapse=None)
         probe = nengo.Probe(problem.output)
     return net, nodes, probe
+
+
+def window_means(problem, output):
+    """
+    The answers of a replica's windows.
+
+    Parameters
+    ----------
+    problem : `.Problem`
+    output : (n_run_steps, n_outputs) ndarray
+        What the probe of `presentation` has read in a run.
+
+    Returns
+    -------
+    answers : (n_windows * n_outputs,) ndarray
+    """
+    windows = np.asarray(output)[problem.n_begin :]
+    windows = windows.reshape(problem.n_windows, problem.n_steps, -1)
+    return windows[:, problem.n_settle :].mean(axis=1).ravel()

@@ -9,7 +9,7 @@ from nengo.builder.processes import SimProcess
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
-from nengo_permadrop.backends.presentation import presentation
+from nengo_permadrop.backends.presentation import presentation, window_means
 from nengo_permadrop.builder import RedrawMask, built_dropouts
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import MaskProcess
@@ -28,6 +28,7 @@ class NengoBackend(Backend):
 
     name = "nengo"
     gates = True
+    windows = True
 
     def version(self):
         return nengo.__version__
@@ -93,8 +94,8 @@ class _Player:
             write_state(self.model, signals, ensemble, state_seed)
         for signal, x in zip(self.inputs, self.problem.X):
             signals[signal][...] = x[observation]
-        self.sim.run_steps(self.problem.n_steps, progress_bar=False)
-        return self.sim.data[self.probe][self.problem.n_settle :].mean(axis=0)
+        self.sim.run_steps(self.problem.n_run_steps, progress_bar=False)
+        return window_means(self.problem, self.sim.data[self.probe])
 
 
 def with_state(ensembles):

@@ -258,8 +258,10 @@ class PlanEngine:
         dt = self.model.dt
         periods = self._inputs.periods(step * dt)
         for built in self._masks:
-            redraw = built.dropout.redraw
-            number = 0 if redraw is None else redraw_index(step * dt, dt, redraw)
+            redraw, delay = built.dropout.redraw, built.dropout.redraw_delay
+            number = 0
+            if redraw is not None:
+                number = redraw_index(step * dt, dt, redraw, delay)
             periods[built] = (redraw, number)
         return periods
 

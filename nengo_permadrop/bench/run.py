@@ -10,6 +10,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.bench import peers
 from nengo_permadrop.bench.network import BenchNetwork
+from nengo_permadrop.pool import ignore_interrupt, interrupts_wait
 
 # Simulators whose time a replica hardly depends on their number are timed on fewer.
 SHARE = {"nengo": 0.004, "nengo_dl": 0.25}
@@ -194,20 +195,26 @@ def _in_process(name, **work):
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure, args=(sender, name), kwargs=work)
-    process.start()
+    with interrupts_wait():
+        process.start()
     sender.close()
     try:
         outcome = receiver.recv()
     except EOFError:
         process.join()
         outcome = RuntimeError(f"{name}: its process ended with {process.exitcode}")
-    process.join()
+    except BaseException:  # Ctrl-C
+        process.terminate()
+        raise
+    finally:
+        process.join()
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
 
 
 def _measure(sender, name, n_replicas, n_steps, n_units, repeats):
+    ignore_interrupt()
     try:
         make = getattr(peers, "nengo_loop" if name == "nengo" else name)
         run = make(BenchNetwork(n_units=n_units), n_replicas, n_steps, SETTLE)

@@ -81,7 +81,8 @@ class RedrawMask(Operator):
     Give a dropout connection new masks while the simulation runs.
 
     Mask ``k`` is in force from ``k * redraw`` to ``(k + 1) * redraw`` seconds, the same
-    boundaries as those of `nengo.processes.PresentInput`.
+    boundaries as those of `nengo.processes.PresentInput`; or, but for the first one's
+    beginning, ``redraw_delay`` seconds later.
 
     Parameters
     ----------
@@ -126,13 +127,13 @@ class RedrawMask(Operator):
     def make_step(self, signals, dt, rng):
         time = signals[self.time]
         weights = signals[self.weights]
-        redraw = self.built.dropout.redraw
+        redraw, delay = self.built.dropout.redraw, self.built.dropout.redraw_delay
         key, base = self.built.base(self.seed)
         current = -1  # so that the first step sets the first masks, after a reset too
 
         def step_redrawmask():
             nonlocal current
-            index = redraw_index(time.item(), dt, redraw)
+            index = redraw_index(time.item(), dt, redraw, delay)
             if index != current:
                 weights[...] = self.built.masked(key, base, index)
                 current = index
@@ -140,10 +141,10 @@ class RedrawMask(Operator):
         return step_redrawmask
 
 
-def redraw_index(time, dt, redraw):
+def redraw_index(time, dt, redraw, delay=0.0):
     """The number of the mask that is in force in the step that ends at ``time``."""
     step = round(time / dt)  # exact where time is in single precision, too
-    return int((step - 1) * dt / redraw + 1e-7)
+    return max(0, int(((step - 1) * dt - delay) / redraw + 1e-7))
 
 
 @Builder.register(PermanentDropout)

@@ -10,17 +10,22 @@ import os
 import sys
 import traceback
 
+import shtab
+
 from nengo_permadrop.cli import (
     backends,
     bench,
+    codes,
     combo_data,
     combo_train,
     convert,
     energy,
     infer,
+    interrupts,
     study,
 )
 from nengo_permadrop.cli.errors import one_line
+from nengo_permadrop.cli.output import write
 from nengo_permadrop.version import version
 
 COMMANDS = (study, infer, combo_data, combo_train, convert, energy, backends, bench)
@@ -38,24 +43,25 @@ def main(argv=None):
     Returns
     -------
     code : int
-        0 on success, 1 after an error, 130 when interrupted. Wrong arguments raise
-        ``SystemExit`` with code 2, as argparse does.
+        Of `nengo_permadrop.cli.codes`: 0 on success, 1 after an error, 3 where
+        ``study --strict`` finds that the networks don't agree, 130 when interrupted.
+        Wrong arguments raise ``SystemExit`` with code 2, as argparse does.
     """
     args = parser().parse_args(argv)
     # what TensorFlow says while it starts is of no use here; errors are still shown
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        args.run(args)
+        with interrupts.insistent():
+            return args.run(args) or codes.SUCCESS
     except KeyboardInterrupt:
         print("nengo-permadrop: interrupted", file=sys.stderr)
-        return 130
+        return codes.INTERRUPTED
     except Exception as error:
         if args.debug:
             traceback.print_exc()
         else:
             print(f"nengo-permadrop: {one_line(error)}", file=sys.stderr)
-        return 1
-    return 0
+        return codes.ERROR
 
 
 def parser():
@@ -65,7 +71,21 @@ def parser():
         description="Permanent dropout in spiking neural networks.",
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {version}")
+    top.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=shtab.SUPPORTED_SHELLS,
+        help="print a script that makes a shell complete this command",
+    )
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
     return top
+
+
+class _PrintCompletion(argparse.Action):
+    """Like ``--version``: prints, and that is all."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        write(shtab.complete(parser, values))
+        parser.exit()

@@ -4,7 +4,26 @@ import argparse
 
 
 def add_command(commands, name, run, description):
-    """Add a command to the parser, and return the parser of its arguments."""
+    """
+    Add a command to the parser, and return the parser of its arguments.
+
+    Every command has the options ``--debug`` and ``--json``; what it finds it prints
+    by `.output.show`.
+
+    Parameters
+    ----------
+    commands : object
+        What ``add_subparsers`` of the command's parser returned.
+    name : str
+    run : callable
+        Takes the parsed arguments, and returns an exit code, or None on success.
+    description : str
+        What it does: lower case, no full stop.
+
+    Returns
+    -------
+    command : `argparse.ArgumentParser`
+    """
     command = commands.add_parser(
         name,
         help=description,
@@ -12,6 +31,9 @@ def add_command(commands, name, run, description):
     )
     command.add_argument(
         "--debug", action="store_true", help="show where an error comes from"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="print the result as JSON, for programs"
     )
     command.set_defaults(run=run)
     return command

@@ -3,6 +3,7 @@
 from nengo_permadrop.backends import backend_names, get_backend
 from nengo_permadrop.cli.arguments import add_command
 from nengo_permadrop.cli.errors import one_line
+from nengo_permadrop.cli.output import show
 
 
 def add(commands):
@@ -12,9 +13,15 @@ def add(commands):
 
 def run(args):
     """Do it."""
+    found = []
     for name in backend_names():
         try:
-            state = get_backend(name).version()
+            version, reason = get_backend(name).version(), None
         except ImportError as error:
-            state = f"not available: {one_line(error)}"
-        print(f"{name:<12} {state}")
+            version, reason = None, one_line(error)
+        found.append({"name": name, "version": version, "reason": reason})
+    lines = [
+        f"{each['name']:<12} {each['version'] or 'not available: ' + each['reason']}"
+        for each in found
+    ]
+    show(args, found, "\n".join(lines))

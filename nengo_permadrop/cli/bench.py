@@ -1,6 +1,10 @@
 """``nengo-permadrop bench``: the batched simulator and its peers, timed."""
 
+import sys
+from functools import partial
+
 from nengo_permadrop.cli.arguments import add_command, count
+from nengo_permadrop.cli.output import as_json, write
 
 
 def add(commands):
@@ -43,8 +47,14 @@ def run(args):
     """Do it."""
     from nengo_permadrop.bench import growth, installed_peers, run_benchmark
 
+    # lines come as they are measured; with --json they are only a sign of life
+    log = partial(print, file=sys.stderr, flush=True) if args.json else write
     if args.growth:
-        growth(args.replicas, args.steps, args.units, args.repeats)
+        found = growth(args.replicas, args.steps, args.units, args.repeats, log=log)
     else:
         names = args.only or installed_peers()
-        run_benchmark(args.replicas, args.steps, args.units, names, args.repeats)
+        found = run_benchmark(
+            args.replicas, args.steps, args.units, names, args.repeats, log=log
+        )
+    if args.json:
+        write(as_json(found))

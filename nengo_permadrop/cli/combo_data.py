@@ -1,6 +1,7 @@
 """``nengo-permadrop combo-data``: generated files in the formats of CANDLE's Combo."""
 
 from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.output import show
 
 SIZES = (
     ("--cells", "n_cells", 59, "screened cell lines"),
@@ -52,5 +53,5 @@ def run(args):
 
     sizes = {name: getattr(args, name) for _, name, _, _ in SIZES}
     paths = generate_files(args.output, measured=args.measured, seed=args.seed, **sizes)
-    for path in paths:
-        print(path)
+    paths = [str(path) for path in paths]
+    show(args, {"paths": paths}, "\n".join(paths))

@@ -1,8 +1,10 @@
 """``nengo-permadrop combo-train``: trains the Combo network, with CANDLE's options."""
 
 import os
+import sys
 
 from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.output import show
 from nengo_permadrop.recipe import SOFTLIF
 
 FLAG = {"action": "store_true"}
@@ -168,7 +170,7 @@ def run(args):
     print(
         f"{len(dataset.train)} training and {len(dataset.validation)} validation rows, "
         f"{model.count_params()} parameters",
-        flush=True,
+        file=sys.stderr,
     )
     try:
         combo.train(
@@ -187,9 +189,13 @@ def run(args):
         )
     except KeyboardInterrupt:
         if os.path.exists(f"{args.output}.state.npz"):
-            print("Every whole epoch is kept; go on with --resume")
+            print("Every whole epoch is kept; go on with --resume", file=sys.stderr)
         raise
     found = mean_scores(model, dataset.validation, seed=seeds["score"])
     words = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
-    print(f"Mean of 20 draws on 2000 validation rows at most: {words}")
-    print(f"Model: {args.output}.model.h5")
+    path = f"{args.output}.model.h5"
+    show(
+        args,
+        {"model": path, "validation": found},
+        f"Mean of 20 draws on 2000 validation rows at most: {words}\nModel: {path}",
+    )

@@ -1,6 +1,9 @@
 """``nengo-permadrop convert``: a Keras model as a spiking network."""
 
+import shtab
+
 from nengo_permadrop.cli.arguments import add_command
+from nengo_permadrop.cli.output import show
 
 
 def add(commands):
@@ -11,7 +14,10 @@ def add(commands):
         run,
         "convert a Keras model to spiking neurons, verify it, and show what it became",
     )
-    command.add_argument("model", help=".h5 or .keras file, or SavedModel folder")
+    model = command.add_argument(
+        "model", help=".h5 or .keras file, or SavedModel folder"
+    )
+    model.complete = shtab.FILE
     command.add_argument(
         "--target",
         choices=("nengo", "loihi"),
@@ -22,7 +28,8 @@ def add(commands):
 
 def run(args):
     """Do it."""
-    from nengo_permadrop.describe import describe_conversion
+    from nengo_permadrop.describe import conversion_facts, in_words
     from nengo_permadrop.loading import load_model
 
-    print(describe_conversion(load_model(args.model), target=args.target))
+    facts = conversion_facts(load_model(args.model), target=args.target)
+    show(args, facts, in_words(facts))

@@ -1,7 +1,10 @@
 """``nengo-permadrop energy``: what a predictive distribution costs."""
 
+import shtab
+
 from nengo_permadrop import datasets
 from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.output import show
 
 
 def add(commands):
@@ -13,7 +16,8 @@ def add(commands):
         "estimate the energy of a predictive distribution, by counting spikes",
     )
     option = command.add_argument
-    option("model", help=".h5 or .keras file, such as the model.h5 of a study")
+    model = option("model", help=".h5 or .keras file, such as the model.h5 of a study")
+    model.complete = shtab.FILE
     option(
         "--dataset",
         choices=datasets.names(),
@@ -86,4 +90,9 @@ def run(args):
         seed=args.seed,
         devices=args.devices,
     )
-    print(estimate)
+    found = {
+        "devices": estimate.devices_frame().reset_index().to_dict("records"),
+        "layers": estimate.to_frame().reset_index(names="layer").to_dict("records"),
+        "assumptions": estimate.assumptions,
+    }
+    show(args, found, str(estimate))

@@ -1,10 +1,12 @@
 """``nengo-permadrop infer``: CANDLE's ``infer.py`` for Combo, on spikes."""
 
 import argparse
+import inspect
 import sys
 
 from nengo_permadrop.backends import backend_names
 from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.output import show
 
 
 def add(commands):
@@ -166,11 +168,8 @@ def run(args):
     """Do it."""
     from nengo_permadrop.combo.infer import infer
 
-    options = {
-        name: value
-        for name, value in vars(args).items()
-        if name not in ("run", "debug", "workers", "dask")
-    }
+    taken = inspect.signature(infer).parameters
+    options = {name: value for name, value in vars(args).items() if name in taken}
     with _executor(args) as executor:
         result = infer(**options, executor=executor)
     print(
@@ -178,8 +177,8 @@ def run(args):
         f"{result.n_drugs} drugs x {result.n_drugs} drugs",
         file=sys.stderr,
     )
-    for path in result.paths:
-        print(path)
+    paths = [str(path) for path in result.paths]
+    show(args, {**vars(result), "paths": paths}, "\n".join(paths))
 
 
 def _executor(args):

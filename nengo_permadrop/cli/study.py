@@ -2,9 +2,13 @@
 
 import os
 
+import shtab
+
 from nengo_permadrop import datasets
 from nengo_permadrop.backends import backend_names
+from nengo_permadrop.cli import codes
 from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.output import show
 
 
 def add(commands):
@@ -50,12 +54,13 @@ def add(commands):
         metavar="N",
         help="decides everything that is random (default: %(default)s)",
     )
-    option(
+    output = option(
         "-o",
         "--output",
         metavar="DIR",
         help="folder for the report and all files (default: study-DATASET)",
     )
+    output.complete = shtab.DIRECTORY
     option(
         "--presentation-time",
         type=float,
@@ -75,6 +80,11 @@ def add(commands):
         type=count,
         metavar="N",
         help="processes for nengo and nengo_loihi (default: one a CPU)",
+    )
+    option(
+        "--strict",
+        action="store_true",
+        help=f"exit with code {codes.DISAGREE} if the networks don't agree",
     )
     option(
         "--data-dir",
@@ -99,6 +109,7 @@ def add(commands):
 
 def run(args):
     """Do it."""
+    from nengo_permadrop.report import to_dict
     from nengo_permadrop.study import study
 
     output = args.output or f"study-{args.dataset}"
@@ -117,5 +128,9 @@ def run(args):
         model=args.model,
         weights=args.weights,
     )
-    print(f"Report: {os.path.join(output, 'report.html')}")
-    print(result.verdict().words)
+    verdict = result.verdict()
+    report = os.path.join(output, "report.html")
+    # the single tests are in agreement.json
+    found = {key: value for key, value in to_dict(result).items() if key != "tests"}
+    show(args, {"report": report, **found}, f"Report: {report}\n{verdict.words}")
+    return codes.DISAGREE if args.strict and not verdict else codes.SUCCESS

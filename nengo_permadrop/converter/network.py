@@ -47,6 +47,10 @@ class Converter(nengo.Network):
         Seconds of simulated time after which all dropouts take new masks. With
         ``target="loihi"`` this lays `.networks.DropoutGate` gates, as weights on the
         chip can't change; dropout of anything but the outputs of neurons raises then.
+    copies : int, optional
+        So many copies of the network side by side, which get the same inputs and have
+        masks of their own: so many draws at a time, where there is room (see
+        ``loihi.resources``).
     label : str, optional
     seed : int, optional
         Seed of the network and its masks. By default the masks derive from the seed of
@@ -67,6 +71,9 @@ class Converter(nengo.Network):
         The permanent dropouts, in the model's order.
     graph : `.ModelGraph`
         The layers and weights that the network was made from.
+    copies : list of `Converter`
+        This one, and the other copies of the network that are in it. Outputs, layers
+        and dropouts are those of the first copy; the others have their own.
 
     Raises
     ------
@@ -101,6 +108,7 @@ class Converter(nengo.Network):
         dropout="permanent",
         scale_firing_rates=None,
         redraw=None,
+        copies=1,
         label=None,
         seed=None,
         add_to_container=None,
@@ -117,6 +125,10 @@ class Converter(nengo.Network):
         if scale_firing_rates is not None and not scale_firing_rates > 0:
             raise ValidationError(
                 f"must be > 0 (Hz), got {scale_firing_rates}", attr="scale_firing_rates"
+            )
+        if not isinstance(copies, (int, np.integer)) or copies < 1:
+            raise ValidationError(
+                f"must be an integer >= 1, got {copies!r}", attr="copies"
             )
         if isinstance(kmodel, ModelGraph):
             graph, kmodel = kmodel, None
@@ -147,6 +159,9 @@ class Converter(nengo.Network):
         self.layers = LayerObjects(builder.layer_objects())
         self.dropouts = builder.dropouts
         self.off_chip = builder.off_chip if target == "loihi" else []
+        self.copies = [self]
+        for number in range(1, copies):
+            self.copies.append(self._copy(f"copy {number}"))
         self.reseed(np.random.randint(2**31) if seed is None else seed)
         if builder.other_curves and kmodel is not None:
             warnings.warn(
@@ -154,6 +169,23 @@ class Converter(nengo.Network):
             )
         if target == "loihi":
             self.configure_loihi(context[0] if len(context) > 0 else self)
+
+    def _copy(self, label):
+        """Another network of the same layers in this one, with the same inputs."""
+        with self:
+            copy = Converter(
+                self.graph,
+                neurons=self.neurons,
+                target=self.target,
+                synapse=self.synapse,
+                dropout=self.dropout,
+                scale_firing_rates=self.scale_firing_rates,
+                redraw=self.redraw,
+                label=label,
+            )
+            for name, node in self.inputs.items():
+                nengo.Connection(node, copy.inputs[name], synapse=None)
+        return copy
 
     @property
     def input(self):
@@ -192,6 +224,8 @@ class Converter(nengo.Network):
                     conn.seed = mask.seed
                 if mask.gate is not None:
                     mask.gate.reseed(mask.seed)
+        for number, copy in enumerate(self.copies[1:], start=1):
+            copy.reseed(derive_seed(seed, number))
 
     def configure_loihi(self, network):
         """
@@ -207,8 +241,9 @@ class Converter(nengo.Network):
             The outermost network.
         """
         require("nengo_loihi").add_params(network)
-        for ensemble in self.off_chip:
-            network.config[ensemble].on_chip = False
+        for copy in self.copies:
+            for ensemble in copy.off_chip:
+                network.config[ensemble].on_chip = False
 
     def verify(self, X, tolerance=1e-4):
         """

@@ -20,31 +20,49 @@ def path_delay(network):
     spread : float
         Standard deviation of the time over which it comes through, in seconds.
     """
+    delays = arrivals(network).values()
+    return max(delays, default=(0.0, 0.0))
+
+
+def arrivals(network):
+    """
+    When a change of the input arrives at each ensemble and Node of a network.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+        Without loops.
+
+    Returns
+    -------
+    delays : {object: (mean, spread)}
+        As `path_delay` has them, of the longest path to the object; only for objects
+        that something is connected to.
+    """
     longest = {}
     moments = {}
     for conn in _in_order(network):
         if conn.synapse not in moments:
             moments[conn.synapse] = _moments(conn.synapse)
-        before = longest.get(_node(conn.pre_obj), (0.0, 0.0))
+        before = longest.get(holder(conn.pre_obj), (0.0, 0.0))
         delay = tuple(a + b for a, b in zip(before, moments[conn.synapse]))
-        post = _node(conn.post_obj)
+        post = holder(conn.post_obj)
         longest[post] = max(longest.get(post, (0.0, 0.0)), delay)
-    mean, variance = max(longest.values(), default=(0.0, 0.0))
-    return mean, float(np.sqrt(variance))
+    return {obj: (mean, float(np.sqrt(v))) for obj, (mean, v) in longest.items()}
 
 
 def _in_order(network):
     """The connections, each after all that lead to where it starts."""
     incoming = {}
     for conn in network.all_connections:
-        incoming.setdefault(_node(conn.post_obj), []).append(conn)
+        incoming.setdefault(holder(conn.post_obj), []).append(conn)
     ordered, done = [], set()
 
     def visit(obj):
         if obj not in done:
             done.add(obj)
             for conn in incoming.get(obj, ()):
-                visit(_node(conn.pre_obj))
+                visit(holder(conn.pre_obj))
                 ordered.append(conn)
 
     for obj in list(incoming):
@@ -52,7 +70,8 @@ def _in_order(network):
     return ordered
 
 
-def _node(obj):
+def holder(obj):
+    """The ensemble of some neurons; other objects themselves."""
     return obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
 
 

@@ -103,6 +103,10 @@ class Dataset:
         """Number of features of each input, {str: int}."""
         return self.train.n_features
 
+    def in_units(self, values):
+        """Standardised targets or predictions in the target's own units, float64."""
+        return np.asarray(values, np.float64) * self.target_std + self.target_mean
+
 
 def standardised(name, rows, parts, target_name, source, alike=()):
     """

@@ -16,12 +16,13 @@ _Builder, _OpBuilder = _nengo_dl.builder.Builder, _nengo_dl.builder.OpBuilder
 _smart_cond = _nengo_dl.neuron_builders.smart_cond.smart_cond
 
 
-def _redraw_index(step, dt, redraw):
+def _redraw_index(step, dt, redraw, delay):
     """As `.builder.transforms.redraw_index`, of the number of a step."""
     # from the step, not the time: in NengoDL that is float32, in which a redraw can
     # fall on the wrong side of a time step
     start = _tf.cast(_tf.reshape(step, ()) - 1, _tf.float64) * dt
-    return _tf.cast(_tf.floor(start / redraw + 1e-7), _tf.int64)
+    number = _tf.floor((start - delay) / redraw + 1e-7)
+    return _tf.cast(_tf.maximum(number, 0), _tf.int64)
 
 
 @_Builder.register(DrawTrainingSeed)
@@ -89,7 +90,9 @@ class DropInputsBuilder(_OpBuilder):
         index = _tf.constant(0, _tf.int64)
         if self.ops[0].redraw is not None:
             step = signals.gather(self.step_data)
-            index = _redraw_index(step, signals.dt_val, self.ops[0].redraw)
+            index = _redraw_index(
+                step, signals.dt_val, self.ops[0].redraw, self.ops[0].redraw_delay
+            )
         scales = []
         for op in self.ops:
             key = _tf.constant(np.uint64(op.key).astype(np.int64))
@@ -104,7 +107,7 @@ class DropInputsBuilder(_OpBuilder):
 
     @staticmethod
     def mergeable(x, y):
-        return x.redraw == y.redraw
+        return (x.redraw, x.redraw_delay) == (y.redraw, y.redraw_delay)
 
 
 @_Builder.register(RedrawScale)
@@ -121,12 +124,12 @@ class RedrawScaleBuilder(_OpBuilder):
 
     def build_step(self, signals):
         step = signals.gather(self.step_data)
-        dt, redraw = signals.dt_val, self.dropout.redraw
-        index = _redraw_index(step + 1, dt, redraw)
+        times = (signals.dt_val, self.dropout.redraw, self.dropout.redraw_delay)
+        index = _redraw_index(step + 1, *times)
         keys = signals.gather(self.key_data)
         scale = signals.gather(self.scale_data)
         scale = _tf.cond(
-            _tf.equal(index, _redraw_index(step, dt, redraw)),
+            _tf.equal(index, _redraw_index(step, *times)),
             true_fn=lambda: scale,
             false_fn=lambda: self._scale(keys, index, signals.dtype),
         )

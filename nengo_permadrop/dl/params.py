@@ -52,7 +52,11 @@ def _with_dropout(sim, built, obj, params):
             obj=obj,
         )
     trained = PermanentDropout(
-        transform.shape, init=weights, rate=transform.rate, redraw=transform.redraw
+        transform.shape,
+        init=weights,
+        rate=transform.rate,
+        redraw=transform.redraw,
+        redraw_delay=transform.redraw_delay,
     )
     if dropout.decoders is None:
         return {"transform": trained}

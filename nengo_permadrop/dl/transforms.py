@@ -153,6 +153,7 @@ class DropInputs(Operator):
         super().__init__(tag=tag)
         self.rate = built.dropout.rate
         self.redraw = built.dropout.redraw
+        self.redraw_delay = built.dropout.redraw_delay
         self.key = key
         self.sets = [dropped]
         self.incs = []

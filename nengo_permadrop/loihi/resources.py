@@ -76,6 +76,10 @@ class Resources:
             return None
         return sum(core.spikes for core in self.cores)
 
+    def room(self, n_chips=1):
+        """How many such networks fit on so many chips: ``Converter(copies=...)``."""
+        return n_chips * CORES_PER_CHIP // self.n_cores
+
     def layers(self):
         """The cores of each layer, {label: list of `.CoreUse`}."""
         layers = {}

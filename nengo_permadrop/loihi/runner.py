@@ -3,7 +3,7 @@
 import nengo
 import numpy as np
 
-from nengo_permadrop.backends.presentation import presentation
+from nengo_permadrop.backends.presentation import presentation, window_means
 from nengo_permadrop.backends.reference import input_signal, with_state, write_state
 from nengo_permadrop.loihi.model import LoihiModel
 from nengo_permadrop.masks import derive_seed
@@ -59,8 +59,8 @@ class LoihiRunner:
         answer : (n_outputs,) ndarray
         """
         with self.simulator(observation, mask_seed, state_seed) as sim:
-            sim.run_steps(self.problem.n_steps)
-            return np.mean(sim.data[self._probe][self.problem.n_settle :], axis=0)
+            sim.run_steps(self.problem.n_run_steps)
+            return window_means(self.problem, sim.data[self._probe])
 
     def simulator(self, observation, mask_seed, state_seed, **options):
         """A simulator of one replica that has not run yet; arguments as in `run`.

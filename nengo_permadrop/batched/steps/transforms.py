@@ -189,7 +189,8 @@ def conv_inc(op, context):
 def redraw_mask(op, context):
     """Give each replica's dropout masks their values for the time."""
     masks = context.masks.get(op.weights)
-    time, dt, redraw = context[op.time], context.dt, op.built.dropout.redraw
+    time, dt = context[op.time], context.dt
+    redraw, delay = op.built.dropout.redraw, op.built.dropout.redraw_delay
     current = -1
 
     if masks is None:
@@ -206,7 +207,7 @@ def redraw_mask(op, context):
 
     def step_redrawmask():
         nonlocal current
-        index = redraw_index(time.item(), dt, redraw)
+        index = redraw_index(time.item(), dt, redraw, delay)
         if index != current:
             set_masks(index)
             current = index

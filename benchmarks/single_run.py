@@ -1,0 +1,227 @@
+"""
+How much simulated time does a predictive distribution take, drawn in which way?
+
+Trains the study's network for a data set and converts it. For each way to draw, the
+shortest window that agrees is sought on validation rows (`tune_window`), and then
+tested on test rows, over several seeds:
+
+- ``restart``: every draw from the initial state; "as study" with the presentations of
+  ``nengo-permadrop study``, which aren't tuned;
+- ``redraw``: one run, in which masks travel through the layers (``run="single"``);
+- ``redraw at once``: the same window, but all layers take new masks at the same time;
+- ``redraw, 4 copies``: the same window, and four copies of the network side by side;
+- ``redraw, decorrelated``: one run, whose draws are taken apart by
+  ``samples.decorrelated()``.
+
+    python benchmarks/single_run.py diabetes combo-small
+
+Writes a table, ``single_run.tsv``, of which ``docs/pictures.py`` makes a plot. What is
+in the table already is not measured again. With ``--backend nengo_loihi`` (the
+emulator, slow) give few ``--observations``, ``--windows`` and ``--ways``.
+"""
+
+import argparse
+import functools
+from pathlib import Path
+
+import nengo
+import numpy as np
+import pandas as pd
+
+import nengo_permadrop as npd
+from nengo_permadrop import datasets, models
+from nengo_permadrop.files import atomic_path
+from nengo_permadrop.loading import load_model
+from nengo_permadrop.study import READ_TIME, TRAINING
+
+COPIES = 4
+FRACTIONS = (0.8, 0.9)  # of a window that isn't read
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser.add_argument("datasets", nargs="+", choices=sorted(TRAINING))
+    parser.add_argument("--backend", default="batched")
+    parser.add_argument("--draws", type=int, default=100)
+    parser.add_argument("--observations", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=5, help="a window must agree for")
+    parser.add_argument("--seed", type=int, default=1, help="of the tuning")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--windows", nargs="+", type=float, help="seconds, to try")
+    parser.add_argument(
+        "--fixed",
+        nargs="+",
+        default=(),
+        metavar="WAY=WINDOW:SETTLE",
+        help="take these times, in seconds, and don't tune",
+    )
+    parser.add_argument("-o", "--output", default="single-run")
+    args = parser.parse_args()
+
+    folder = Path(args.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "single_run.tsv"
+    rows = pd.read_csv(path, sep="\t").to_dict("records") if path.exists() else []
+    for name in args.datasets:
+        dataset = datasets.load(name, seed=0)
+        model = trained(dataset, folder, target_of(args.backend))
+        for way in args.ways:
+            done = {(row["dataset"], row["backend"], row["way"]) for row in rows}
+            if (name, args.backend, way) in done:
+                continue
+            found = {
+                row["way"]: row
+                for row in rows
+                if (row["dataset"], row["backend"]) == (name, args.backend)
+            }
+            row = measure(way, model, dataset, args, found)
+            rows.append({"dataset": name, "backend": args.backend, "way": way, **row})
+            with atomic_path(path) as temporary:
+                pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False)
+            print(pd.DataFrame(rows[-1:]).to_string(index=False), flush=True)
+    print(pd.DataFrame(rows).to_string(index=False))
+
+
+def target_of(backend):
+    return "loihi" if backend == "nengo_loihi" else "nengo"
+
+
+def trained(dataset, folder, target):
+    """The classical network, from the output folder if it is there."""
+    path = folder / f"{dataset.name}-{target}.h5"
+    if path.exists():
+        return load_model(path)
+    model = models.for_dataset(dataset, seed=0, target=target)
+    models.train(model, dataset, seed=0, **TRAINING[dataset.name])
+    model.save(path)
+    return model
+
+
+def measure(way, model, dataset, args, found):
+    """A row of the table."""
+    chosen = dataset.validation.take(slice(args.observations)).inputs
+    choose, draws_of = WAYS[way]
+    fixed = dict(item.split("=") for item in args.fixed)
+    if way in fixed:
+        window, settle = map(float, fixed[way].split(":"))
+    else:
+        window, settle = choose(model, chosen, args, found)
+    shown = dataset.test.take(slice(args.observations)).inputs
+    verdicts, rates, sizes, times = [], [], [], []
+    for seed in range(args.seeds):
+        samples = draws_of(model, shown, args, window, settle, 100 + seed)
+        sizes.append(samples.effective_size().mean())
+        times.append(samples.meta["simulated_time"])
+        if "decorrelated" in way:
+            samples = samples.decorrelated()
+        classical = npd.sample(
+            model, shown, args.draws, backend="keras", seed=200 + seed, progress=False
+        )
+        agreement = npd.ks_agreement(samples, classical, seed=seed)
+        verdicts.append(bool(agreement.verdict()))
+        rates.append(agreement.rejection_rate())
+    worth = 1.0 if "decorrelated" in way else min(1, np.mean(sizes) / args.draws)
+    return {
+        "window": window,
+        "settle": settle,
+        "agreeing": f"{sum(verdicts)}/{args.seeds}",
+        "rejected": np.mean(rates),
+        "effective": np.mean(sizes),
+        "simulated_time": np.mean(times),
+        "time_of_effective": np.mean(times) / worth,
+    }
+
+
+def converted(model, args, run="single", **options):
+    if args.backend == "nengo_loihi" and run == "single":
+        options["redraw"] = 0.1  # for gates; the window takes its place
+    with nengo.Network(seed=0):
+        return npd.Converter(model, target=target_of(args.backend), **options)
+
+
+def draw(model, X, args, window, settle, seed, run="single", **options):
+    """Samples of a converted network."""
+    return npd.sample(
+        converted(model, args, run, **options),
+        X,
+        args.draws,
+        backend=args.backend,
+        presentation_time=window,
+        settle=settle,
+        seed=seed,
+        run=run,
+        progress=False,
+    )
+
+
+def draw_at_once(model, X, args, window, settle, seed):
+    """Samples of a plain network that holds a converted one: its masks don't travel."""
+    with nengo.Network(seed=0) as net:
+        conv = npd.Converter(model, redraw=window, seed=0)
+    return npd.sample(
+        net,
+        {node: X[name] for name, node in conv.inputs.items()},
+        args.draws,
+        backend=args.backend,
+        output=conv.output,
+        presentation_time=window,
+        settle=settle,
+        seed=seed,
+        run="single",
+        progress=False,
+    )
+
+
+def tune(model, X, args, run="single", **options):
+    """The shortest window that agrees, and its settling time."""
+    options["windows"] = args.windows
+    best = npd.tune_window(
+        converted(model, args, run),
+        X,
+        args.draws,
+        run=run,
+        backend=args.backend,
+        seed=args.seed,
+        repeats=args.seeds,
+        fractions=FRACTIONS,
+        **options,
+    )
+    print(best, flush=True)
+    return best.window, best.settle
+
+
+def same_as(way):
+    """The window of a way that has been measured before."""
+
+    def window(model, X, args, found):
+        return found[way]["window"], found[way]["settle"]
+
+    return window
+
+
+def study_window(model, X, args, found):
+    """Not tuned: the presentation that ``nengo-permadrop study`` takes."""
+    settle = np.ceil(converted(model, args).settling_time * 100) / 100
+    return round(settle + READ_TIME, 9), float(settle)
+
+
+def tuned(**options):
+    return lambda model, X, args, found: tune(model, X, args, **options)
+
+
+# way: (window, draw)
+WAYS = {
+    "restart, as study": (study_window, functools.partial(draw, run="restart")),
+    "restart": (tuned(run="restart"), functools.partial(draw, run="restart")),
+    "redraw": (tuned(), draw),
+    "redraw at once": (same_as("redraw"), draw_at_once),
+    f"redraw, {COPIES} copies": (
+        same_as("redraw"),
+        functools.partial(draw, copies=COPIES),
+    ),
+    "redraw, decorrelated": (tuned(decorrelate=True), draw),
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What commands print: text for people, JSON for machines."""
+
+import json
+import math
+import os
+import sys
+
+BROKEN_PIPE = 141  # as of a program that SIGPIPE ends
+
+
+def show(args, data, text):
+    """
+    Print the result of a command on standard output, the only place that it goes to.
+
+    Parameters
+    ----------
+    args : `argparse.Namespace`
+        Of a command that `.add_command` made, so with the option ``--json``.
+    data : dict or list
+        What is printed with ``--json``, as one JSON document; NumPy's numbers and
+        arrays are made plain, numbers that aren't finite become null.
+    text : str
+        What is printed without.
+    """
+    write(as_json(data) if args.json else text)
+
+
+def write(text):
+    """
+    Print text on standard output, at once.
+
+    Raises
+    ------
+    SystemExit
+        With code `BROKEN_PIPE` if nobody reads any more (``| head``).
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # or Python would try once more, and complain, when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(BROKEN_PIPE) from None
+
+
+def as_json(data):
+    """Data as a JSON document, indented; see `show`."""
+    return json.dumps(_plain(data), indent=2, allow_nan=False)
+
+
+def _plain(value):
+    if hasattr(value, "tolist"):  # NumPy's
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,96 @@
+"""Ctrl-C at the command line: a signal to a process of its own, in mid-work."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "killpg"), reason="needs POSIX process groups"
+)
+
+# the command, with a training as short as can be
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from nengo_permadrop import cli, study; "
+    "study.TRAINING['diabetes'].update(epochs=int(sys.argv.pop(1))); "
+    "sys.exit(cli.main())",
+]
+TIMEOUT = 60  # seconds; far more than is needed, on a busy machine too
+
+
+def processes(group):
+    """Whether any process of a group is alive."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def interrupt(argv, when, to_group, epochs=1):
+    """
+    Run the command and interrupt it once it has written something on standard error.
+
+    Returns its exit code, all that it wrote there, and whether it left processes.
+    """
+    process = subprocess.Popen(
+        [*COMMAND, str(epochs), *argv],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    told = b""
+    try:
+        deadline = time.monotonic() + TIMEOUT
+        while when not in told and time.monotonic() < deadline:
+            piece = process.stderr.read1(4096)
+            if not piece:
+                break
+            told += piece
+        assert when in told, told.decode()
+        time.sleep(0.5)  # into the work
+        # a terminal signals the whole group, `kill` the one process
+        (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
+        _, rest = process.communicate(timeout=TIMEOUT)
+        deadline = time.monotonic() + 10
+        while processes(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return process.returncode, (told + rest).decode(), processes(process.pid)
+    finally:
+        if processes(process.pid):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    "options, when, to_group, epochs",
+    [
+        ([], b"Training", True, 10_000),
+        (["--backend", "nengo", "--workers", "2"], b"Sampling (nengo)", True, 1),
+        (["--backend", "nengo", "--workers", "2"], b"Sampling (nengo)", False, 1),
+    ],
+)
+def test_study(options, when, to_group, epochs, tmp_path):
+    for module in ("sklearn", "jinja2", "matplotlib", "tensorflow"):
+        pytest.importorskip(module)
+    argv = ["study", "--draws", "500", "-o", str(tmp_path / "out"), *options]
+    code, told, left = interrupt(argv, when, to_group, epochs)
+    assert code == 130
+    assert "Traceback" not in told
+    assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
+    assert not left
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_bench():
+    argv = ["bench", "--json", "--only", "batched", "--replicas", "200000"]
+    code, told, left = interrupt(argv, b"simulator ", to_group=False)
+    assert code == 130
+    assert "Traceback" not in told
+    assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
+    assert not left
