@@ -32,6 +32,8 @@ class RecipeLayers:
         What the spiking network will run on: the curve of the SoftLIF layers.
     activation : {"softlif", "relu"}, optional
         Of the hidden layers.
+    gamma : float, optional
+        Width of SoftLIF's smoothing.
 
     Raises
     ------
@@ -39,7 +41,9 @@ class RecipeLayers:
         If there is no such activation.
     """
 
-    def __init__(self, rate, seed, target, activation="softlif"):
+    def __init__(
+        self, rate, seed, target, activation="softlif", gamma=SOFTLIF["gamma"]
+    ):
         if activation not in ACTIVATIONS:
             raise ValidationError(
                 f"must be one of {', '.join(ACTIVATIONS)}, got {activation!r}",
@@ -47,8 +51,8 @@ class RecipeLayers:
             )
         self.rate = rate
         self.seed = seed
-        self.target = target
         self.activation = activation
+        self.softlif = {**SOFTLIF, "gamma": gamma, "target": target}
         self.n_dense = 0
 
     def hidden(self, x, units, name):
@@ -58,7 +62,7 @@ class RecipeLayers:
         x = self._dense(units, name, BIAS)(x)
         activation_name = f"{name}_{self.activation}"
         if self.activation == "softlif":
-            activation = SoftLIF(name=activation_name, target=self.target, **SOFTLIF)
+            activation = SoftLIF(name=activation_name, **self.softlif)
         else:
             layers = require("keras").layers
             activation = layers.Activation(self.activation, name=activation_name)

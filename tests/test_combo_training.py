@@ -277,6 +277,18 @@ def test_command(folder, tmp_path, capsys):
     dataset = datasets.load("combo", data_dir=folder, **options)
     assert fingerprint(dataset) == record["data"]
 
+    # trained on, with another curve
+    again = argv.copy()
+    again[again.index(prefix)] = str(tmp_path / "sharp")
+    again[again.index("relu")] = "softlif"
+    again += ["--gamma", "0.002", "-w", f"{prefix}.weights.h5", "--epochs", "1"]
+    assert cli.main([*again, "--learning_rate", "1e-9"]) == 0
+    sharp = load_model(tmp_path / "sharp.model.h5")
+    assert sharp.get_layer("hidden1_softlif").gamma == 0.002
+    for one, other in zip(sharp.get_weights(), kmodel.get_weights()):
+        assert np.allclose(one, other, atol=1e-6)
+    capsys.readouterr()
+
     assert cli.main([*argv, "--batch_size", "8", "--resume"]) == 1
     assert "batch_size 16 there, 8 here" in capsys.readouterr().err
 

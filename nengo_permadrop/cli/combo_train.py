@@ -5,6 +5,7 @@ import sys
 
 from nengo_permadrop.cli.arguments import add_command, count, seed
 from nengo_permadrop.cli.output import show
+from nengo_permadrop.recipe import SOFTLIF
 
 FLAG = {"action": "store_true"}
 OPTIONS = (
@@ -88,6 +89,16 @@ OPTIONS = (
         {"type": seed, "default": 0, "metavar": "N"},
         "decides everything that is random",
     ),
+    (
+        ("--gamma",),
+        {"type": float, "default": SOFTLIF["gamma"]},
+        "width of SoftLIF's smoothing; smaller ones are nearer to spiking neurons",
+    ),
+    (
+        ("-w", "--initial-weights", "--initial_weights"),
+        {"metavar": "FILE"},
+        "weights to begin with, such as those of a network with a larger gamma",
+    ),
     (("--resume",), FLAG, "go on with a training that was stopped"),
 )
 # parts of the command that take randomness; a part's seed depends on its place here
@@ -128,6 +139,7 @@ def run(args):
     """Do it."""
     from nengo_permadrop import combo, datasets
     from nengo_permadrop.evaluation import mean_scores
+    from nengo_permadrop.loading import load_weights
     from nengo_permadrop.masks import derive_seed
 
     seeds = {part: derive_seed(args.seed, i) for i, part in enumerate(SEEDED)}
@@ -151,7 +163,10 @@ def run(args):
         rate=args.dropout,
         seed=seeds["weights"],
         target=args.target,
+        gamma=args.gamma,
     )
+    if args.initial_weights is not None:
+        load_weights(model, args.initial_weights)
     print(
         f"{len(dataset.train)} training and {len(dataset.validation)} validation rows, "
         f"{model.count_params()} parameters",

@@ -2,7 +2,7 @@
 
 from nengo_permadrop.datasets.combo.rows import INPUTS
 from nengo_permadrop.optional import require
-from nengo_permadrop.recipe import RecipeLayers
+from nengo_permadrop.recipe import SOFTLIF, RecipeLayers
 
 
 def model(
@@ -15,6 +15,7 @@ def model(
     rate=0.1,
     seed=0,
     target="nengo",
+    gamma=SOFTLIF["gamma"],
 ):
     """
     CANDLE's Combo network [1]_.
@@ -45,6 +46,10 @@ def model(
         Decides the initial weights.
     target : {"nengo", "loihi"}, optional
         What the spiking network will run on: the curve of the SoftLIF layers.
+    gamma : float, optional
+        Width of SoftLIF's smoothing, in units of the neurons' input current. A network
+        that has learned with the usual one ends nearer to its spiking version when it
+        is trained on with a smaller one.
 
     Returns
     -------
@@ -56,7 +61,7 @@ def model(
     nengo.exceptions.ValidationError
         If there is no such activation.
     ValueError
-        If ``rate`` or ``target`` is out of range.
+        If ``rate``, ``target`` or ``gamma`` is out of range.
 
     References
     ----------
@@ -65,7 +70,7 @@ def model(
        ``Pilot1/Combo`` of ECP-CANDLE/Benchmarks.
     """
     keras = require("keras")
-    layers = RecipeLayers(rate, seed, target, activation)
+    layers = RecipeLayers(rate, seed, target, activation, gamma)
 
     def encoder(n_features, name):
         x = inputs = keras.Input((n_features,), name=f"{name}_features")
