@@ -2,9 +2,9 @@
 How many draws, how long a presentation, and how much dropout
 =============================================================
 
-Three numbers decide what a predictive distribution costs and what it is worth. This page
-measures them on the diabetes network of the study; its code is a pattern to measure them
-on yours.
+Three numbers decide what a predictive distribution costs and what it is worth. This
+page measures them on the diabetes network of the study; its code is a pattern to
+measure them on yours.
 """
 
 import logging
@@ -62,8 +62,8 @@ ax.legend()
 
 # %%
 # A hundred draws give the mean to a tenth of a standard deviation, and the standard
-# deviation itself to about 7%. That is enough to rank observations by their uncertainty; a
-# 5% quantile needs four times as many for the same error as the mean.
+# deviation itself to about 7%. That is enough to rank observations by their
+# uncertainty; a 5% quantile needs four times as many for the same error as the mean.
 #
 # The same holds for tests of agreement. What shift of a distribution does a KS test of
 # ``n`` against ``n`` draws notice?
@@ -89,10 +89,10 @@ ax.legend()
 # How long a presentation
 # -----------------------
 #
-# Two parts of a presentation do different things. What is not read (``settle``) lets the
-# network forget the state that it started from; what is read averages the noise of the
-# spikes away. Both are measured against a network of rate neurons with the same masks, so
-# that only the spikes make a difference.
+# Two parts of a presentation do different things. What is not read (``settle``) lets
+# the network forget the state that it started from; what is read averages the noise of
+# the spikes away. Both are measured against a network of rate neurons with the same
+# masks, so that only the spikes make a difference.
 
 rates = npd.Converter(kmodel, neurons="rate")
 options = {"n_draws": 50, "seed": 0, "progress": False}
@@ -120,10 +120,11 @@ right.loglog(1000 * reads, noise, "o-")
 right.set(xlabel="time that is read (ms)", ylabel="noise (standard deviations)")
 
 # %%
-# The dashed line is ``conv.settling_time``, which is computed from the synapses and needs no
-# measurement: 39 ms for two layers, 92 ms for the six of Combo. Later there is nothing
-# more to gain. The noise of the spikes adds to the spread of the masks by the sum of
-# squares: a tenth of a standard deviation widens the distribution by half a percent.
+# The dashed line is ``conv.settling_time``, which is computed from the synapses and
+# needs no measurement: 39 ms for two layers, 92 ms for the six of Combo. Later there is
+# nothing more to gain. The noise of the spikes adds to the spread of the masks by the
+# sum of squares: a tenth of a standard deviation widens the distribution by half a
+# percent.
 #
 # How much dropout
 # ----------------

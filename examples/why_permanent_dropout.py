@@ -137,8 +137,8 @@ show(spiking, ax, "200 draws of the spiking network")
 # distance at least as large between two sets from one distribution.
 #
 # The authors' study asks that question on real data: train a network, convert it, and
-# draw 100 times from both for each of 100 observations. Here it is on the diabetes data,
-# as ``nengo-permadrop study`` does it.
+# draw 100 times from both for each of 100 observations. Here it is on the diabetes
+# data, as ``nengo-permadrop study`` does it.
 
 result = study("diabetes", draws=100, observations=100, seed=0, progress=False)
 print(result.verdict().words)
@@ -163,9 +163,9 @@ plots.plot_pvalue_histogram(
 )
 
 # %%
-# And where the KS statistic is largest, the two distribution functions still look close.
-# Of 100 observations one is always the worst: the p-value in the title is that of a
-# *largest* statistic of that size.
+# And where the KS statistic is largest, the two distribution functions still look
+# close. Of 100 observations one is always the worst: the p-value in the title is that
+# of a *largest* statistic of that size.
 
 fig, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
 plots.plot_most_extreme(result.agreement, ax=ax)

@@ -1,8 +1,8 @@
 """
 The examples run, and print what they say they print.
 
-Those with pictures take longer: the build of the documentation runs them. Those for Nengo
-GUI are in test_gui.py.
+Those with pictures take longer: the build of the documentation runs them. Those for
+Nengo GUI are in test_gui.py.
 """
 
 import runpy

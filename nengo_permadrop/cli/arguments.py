@@ -39,6 +39,24 @@ def add_command(commands, name, run, description):
     return command
 
 
+def add_times(command):
+    """Add the options for how long an observation is shown and when it is read."""
+    command.add_argument(
+        "--presentation-time",
+        type=float,
+        metavar="SECONDS",
+        help="simulated time for which an observation is shown (default: 0.06 more "
+        "than --settle)",
+    )
+    command.add_argument(
+        "--settle",
+        type=float,
+        metavar="SECONDS",
+        help="part of it at the beginning that is not read (default: until the "
+        "network has settled, 0.04 for two layers)",
+    )
+
+
 def count(text):
     """A whole number, at least 1."""
     number = int(text)

@@ -3,7 +3,7 @@
 import shtab
 
 from nengo_permadrop import datasets
-from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.arguments import add_command, add_times, count, seed
 from nengo_permadrop.cli.output import show
 
 
@@ -36,20 +36,7 @@ def add(commands):
             metavar="N",
             help=f"{what} (default: %(default)s)",
         )
-    option(
-        "--presentation-time",
-        type=float,
-        metavar="SECONDS",
-        help="simulated time for which an observation is shown (default: 0.06 more "
-        "than --settle)",
-    )
-    option(
-        "--settle",
-        type=float,
-        metavar="SECONDS",
-        help="part of it at the beginning that is not read (default: until the "
-        "network has settled)",
-    )
+    add_times(command)
     option(
         "--devices",
         nargs="+",

@@ -5,7 +5,7 @@ import inspect
 import sys
 
 from nengo_permadrop.backends import backend_names
-from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.arguments import add_command, add_times, count, seed
 from nengo_permadrop.cli.output import show
 
 
@@ -130,20 +130,7 @@ def _add_options(command):
         action="store_true",
         help="trust a model with Lambda layers, which are Python code",
     )
-    option(
-        "--presentation-time",
-        type=float,
-        metavar="SECONDS",
-        help="simulated time for which a row is shown (default: 0.06 more than "
-        "--settle)",
-    )
-    option(
-        "--settle",
-        type=float,
-        metavar="SECONDS",
-        help="part of it at the beginning that is not read (default: until the "
-        "network has settled)",
-    )
+    add_times(command)
     option(
         "--workers",
         type=count,

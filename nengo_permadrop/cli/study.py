@@ -7,7 +7,7 @@ import shtab
 from nengo_permadrop import datasets
 from nengo_permadrop.backends import backend_names
 from nengo_permadrop.cli import codes
-from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.arguments import add_command, add_times, count, seed
 from nengo_permadrop.cli.output import show
 
 
@@ -61,20 +61,7 @@ def add(commands):
         help="folder for the report and all files (default: study-DATASET)",
     )
     output.complete = shtab.DIRECTORY
-    option(
-        "--presentation-time",
-        type=float,
-        metavar="SECONDS",
-        help="simulated time for which an observation is shown (default: 0.06 more "
-        "than --settle)",
-    )
-    option(
-        "--settle",
-        type=float,
-        metavar="SECONDS",
-        help="part of it at the beginning that is not read (default: until the "
-        "network has settled, 0.04 for two layers)",
-    )
+    add_times(command)
     option(
         "--workers",
         type=count,
