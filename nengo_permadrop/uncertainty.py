@@ -1,7 +1,12 @@
 """The part of a study that asks whether the predictive distributions are of use."""
 
+import warnings
+
+import numpy as np
+
 from nengo_permadrop.metrics import recalibrate, score
 from nengo_permadrop.plots import plot_calibration
+from nengo_permadrop.samples import PredictiveSamples
 
 # Of the validation rows, which a data set may have many of
 MOST_ROWS = 500
@@ -27,8 +32,24 @@ def fit(samples, dataset):
     Returns
     -------
     recalibration : `.Recalibration`
+
+    Warns
+    -----
+    UserWarning
+        If all draws of some rows are the same, which no factor makes spread: they are
+        left out.
     """
-    return recalibrate(samples, dataset.in_units(calibration_rows(dataset).target))
+    target = dataset.in_units(calibration_rows(dataset).target)
+    spread = np.all(samples.max() > samples.min(), axis=1)
+    if not spread.all():
+        warnings.warn(
+            f"all draws of {np.count_nonzero(~spread)} of {len(spread)} validation "
+            "rows are the same; the recalibration is fitted on the others. Such "
+            "predictions depend on no unit that is dropped",
+            stacklevel=2,
+        )
+        samples = PredictiveSamples(samples.values[:, spread])
+    return recalibrate(samples, target[spread])
 
 
 def scores(study):

@@ -177,6 +177,7 @@ def test_verified_with_loihis_curve(kmodel, conv):
     assert conv.verify(X) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:all draws of")  # of 10 units, with 3 draws
 def test_study_trains_and_converts_for_loihi():
     from nengo_permadrop.study import study
 

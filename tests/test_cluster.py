@@ -68,8 +68,9 @@ def test_a_killed_worker_costs_its_chunk(executor, net, tmp_path, monkeypatch):
     values = net.sample(executor=executor, checkpoint=tmp_path / "run").values
     assert np.array_equal(values, expected)
     assert len(saved) == 30
-    # what it was at, and what it had done but not yet handed over
-    assert len(net.logged("chunk")) - before <= 33
+    # what it was at, and what it had done but not yet handed over: of the 16 chunks
+    # that an executor has at a time, never of those that are saved
+    assert len(net.logged("chunk")) - before <= 30 + 16
     assert min(pids) in net.logged("chunk")
 
 

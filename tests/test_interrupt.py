@@ -16,8 +16,8 @@ pytestmark = pytest.mark.skipif(
 COMMAND = [
     sys.executable,
     "-c",
-    "import sys; from nengo_permadrop import cli, study; "
-    "study.TRAINING['diabetes'].update(epochs=int(sys.argv.pop(1))); "
+    "import sys; from nengo_permadrop import cli, models; "
+    "models.TRAINING['diabetes'].update(epochs=int(sys.argv.pop(1))); "
     "sys.exit(cli.main())",
 ]
 TIMEOUT = 60  # seconds; far more than is needed, on a busy machine too

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.files import atomic_path
+from nengo_permadrop.files import atomic_stream
 
 
 class PredictionTables:
@@ -55,9 +55,7 @@ class PredictionTables:
         with contextlib.ExitStack() as stack:
             self._streams = []
             for path in (self.summary_path, self.all_path):
-                temporary = stack.enter_context(atomic_path(path))
-                stream = open(temporary, "w", encoding="utf-8", newline="")
-                self._streams.append(stack.enter_context(stream))
+                self._streams.append(stack.enter_context(atomic_stream(path)))
             self._stack = stack.pop_all()
         self._empty = True
         return self
