@@ -87,7 +87,7 @@ def train(
     history : {str: list of float}
         For each epoch, its number "epoch" from 0 on, the learning rate "lr", the
         "loss", and "val_loss", "val_mse", "val_mae", "val_r2" and "val_corr" of the
-        validation rows, as `.scores` defines them.
+        validation rows, as `.evaluation.scores` defines them.
 
     Raises
     ------
