@@ -13,7 +13,6 @@ import nengo
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
-from nengo_permadrop.study import DEFAULT_TRAINING, TRAINING
 
 
 def main():
@@ -28,8 +27,7 @@ def main():
 
     dataset = datasets.load(args.dataset, seed=args.seed)
     model = models.for_dataset(dataset, seed=args.seed)
-    training = TRAINING.get(args.dataset, DEFAULT_TRAINING)
-    history = models.train(model, dataset, seed=args.seed, **training)
+    history = models.train_for_dataset(model, dataset, seed=args.seed)
     print(
         f"{args.dataset}, seed {args.seed}: {len(history['loss'])} epochs, test R2 "
         f"{models.r2(model, dataset.test):.3f}"

@@ -22,12 +22,11 @@ import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
 from nengo_permadrop.loading import load_model
 from nengo_permadrop.pool import process_pool
-from nengo_permadrop.study import TRAINING
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("dataset", choices=sorted(TRAINING))
+    parser.add_argument("dataset", choices=sorted(models.TRAINING))
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, default=50)
     parser.add_argument(
@@ -96,7 +95,7 @@ def trained(dataset, args, folder):
     if path.exists():
         return load_model(path)
     model = models.for_dataset(dataset, seed=args.seed, target=args.trained_for)
-    models.train(model, dataset, seed=args.seed, **TRAINING[args.dataset])
+    models.train_for_dataset(model, dataset, seed=args.seed)
     print(f"R2 {models.r2(model, dataset.test):.3f} on the test rows", flush=True)
     model.save(path)
     return model

@@ -16,7 +16,8 @@ tested on test rows, over several seeds:
     python benchmarks/single_run.py diabetes combo-small
 
 Writes a table, ``single_run.tsv``, of which ``docs/pictures.py`` makes a plot. What is
-in the table already is not measured again. With ``--backend nengo_loihi`` (the
+in the table already is not measured again (so give each ``--anneal`` an output folder
+of its own). With ``--backend nengo_loihi`` (the
 emulator, slow) give few ``--observations``, ``--windows`` and ``--ways``.
 """
 
@@ -32,7 +33,7 @@ import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
 from nengo_permadrop.files import atomic_path
 from nengo_permadrop.loading import load_model
-from nengo_permadrop.study import READ_TIME, TRAINING
+from nengo_permadrop.study import READ_TIME
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read
@@ -40,8 +41,9 @@ FRACTIONS = (0.8, 0.9)  # of a window that isn't read
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("datasets", nargs="+", choices=sorted(TRAINING))
+    parser.add_argument("datasets", nargs="+", choices=sorted(models.TRAINING))
     parser.add_argument("--backend", default="batched")
+    parser.add_argument("--anneal", type=float, help="end training with this gamma")
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=5, help="a window must agree for")
@@ -64,7 +66,7 @@ def main():
     rows = pd.read_csv(path, sep="\t").to_dict("records") if path.exists() else []
     for name in args.datasets:
         dataset = datasets.load(name, seed=0)
-        model = trained(dataset, folder, target_of(args.backend))
+        model = trained(dataset, folder, target_of(args.backend), args.anneal)
         for way in args.ways:
             done = {(row["dataset"], row["backend"], row["way"]) for row in rows}
             if (name, args.backend, way) in done:
@@ -86,13 +88,15 @@ def target_of(backend):
     return "loihi" if backend == "nengo_loihi" else "nengo"
 
 
-def trained(dataset, folder, target):
+def trained(dataset, folder, target, gamma):
     """The classical network, from the output folder if it is there."""
-    path = folder / f"{dataset.name}-{target}.h5"
+    path = folder / f"{dataset.name}-{target}-{gamma}.h5"
     if path.exists():
         return load_model(path)
     model = models.for_dataset(dataset, seed=0, target=target)
-    models.train(model, dataset, seed=0, **TRAINING[dataset.name])
+    models.train_for_dataset(model, dataset, seed=0)
+    if gamma is not None:
+        models.anneal(model, dataset, gamma, seed=0)
     model.save(path)
     return model
 
