@@ -36,7 +36,7 @@ x = np.concatenate([rng.uniform(-1, -0.2, 400), rng.uniform(0.5, 1, 200)])[:, No
 y = np.sin(4 * x) + 0.1 * rng.normal(size=x.shape)
 
 kmodel = keras.Sequential([keras.Input((1,))])
-for _ in range(2):
+for layer in ("first", "second"):
     kmodel.add(
         keras.layers.Dense(
             100,
@@ -44,7 +44,7 @@ for _ in range(2):
             bias_initializer=keras.initializers.Constant(0.2),
         )
     )
-    kmodel.add(SoftLIF())
+    kmodel.add(SoftLIF(name=layer))
     kmodel.add(PermanentDropout(0.1))
 kmodel.add(keras.layers.Dense(1))
 kmodel.compile(loss="mse", optimizer=keras.optimizers.Adam(0.003))
@@ -104,7 +104,7 @@ with net:
     shown = nengo.Node(0.2)
     conv = npd.Converter(kmodel)
     nengo.Connection(shown, conv.input, synapse=None)
-    spikes = nengo.Probe(conv.layers["soft_lif"], sample_every=0.001)
+    spikes = nengo.Probe(conv.layers["first"], sample_every=0.001)
     answer = nengo.Probe(conv.output)
 with nengo.Simulator(net, progress_bar=False) as sim:
     sim.run(0.2)

@@ -1,4 +1,4 @@
-"""The benchmarks fit the package: what they import is there, and they say what they do."""
+"""The benchmarks fit the package: what they import is there."""
 
 import runpy
 from pathlib import Path
