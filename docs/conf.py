@@ -1,10 +1,13 @@
 """Configuration of the documentation."""
 
+import logging
 import os
 import runpy
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before doctests import TensorFlow
+
+logging.getLogger("nengo_permadrop").setLevel(logging.WARNING)  # not in the examples
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +54,7 @@ FOREIGN = (
     "arviz",
     "collections",
     "concurrent",
+    "distributed",
     "keras",
     "matplotlib",
     "nengo",

@@ -47,7 +47,8 @@ class Checkpoint:
         Made if it isn't there; its parent must be.
     identity : dict
         What the computation is: strings and numbers by name, as JSON can hold them. All
-        that a part depends on must be in it (see `.digest` for networks and arrays).
+        that a part depends on must be in it (see `.digest.digest` for networks and
+        arrays).
 
     Attributes
     ----------

@@ -31,7 +31,7 @@ def run_chunk(backend, reference, X, replicas, part):
     ----------
     backend : str
         Its name, as backends don't travel.
-    reference : `.Reference`
+    reference : `.parcel.Reference`
         To a parcel of the problem, without its observations.
     X : list of (n_rows, size) ndarray
         The observations of this chunk, one array an input.

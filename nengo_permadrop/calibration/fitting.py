@@ -48,7 +48,7 @@ def calibrate(
     force when the next one is measured. It follows the layer-wise calibration of [1]_,
     with masks and with gains.
 
-    The converter is changed in place, and keeps the `Calibration` as ``calibration``;
+    The converter is changed in place, and keeps the `.Calibration` as ``calibration``;
     it can be sampled, pickled and sent to workers as before. ``conv.verify`` still
     verifies the conversion, which comes before the calibration.
 
@@ -74,7 +74,7 @@ def calibrate(
 
     Returns
     -------
-    calibration : `Calibration`
+    calibration : `.Calibration`
 
     Raises
     ------
