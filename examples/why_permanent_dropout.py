@@ -129,9 +129,9 @@ fig, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
 show(spiking, ax, "200 draws of the spiking network")
 
 # %%
-# The band has the same form, though not in every detail: this little network was trained
-# for seconds, and near a neuron's threshold SoftLIF and LIF differ. :doc:`/fidelity` shows
-# what takes such differences away.
+# The band has the same form, though not in every detail: this little network was
+# trained for seconds, and near a neuron's threshold SoftLIF and LIF differ.
+# :doc:`/fidelity` shows what takes such differences away.
 #
 # Do they agree?
 # --------------
