@@ -11,8 +11,8 @@ import inspect
 
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.datasets import combo
 from nengo_permadrop.datasets.base import Dataset, Split
-from nengo_permadrop.datasets.combo import combo
 from nengo_permadrop.datasets.combo_small import combo_small
 from nengo_permadrop.datasets.diabetes import diabetes
 from nengo_permadrop.datasets.digits import digits
@@ -95,4 +95,4 @@ def load(name, seed=0, **options):
 register("diabetes", diabetes)
 register("digits", digits)
 register("combo-small", combo_small)
-register("combo", combo)
+register("combo", combo.combo)
