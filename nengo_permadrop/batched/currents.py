@@ -65,7 +65,8 @@ class InputCurrents:
         blocks, starts, start = [], [], 0
         for population in self.plan.populations:
             current, rows = self._of(population, time, distinct)
-            blocks.append(current.astype(self.dtype).ravel())
+            with np.errstate(over="ignore"):  # kernels say in which layer
+                blocks.append(current.astype(self.dtype).ravel())
             starts.append(start + rows * current.shape[1])
             start += current.size
         return np.concatenate(blocks), np.array(starts, dtype=np.int64)
@@ -103,7 +104,10 @@ class InputCurrents:
         values = values[:, term.columns]
         if term.matrix is None:
             return values
-        return shared_product(values, term.matrix.astype(self.dtype))
+        # In double precision also for a simulator in single: a product's last digits
+        # depend on the number of BLAS's threads, and one of them can move a spike. So
+        # workers with fewer threads give the same draws.
+        return shared_product(values.astype(np.float64), term.matrix)
 
     def _distinct(self, signal, built, time):
         """The different values of an input, and which one each replica has."""
