@@ -24,6 +24,7 @@ from tensorflow import keras
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
+from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
 
 RECIPE = {
@@ -98,9 +99,7 @@ def measure(model, data, setting, draws, observations, seed):
     """How the spiking network of a setting compares with the classical one."""
     X = data.test.take(slice(observations)).inputs
     conv = npd.Converter(model, synapse=setting["synapse"])
-    settle = setting["settle"]
-    if settle is None:
-        settle = np.ceil(conv.settling_time * 100) / 100
+    _, settle = default_times(conv.settling_time, settle=setting["settle"])
     options = {"n_draws": draws, "seed": seed, "progress": False}
     spiking = npd.sample(
         conv, X, presentation_time=settle + setting["read"], settle=settle, **options

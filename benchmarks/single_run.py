@@ -31,9 +31,9 @@ import pandas as pd
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
+from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.files import atomic_path
 from nengo_permadrop.loading import load_model
-from nengo_permadrop.study import READ_TIME
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read
@@ -205,8 +205,7 @@ def same_as(way):
 
 def study_window(model, X, args, found):
     """Not tuned: the presentation that ``nengo-permadrop study`` takes."""
-    settle = np.ceil(converted(model, args).settling_time * 100) / 100
-    return round(settle + READ_TIME, 9), float(settle)
+    return default_times(converted(model, args).settling_time)
 
 
 def tuned(**options):

@@ -62,7 +62,7 @@ def run_on(engine, problem, n_windows):
         )
     model = problem.model
     if hasattr(model, "dropouts"):  # a converter, of which a problem has its own copy
-        if engine.gates and engine.name == "nengo_loihi":
+        if engine.fixed_weights:
             _check_gates(model)
         let_masks_travel(model, window, problem.dt)
     else:

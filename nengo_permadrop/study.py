@@ -6,13 +6,12 @@ and the predictive distributions of both are compared by Kolmogorov-Smirnov test
 Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
 """
 
-import math
-
 import nengo
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
 from nengo_permadrop.backends import get_backend
+from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.pool import process_pool, usable_cpus
 from nengo_permadrop.provenance import Steps, versions
@@ -22,9 +21,6 @@ from nengo_permadrop.study_result import Study
 
 # Most validation rows that are calibrated on
 CALIBRATION_ROWS = 100
-
-# Seconds of the output that an answer is averaged over
-READ_TIME = 0.06
 
 # Parts of a study that take randomness; a part's seed depends on its place here
 SEEDED = (
@@ -82,7 +78,7 @@ def study(
     output : str or path-like, optional
         Folder for the report and all files; None writes none.
     presentation_time : float, optional
-        For how long an observation is shown, in seconds; by default `READ_TIME` longer
+        For how long an observation is shown, in seconds; by default 0.06 longer
         than ``settle``.
     settle : float, optional
         From what time on the output is averaged, in seconds; by default the network's
@@ -184,12 +180,11 @@ def study(
     model = given
     if given is None:
         model = models.for_dataset(dataset, seed=seeds["weights"], **model_options)
+    settling_time = None
     if settle is None:
         # of the network before training: weights make no difference to it
         settling_time = npd.Converter(model, target=target).settling_time
-        settle = math.ceil(settling_time * 100) / 100
-    if presentation_time is None:
-        presentation_time = round(settle + READ_TIME, 9)
+    presentation_time, settle = default_times(settling_time, presentation_time, settle)
     options.update(settle=settle, presentation_time=presentation_time)
     _check_times(options)
     steps = Steps(progress)

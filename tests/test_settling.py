@@ -4,7 +4,7 @@ import pytest
 from kmodels import combo, mlp
 
 import nengo_permadrop as npd
-from nengo_permadrop.converter.settling import path_delay
+from nengo_permadrop.converter.settling import default_times, path_delay
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,11 @@ def test_too_short_a_settle_warns():
     with pytest.warns(UserWarning, match="at least settle=0.05"):
         npd.sample(conv, X, settle=0.02, **kwargs)
     npd.sample(conv, X, settle=0.04, **kwargs)  # warnings of ours are errors
+
+
+def test_default_times():
+    assert default_times(0.0914) == (0.16, 0.1)
+    assert default_times(0.0914, read=0.1) == (0.2, 0.1)
+    assert default_times(0.0914, presentation_time=0.3) == (0.3, 0.1)
+    assert default_times(None, settle=0.02) == (0.08, 0.02)
+    assert default_times(None, 0.5, 0.0) == (0.5, 0.0)

@@ -1,15 +1,12 @@
 """The energy of a predictive distribution, from counts and published figures."""
 
-import math
-
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.accounting.classical import classical_counts
 from nengo_permadrop.accounting.counting import CountingNetwork
 from nengo_permadrop.accounting.devices import find_devices
 from nengo_permadrop.accounting.result import Energy
-
-_READ_TIME = 0.06  # as in the study
+from nengo_permadrop.converter.settling import default_times
 
 
 def energy(
@@ -86,10 +83,9 @@ def energy(
     """
     devices = find_devices(devices)
     counting = CountingNetwork(conv, dt)
-    if settle is None:
-        settle = math.ceil(conv.settling_time * 100) / 100
-    if presentation_time is None:
-        presentation_time = round(settle + _READ_TIME, 9)
+    presentation_time, settle = default_times(
+        conv.settling_time, presentation_time, settle
+    )
     if not 0 < int(round(settle / dt)) < int(round(presentation_time / dt)):
         raise ValidationError(
             f"must be at least a time step ({dt} s), and one less than "

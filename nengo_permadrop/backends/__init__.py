@@ -132,6 +132,8 @@ class Backend:
         Whether it gives each replica masks of its own in a `.networks.DropoutGate`.
     windows : bool
         Whether it reads several windows of one run, in which masks are redrawn.
+    fixed_weights : bool
+        Whether weights can't change within a run, so that only gates redraw masks.
     options : tuple of str
         What ``sample(backend_options=...)`` may hold.
     """
@@ -140,6 +142,7 @@ class Backend:
     takes = "network"
     gates = False
     windows = False
+    fixed_weights = False
     options = ()
 
     def version(self):

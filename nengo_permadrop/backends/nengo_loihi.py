@@ -26,6 +26,7 @@ class NengoLoihiBackend(Backend):
     name = "nengo_loihi"
     gates = True
     windows = True
+    fixed_weights = True
     options = ("target", "hardware_options", "n_chips")
 
     def version(self):

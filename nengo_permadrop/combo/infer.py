@@ -7,7 +7,6 @@ already repeats each row, so that most rows get those of another one.
 """
 
 import contextlib
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.combo.pairs import model_features, read_pairs
 from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.converter.graph import read_model
+from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.digest import digest
-from nengo_permadrop.study import READ_TIME
 from nengo_permadrop.version import version
 
 # Bytes that the features of a block of rows may take, and its predictions: a block is
@@ -250,10 +249,9 @@ def _prepared(kmodel, engine, presentation_time, settle, pairs):
     target = "loihi" if engine.name == "nengo_loihi" else "nengo"
     conv = npd.Converter(kmodel, target=target, dropout="off")
     conv.verify(list(pairs.rows(0, 2).gather().values()))
-    if settle is None:
-        settle = math.ceil(conv.settling_time * 100) / 100
-    if presentation_time is None:
-        presentation_time = round(settle + READ_TIME, 9)
+    presentation_time, settle = default_times(
+        conv.settling_time, presentation_time, settle
+    )
     return conv, {"presentation_time": presentation_time, "settle": settle}
 
 

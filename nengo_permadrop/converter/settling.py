@@ -1,7 +1,37 @@
 """How long a converted network takes to answer."""
 
+import math
+
 import nengo
 import numpy as np
+
+# Seconds of the output that an answer is averaged over, if nothing is said
+READ_TIME = 0.06
+
+
+def default_times(settling_time, presentation_time=None, settle=None, read=READ_TIME):
+    """
+    How long an observation is shown, and from when on it is read.
+
+    Parameters
+    ----------
+    settling_time : float or None
+        Of the network, in seconds; see `.Converter`. Not needed if ``settle`` is given.
+    presentation_time, settle : float, optional
+        In seconds; kept where they are given. By default ``settle`` is the settling
+        time in full hundredths, and ``presentation_time`` is ``read`` longer.
+    read : float, optional
+        Seconds that are read.
+
+    Returns
+    -------
+    presentation_time, settle : float
+    """
+    if settle is None:
+        settle = math.ceil(settling_time * 100) / 100
+    if presentation_time is None:
+        presentation_time = round(settle + read, 9)
+    return presentation_time, settle
 
 
 def path_delay(network):
