@@ -322,6 +322,8 @@ def test_networks_without_spikes_to_count():
         npd.energy(kmodel, X)
     with pytest.raises(ValidationError, match="rate neurons"):
         npd.energy(npd.Converter(kmodel, neurons="rate"), X)
+    with pytest.raises(ValidationError, match="2 copies.*copies=1"):
+        npd.energy(npd.Converter(kmodel, copies=2), X)
     inp = keras.Input((3,))
     x = keras.layers.Activation("relu")(keras.layers.Dense(5)(inp))
     x = PermanentDropout(0.2)(keras.layers.Dense(4)(x))  # of what no neuron sends

@@ -169,3 +169,20 @@ def test_what_can_not_be_calibrated(calibrated, kmodel, X):
     ):
         with pytest.raises(ValidationError, match=why):
             npd.calibrate(conv, X)
+
+
+def test_copies_are_corrected_alike(kmodel, X, calibrated):
+    conv = npd.Converter(kmodel, seed=0, copies=3)
+    npd.calibrate(conv, X, **FAST)
+    assert all(copy.calibration is conv.calibration for copy in conv.copies)
+    neurons = [
+        (ensemble.gain, ensemble.bias)
+        for ensemble in [*conv.all_ensembles, *calibrated.all_ensembles]
+    ]
+    one = len(calibrated.all_ensembles)
+    assert len(neurons) == 4 * one
+    for number, (gain, bias) in enumerate(neurons):
+        assert np.array_equal(gain, neurons[number % one][0])
+        assert np.array_equal(bias, neurons[number % one][1])
+    samples = npd.sample(conv, X, n_draws=3, seed=0, progress=False)
+    assert samples.values.shape == (3, 64, 1)

@@ -284,6 +284,14 @@ def _check(conv):
             attr="conv",
             obj=conv,
         )
+    if len(conv.copies) > 1:
+        raise ValidationError(
+            f"holds {len(conv.copies)} copies of a network, each of which would be "
+            "counted for every draw; give a converter with copies=1: the same draws "
+            "take as many presentations of it, and as much energy",
+            attr="conv",
+            obj=conv,
+        )
     inputs = set(conv.inputs.values())
     reached = {conn.post_obj for conn in conv.all_connections}
     for conn in conv.all_connections:

@@ -8,14 +8,13 @@ of the next. `calibrate` measures these, layer by layer, and takes them back by 
 and a bias for each neuron.
 """
 
-import math
-
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.calibration.parts import correct, find_levels, mean_currents
 from nengo_permadrop.calibration.records import Calibration, Correction
+from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.inputs import match_inputs
 
 # Seconds that are read, if nothing is said
@@ -55,7 +54,8 @@ def calibrate(
     Parameters
     ----------
     conv : `.Converter`
-        Of spiking neurons, ``target="nengo"``, not calibrated yet.
+        Of spiking neurons, ``target="nengo"``, not calibrated yet. All its copies get
+        the same corrections.
     X_calibration : array_like, list of array_like or {str: array_like}
         Observations to fit to, ``(n_observations, ...)`` an input; at least
         `HOLD_OUT`. Never those that you test agreement with. Every `HOLD_OUT`-th isn't
@@ -68,7 +68,8 @@ def calibrate(
     seed : int, optional
         Decides masks and initial states; the same seed gives the same corrections.
     gains : bool, optional
-        Correct gains too, or biases only.
+        Correct gains too, or biases only. Corrections of gains are kept between 0.8
+        and 1.25: what is beyond is a fit gone wrong.
     dt : float, optional
         Time step, in seconds.
 
@@ -98,10 +99,9 @@ def calibrate(
     _check_converter(conv)
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     X = match_inputs(X_calibration, shapes)
-    if settle is None:
-        settle = math.ceil(conv.settling_time * 100) / 100
-    if presentation_time is None:
-        presentation_time = round(settle + READ_TIME, 9)
+    presentation_time, settle = default_times(
+        conv.settling_time, presentation_time, settle, read=READ_TIME
+    )
     options = {
         "presentation_time": presentation_time,
         "settle": settle,
@@ -134,9 +134,7 @@ def calibrate(
             correct(spiking, part, gain, bias)
     after = _errors(measured(parts), reference, held_out)
 
-    for part, (gain, bias) in corrections.items():
-        correct(conv, part, gain, bias)
-    conv.calibration = Calibration(
+    calibration = Calibration(
         tuple(
             Correction(part.name, *corrections[part], before[part], after[part])
             for part in parts
@@ -145,7 +143,11 @@ def calibrate(
         n_held_out=int(np.count_nonzero(held_out)),
         options=options,
     )
-    return conv.calibration
+    for copy in conv.copies:
+        for part, (gain, bias) in corrections.items():
+            correct(copy, part, gain, bias)
+        copy.calibration = calibration
+    return calibration
 
 
 def _check_converter(conv):

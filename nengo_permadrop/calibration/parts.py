@@ -177,5 +177,6 @@ def _scaled(transform, gain):
             init=gain[:, np.newaxis] * transform.init.base,
             rate=transform.rate,
             redraw=transform.redraw,
+            redraw_delay=transform.redraw_delay,
         )
     return nengo.Dense(transform.shape, init=gain[:, np.newaxis] * transform.init)
