@@ -1,12 +1,16 @@
 """Ctrl-C at the command line: a signal to a process of its own, in mid-work."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from nengo_permadrop.cli.interrupts import insistent
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "killpg"), reason="needs POSIX process groups"
@@ -80,7 +84,7 @@ def test_study(options, when, to_group, epochs, tmp_path):
         pytest.importorskip(module)
     argv = ["study", "--draws", "500", "-o", str(tmp_path / "out"), *options]
     code, told, left = interrupt(argv, when, to_group, epochs)
-    assert code == 130
+    assert code == 130, told
     assert "Traceback" not in told
     assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
     assert not left
@@ -90,7 +94,63 @@ def test_study(options, when, to_group, epochs, tmp_path):
 def test_bench():
     argv = ["bench", "--json", "--only", "batched", "--replicas", "200000"]
     code, told, left = interrupt(argv, b"simulator ", to_group=False)
-    assert code == 130
+    assert code == 130, told
     assert "Traceback" not in told
     assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
     assert not left
+
+
+class _Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+def _ignore():
+    thing = _Destroyed()
+    del thing  # Python tells sys.unraisablehook of it, and goes on
+    time.sleep(10)
+
+
+def _translate():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise SystemError("returned a result with an exception set") from None
+
+
+def _catch():
+    with contextlib.suppress(BaseException):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("lose", [_ignore, _translate, _catch])
+def test_is_not_lost(lose):
+    handler, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), insistent():
+        lose()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert sys.unraisablehook is hook
+
+
+def test_other_errors_are_raised_as_they_are():
+    with pytest.raises(RuntimeError, match="no interrupt"), insistent():
+        raise RuntimeError("no interrupt")
+
+
+def test_where_it_is_ignored_it_stays_so():
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with insistent():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def test_in_another_thread():
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(_in_context, 3).result() == 3
+
+
+def _in_context(value):
+    with insistent():
+        return value

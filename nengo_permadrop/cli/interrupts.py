@@ -12,25 +12,65 @@ DELAY = 0.05  # seconds
 @contextlib.contextmanager
 def insistent():
     """
-    A context in which a ``KeyboardInterrupt`` that was swallowed is raised once more.
+    A context that Ctrl-C ends with ``KeyboardInterrupt``, whatever comes of the first.
 
-    Python ignores exceptions in ``__del__`` and in callbacks from C, where a network
-    that is being trained spends much of its time, and only tells `sys.unraisablehook`.
+    A network that is being trained spends much of its time in callbacks from C. There
+    a ``KeyboardInterrupt`` may be
+
+    - ignored, as in ``__del__``, and only told to `sys.unraisablehook`: it is raised
+      once more;
+    - made another error, such as ``SystemError``: ``KeyboardInterrupt`` is raised from
+      it;
+    - caught, by a bare ``except``: it is raised at the end of the context, as what was
+      interrupted without knowing can't be relied on.
+
+    Where Ctrl-C is ignored, as under ``nohup``, it stays so. Only of use in the main
+    thread, which signals go to.
     """
-    before = sys.unraisablehook
+    came = threading.Event()
+    hook = sys.unraisablehook
 
-    def hook(unraisable):
-        if isinstance(unraisable.exc_value, KeyboardInterrupt):
+    def unraisable(args):
+        if isinstance(args.exc_value, KeyboardInterrupt):
             # from a thread, a little later: raised here it would be swallowed again
             threading.Timer(DELAY, _interrupt).start()
         else:
-            before(unraisable)
+            hook(args)
 
-    sys.unraisablehook = hook
+    sys.unraisablehook = unraisable
+    try:
+        with _noted(came):
+            yield
+        error = None
+    except Exception as caught:
+        if not came.is_set():
+            raise
+        error = caught
+    finally:
+        sys.unraisablehook = hook
+    if came.is_set():
+        raise KeyboardInterrupt from error
+
+
+@contextlib.contextmanager
+def _noted(came):
+    """A context in which Ctrl-C also sets an event."""
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(
+        handler
+    ):
+        yield
+        return
+
+    def noting(number, frame):
+        came.set()
+        handler(number, frame)
+
+    signal.signal(signal.SIGINT, noting)
     try:
         yield
     finally:
-        sys.unraisablehook = before
+        signal.signal(signal.SIGINT, handler)
 
 
 def _interrupt():
