@@ -9,8 +9,14 @@ The criterion is a rejection rate at 0.05 of at most 0.08 and uniformity p >= 0.
     python benchmarks/fidelity.py --datasets diabetes digits --seeds 0 1 2 3 4
 
 ``--anneal 0`` leaves gamma as it was trained with, ``--no-calibrate`` leaves the
-spiking network as it was converted. A study that is finished (its agreement.json is in
-the output folder) is not run again.
+spiking network as it was converted. On Loihi's emulator, which takes its time, with
+fewer draws and shorter presentations (networks that are trained with Loihi's curve have
+no tail that annealing could take):
+
+    python benchmarks/fidelity.py --backend nengo_loihi --anneal 0 --draws 100 \
+        --presentation-time 0.12 --settle 0.06
+
+A study that is finished (its agreement.json is in the output folder) is not run again.
 """
 
 import argparse
@@ -44,6 +50,8 @@ def main():
     option = parser.add_argument
     option("--datasets", nargs="+", default=["diabetes", "digits", "combo-small"])
     option("--seeds", nargs="+", type=int, default=range(5))
+    option("--backend", default="batched")
+    option("--workers", type=int, help="processes, on backends that take a draw each")
     option("--draws", type=int, default=1000)
     option("--observations", type=int, default=50)
     option("--presentation-time", type=float, default=0.2)
@@ -54,6 +62,7 @@ def main():
     args = parser.parse_args()
 
     options = {
+        "backend": args.backend,
         "draws": args.draws,
         "observations": args.observations,
         "presentation_time": args.presentation_time,
@@ -67,9 +76,16 @@ def main():
         agreeing = 0
         for seed in args.seeds:
             kind = f"{args.anneal:g}-{'calibrated' if args.calibrate else 'converted'}"
-            folder = Path(args.output) / f"{dataset}-{kind}-{seed}"
+            folder = Path(args.output) / args.backend / f"{dataset}-{kind}-{seed}"
             if not (folder / "agreement.json").exists():
-                study(dataset, seed=seed, output=folder, progress=False, **options)
+                study(
+                    dataset,
+                    seed=seed,
+                    output=folder,
+                    workers=args.workers,
+                    progress=False,
+                    **options,
+                )
             agreeing += print_line(dataset, seed, folder)
         print(f"{dataset}: {agreeing} of {len(args.seeds)} agree", flush=True)
 

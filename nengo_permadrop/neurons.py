@@ -6,6 +6,8 @@ from nengo.exceptions import ValidationError
 from nengo.neurons import LIFRate
 from nengo.params import NumberParam
 
+from nengo_permadrop.optional import require
+
 
 class SoftLIF(LIFRate):
     r"""
@@ -103,6 +105,38 @@ class SoftLIF(LIFRate):
         return np.where(rho > 0, j, np.nan)
 
 
+class LoihiLIFRate(LIFRate):
+    """
+    A rate neuron with the rates of Loihi's LIF neurons at a constant current.
+
+    Their periods are whole time steps, and their time constants those that the chip can
+    hold. It is what ``SoftLIF(target="loihi")`` layers compute in Keras, and runs
+    anywhere but on the chip. nengo-loihi, which says what the rates are, must be
+    installed.
+
+    Parameters
+    ----------
+    tau_rc : float, optional
+        Membrane RC time constant, in seconds.
+    tau_ref : float, optional
+        Absolute refractory period, in seconds.
+    amplitude : float, optional
+        Scaling factor on the neuron output.
+    initial_state : {str: Distribution or array_like}, optional
+        As in `nengo.LIFRate`; it has no state.
+    """
+
+    def step(self, dt, J, output):
+        """Implement Loihi's tuning curve, for time steps of ``dt`` seconds."""
+        loihi = require("nengo_loihi").neurons
+        tau_rc = loihi.discretize_tau_rc(self.tau_rc, dt)
+        tau_ref = loihi.discretize_tau_ref(self.tau_ref, dt)
+        fires = J > 1
+        period = tau_ref + tau_rc * np.log1p(1.0 / np.where(fires, J - 1.0, 1.0))
+        rates = self.amplitude / (dt * np.ceil(period / dt))
+        output[...] = np.where(fires, rates, 0.0)
+
+
 _TWINS = {}
 
 
@@ -195,6 +229,7 @@ for _spiking_type in (
 
 
 @register_spiking(SoftLIF)
+@register_spiking(LoihiLIFRate)
 @register_spiking(nengo.LIFRate)
 def _lif(neuron_type):
     return nengo.LIF(
@@ -227,11 +262,10 @@ def _regular(neuron_type):
 
 
 @register_spiking(SoftLIF, target="loihi")
+@register_spiking(LoihiLIFRate, target="loihi")
 @register_spiking(nengo.LIFRate, target="loihi")
 @register_spiking(nengo.LIF, target="loihi")
 def _loihi_lif(neuron_type):
-    from nengo_permadrop.optional import require
-
     return require("nengo_loihi").neurons.LoihiLIF(
         tau_rc=neuron_type.tau_rc,
         tau_ref=neuron_type.tau_ref,
@@ -242,8 +276,6 @@ def _loihi_lif(neuron_type):
 @register_spiking(nengo.RectifiedLinear, target="loihi")
 @register_spiking(nengo.SpikingRectifiedLinear, target="loihi")
 def _loihi_relu(neuron_type):
-    from nengo_permadrop.optional import require
-
     return require("nengo_loihi").neurons.LoihiSpikingRectifiedLinear(
         amplitude=neuron_type.amplitude
     )

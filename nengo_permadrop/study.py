@@ -327,12 +327,6 @@ def _check(options):
         raise ValidationError(
             f"must be > 0 or None, got {options['anneal']}", attr="anneal"
         )
-    if options["calibrate"] and options["backend"] == "nengo_loihi":
-        raise ValidationError(
-            "networks for Loihi can't be calibrated; leave it out, or choose another "
-            "backend",
-            attr="calibrate",
-        )
     for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
         if not options[attr] >= least:
             raise ValidationError(

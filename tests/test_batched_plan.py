@@ -68,11 +68,15 @@ def test_synapses(synapse):
         nengo.LIF(tau_ref=0.0035, min_voltage=-1),
         nengo.LIF(initial_state={"voltage": nengo.dists.Uniform(0, 1.3)}),
         nengo.LIF(initial_state={"refractory_time": nengo.dists.Uniform(0, 0.002)}),
+        "LoihiLIF",
         nengo.SpikingRectifiedLinear(amplitude=0.01),
         nengo.SpikingRectifiedLinear(initial_state={"voltage": np.full(20, 0.7)}),
     ],
 )
 def test_neurons(neuron_type):
+    if neuron_type == "LoihiLIF":
+        loihi = pytest.importorskip("nengo_loihi").neurons
+        neuron_type = loihi.LoihiLIF(tau_rc=0.0171, tau_ref=0.0026, amplitude=0.02)
     net = with_probes(layered_network())
     # a voltage above 1 is possible where the current is above it, too
     net.layers[0].neuron_type = neuron_type

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from nengo.builder.neurons import SimNeurons
-from nengo.builder.operator import Copy, DotInc, ElementwiseInc, Reset
+from nengo.builder.operator import Copy, DotInc, ElementwiseInc, Reset, SimPyFunc
 from nengo.builder.processes import SimProcess
 from nengo.node import Node
 from nengo.processes import PresentInput
@@ -24,6 +24,7 @@ from nengo.synapses import LinearFilter
 
 from nengo_permadrop.batched.masks import separable_dropouts
 from nengo_permadrop.builder.transforms import RedrawMask
+from nengo_permadrop.nodes import Shift
 
 _LARGEST_DIAGONAL = 4096
 
@@ -341,6 +342,12 @@ class Reader:
             raise NotPlanned(f"{op} doesn't start from zero")
         return op.output, self.read(op.input).filtered(self.state_space(op.process))
 
+    def _read_function(self, op):
+        if not isinstance(op.fn, Shift) or op.output is None or op.x is None:
+            raise NotPlanned(f"{op} has no compiled kernel")
+        shift = np.broadcast_to(np.asarray(op.fn.constant, float), (op.output.size,))
+        return op.output, self.read(op.x).plus(Expression(shift))
+
     def _constant(self, signal):
         changes = [op for op in self.writers[signal.base] if type(op) is not RedrawMask]
         if changes or signal in self._not_separable or signal in self._node_outputs:
@@ -353,6 +360,7 @@ class Reader:
         DotInc: _read_dot,
         ElementwiseInc: _read_elementwise,
         SimProcess: _read_process,
+        SimPyFunc: _read_function,
     }
 
 

@@ -11,8 +11,10 @@ weights is the sum of the rows of those neurons, filtered afterwards together wi
 neuron update. That takes two passes: one over all neurons, without branches, so that it
 is vectorised, and flags those that spike or leave their refractory period within the
 step; one over these. The arithmetic is that of `nengo.LIF`, except that logarithm and
-exponential are series where their arguments are small. `nengo.SpikingRectifiedLinear`
-is simpler; a neuron that fires several times in a step is several times in the list.
+exponential are series where their arguments are small. Loihi's neurons are LIF neurons
+whose refractory period begins with a step, not when the threshold was crossed in it.
+`nengo.SpikingRectifiedLinear` is simpler; a neuron that fires several times in a step
+is several times in the list.
 
 What is passed in arrays of integers and numbers is described in
 `nengo_permadrop.batched.tables`. All compiled code is in this one file, because Numba
@@ -57,6 +59,7 @@ L_TILE, L_ROW, L_KEEP = range(3)
     N_DT,
     N_TAU_RC,
     N_TAU_REF,
+    N_TAU_SPIKE,
     N_MIN_VOLTAGE,
     N_DECAY,
     N_SPIKE,
@@ -69,7 +72,7 @@ L_TILE, L_ROW, L_KEEP = range(3)
     N_C1,
     N_C2,
     N_SERIES,
-) = range(15)
+) = range(16)
 MODE_NONE, MODE_DIRECT, MODE_FILTER = range(3)
 KIND_READOUT, KIND_LIF, KIND_RECTIFIED = range(3)
 STATUS_INFINITE, STATUS_FULL = 1, 2
@@ -158,7 +161,7 @@ def _spikes_series(scratch, spiked, m, numbers):
     after a step, so with a small ``dt / tau_rc`` both arguments are small.
     """
     dt, tau_rc, tau_ref = numbers[N_DT], numbers[N_TAU_RC], numbers[N_TAU_REF]
-    low = numbers[N_MIN_VOLTAGE]
+    tau_spike, low = numbers[N_TAU_SPIKE], numbers[N_MIN_VOLTAGE]
     number = scratch.dtype.type
     zero, one, two = number(0), number(1), number(2)
     m = (m + _LANES - 1) // _LANES * _LANES  # what is in excess isn't used
@@ -186,7 +189,7 @@ def _spikes_series(scratch, spiked, m, numbers):
         s = one + zz * s
         fires = v > one
         scratch[_CV + e] = zero if fires else v
-        scratch[_CR + e] = tau_ref + dt + tau_rc * (two * z * s) if fires else r
+        scratch[_CR + e] = tau_ref + dt + tau_spike * (two * z * s) if fires else r
         spiked[e] = fires
 
 
@@ -194,7 +197,7 @@ def _spikes_series(scratch, spiked, m, numbers):
 def _spikes(scratch, spiked, m, numbers):
     """The second pass, for any arguments."""
     dt, tau_rc, tau_ref = numbers[N_DT], numbers[N_TAU_RC], numbers[N_TAU_REF]
-    low = numbers[N_MIN_VOLTAGE]
+    tau_spike, low = numbers[N_TAU_SPIKE], numbers[N_MIN_VOLTAGE]
     number = scratch.dtype.type
     zero, one = number(0), number(1)
     for e in range(m):
@@ -205,7 +208,8 @@ def _spikes(scratch, spiked, m, numbers):
         scratch[_CV + e] = v
         if v > one:
             scratch[_CV + e] = zero
-            scratch[_CR + e] = tau_ref + dt + tau_rc * np.log1p(-(v - one) / (j - one))
+            since = tau_spike * np.log1p(-(v - one) / (j - one))
+            scratch[_CR + e] = tau_ref + dt + since
 
 
 @_jit
@@ -315,7 +319,7 @@ def run_block(
     n_steps : int
     populations, tiles, links : 2-D ndarrays of int64
         The network; see `nengo_permadrop.batched.tables`.
-    numbers : (n_populations, 15) ndarray
+    numbers : (n_populations, 16) ndarray
         Constants of neurons and filters.
     weights, currents : 1-D ndarrays
         All tiles' weights ``(n_rows, size)``, and all populations' constant currents,

@@ -3,12 +3,13 @@ Which networks the compiled kernels run, and what of them.
 
 The plan of a network is made from its built model. It exists if
 
-- all neurons are `nengo.LIF` or `nengo.SpikingRectifiedLinear`, or of a type that
-  inherits the ``step`` of one of these,
+- all neurons are `nengo.LIF`, `nengo.SpikingRectifiedLinear` or nengo-loihi's LoihiLIF,
+  or of a type that inherits the ``step`` of one of these,
 - there are no loops,
 - what lies between neurons, Nodes and probes is linear and constant: dense weights,
-  gains, sums, slices, passthrough Nodes, and synapses that are linear filters of first
-  or second order; the currents of one population all with one synapse, or none,
+  gains, sums, slices, passthrough Nodes or such that add a constant (`.Shift`), and
+  synapses that are linear filters of first or second order; the currents of one
+  population all with one synapse, or none,
 - Nodes give constants, `nengo.processes.PresentInput`, or what overrides them,
 - dropout acts on the output of neurons or a Node,
 - probes read spikes or linear functions of spikes and inputs.
@@ -27,15 +28,9 @@ from nengo.builder.operator import Copy
 from nengo.builder.processes import SimProcess
 
 from nengo_permadrop.batched.expressions import NotPlanned, Reader
+from nengo_permadrop.batched.neuron_types import has_kernel
 
 logger = logging.getLogger(__name__)
-
-_KERNELS = (nengo.LIF.step, nengo.SpikingRectifiedLinear.step)
-
-
-def is_lif(neuron_type):
-    """Whether neurons are stepped as LIF neurons; if not, as rectified linear ones."""
-    return type(neuron_type).step is nengo.LIF.step
 
 
 @dataclass(eq=False)
@@ -196,7 +191,7 @@ class _Planner:
             self.sources[signal] = None  # being added
             op = self.reader.neurons[signal]
             neuron_type, ensemble = op.neurons, self._ensembles.get(signal)
-            if type(neuron_type).step not in _KERNELS or ensemble is None:
+            if not has_kernel(neuron_type) or ensemble is None:
                 raise NotPlanned(f"{neuron_type} has no compiled kernel")
             self.sources[signal] = self._add(
                 self.reader.read(op.J), f"{ensemble}", neuron_type, ensemble

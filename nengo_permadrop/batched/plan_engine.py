@@ -10,7 +10,7 @@ from nengo.exceptions import SimulationError
 from nengo_permadrop.batched import kernels
 from nengo_permadrop.batched.currents import InputCurrents, distinct_rows
 from nengo_permadrop.batched.masks import DropoutMasks
-from nengo_permadrop.batched.plan import is_lif
+from nengo_permadrop.batched.neuron_types import is_lif, lif_times
 from nengo_permadrop.batched.seeding import initial_states
 from nengo_permadrop.batched.tables import Tables
 from nengo_permadrop.builder.transforms import redraw_index
@@ -205,7 +205,8 @@ class PlanEngine:
                 array[:, columns] = drawn[name]
         number = self.plan.populations.index(population)
         if is_lif(neuron_type):
-            small = self.model.dt <= kernels.SERIES_LIMIT * neuron_type.tau_rc
+            dt = self.model.dt
+            small = dt <= kernels.SERIES_LIMIT * lif_times(neuron_type, dt).tau_rc
             series = small and not np.any(self._state[0][:, columns] > 1)
             self.tables.numbers[number, kernels.N_SERIES] = series
 

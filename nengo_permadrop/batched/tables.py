@@ -10,7 +10,7 @@ tile of neurons that a population reads, through the weights from a row on.
 import numpy as np
 
 from nengo_permadrop.batched import kernels
-from nengo_permadrop.batched.plan import is_lif
+from nengo_permadrop.batched.neuron_types import is_lif, lif_times
 
 # Spikes of a rectified linear neuron in a step that there is room for, on average over
 # a tile and a window.
@@ -182,10 +182,12 @@ class Tables:
             numbers[kernels.N_DT] = self.dt
             numbers[kernels.N_SPIKE] = neuron_type.amplitude / self.dt
         if neuron_type is not None and is_lif(neuron_type):
-            numbers[kernels.N_TAU_RC] = neuron_type.tau_rc
-            numbers[kernels.N_TAU_REF] = neuron_type.tau_ref
+            times = lif_times(neuron_type, self.dt)
+            numbers[kernels.N_TAU_RC] = times.tau_rc
+            numbers[kernels.N_TAU_REF] = times.tau_ref
+            numbers[kernels.N_TAU_SPIKE] = times.tau_spike
             numbers[kernels.N_MIN_VOLTAGE] = neuron_type.min_voltage
-            numbers[kernels.N_DECAY] = -np.expm1(-self.dt / neuron_type.tau_rc)
+            numbers[kernels.N_DECAY] = -np.expm1(-self.dt / times.tau_rc)
         if population.filter is not None:
             state_space = population.filter
             order = len(state_space.a)

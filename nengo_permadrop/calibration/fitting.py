@@ -54,8 +54,10 @@ def calibrate(
     Parameters
     ----------
     conv : `.Converter`
-        Of spiking neurons, ``target="nengo"``, not calibrated yet. All its copies get
-        the same corrections.
+        Of spiking neurons, not calibrated yet. All its copies get the same
+        corrections. For Loihi, the network must be trained for it, too. What is
+        measured there are Loihi's neurons in `nengo_permadrop.Simulator`: the chip
+        also rounds weights, which isn't corrected.
     X_calibration : array_like, list of array_like or {str: array_like}
         Observations to fit to, ``(n_observations, ...)`` an input; at least
         `HOLD_OUT`. Never those that you test agreement with. Every `HOLD_OUT`-th isn't
@@ -157,9 +159,6 @@ def _check_converter(conv):
         found, mend = type(conv).__name__, "give a Converter"
     elif conv.neurons != "spiking":
         found, mend = "rate neurons", "they have no error; convert to spiking neurons"
-    elif conv.target != "nengo":
-        found = f"target {conv.target!r}"
-        mend = "only networks for target 'nengo' can be calibrated"
     elif conv.calibration is not None:
         found, mend = "a calibrated network", "convert the model again"
     else:
@@ -192,6 +191,7 @@ def _reconverted(conv, neurons):
         return type(conv)(
             conv.graph,
             neurons=neurons,
+            target=conv.target if neurons == "spiking" else "nengo",
             synapse=conv.synapse if neurons == "spiking" else None,
             dropout=conv.dropout,
             scale_firing_rates=conv.scale_firing_rates,

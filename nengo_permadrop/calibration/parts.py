@@ -7,6 +7,7 @@ import numpy as np
 
 from nengo_permadrop.batched.simulator import Simulator
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.nodes import Shift
 from nengo_permadrop.transforms import PermanentDropout
 
 _REPLICAS = 2000  # simulated at a time
@@ -161,7 +162,9 @@ def correct(conv, part, gain, bias):
             constant = conn.pre_obj
         else:
             conn.transform = _scaled(conn.transform, gain)
-    if constant is not None:
+    if isinstance(obj.output, Shift):
+        obj.output = Shift(gain * obj.output.constant + bias)
+    elif constant is not None:
         constant.output = gain * constant.output + bias
     else:
         with conv:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import nengo
 
-from nengo_permadrop.neurons import SoftLIF
+from nengo_permadrop.neurons import LoihiLIFRate, SoftLIF
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,17 @@ def _softlif(config, rate):
     # activation= of another layer it has the defaults of ours, which are SoftLIF's.
     if "sigma" in config:  # nengo-extras' layer of the same name
         config = {"gain": 1.0, "gamma": config["sigma"], **config}
+    times = {
+        "tau_rc": config.get("tau_rc", 0.02),
+        "tau_ref": config.get("tau_ref", 0.002),
+        "amplitude": config.get("amplitude", 0.01),
+    }
+    if config.get("target") == "loihi":
+        neuron_type = LoihiLIFRate(**times)
+    else:
+        neuron_type = SoftLIF(gamma=config.get("gamma", 0.02), **times)
     return Activation(
-        neuron_type=SoftLIF(
-            gamma=config.get("gamma", 0.02),
-            tau_rc=config.get("tau_rc", 0.02),
-            tau_ref=config.get("tau_ref", 0.002),
-            amplitude=config.get("amplitude", 0.01),
-        ),
+        neuron_type=neuron_type,
         gain=config.get("gain", 2.0),
         bias=1.0,
         scale=1.0,

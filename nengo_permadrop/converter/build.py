@@ -10,6 +10,7 @@ from nengo_permadrop.converter.layers import convert_call, describe
 from nengo_permadrop.converter.linear import Source, Value, dense
 from nengo_permadrop.networks import DropoutGate
 from nengo_permadrop.neurons import spiking
+from nengo_permadrop.nodes import Shift
 from nengo_permadrop.transforms import PermanentDropout
 
 DEFAULT_FIRING_RATE = 100.0
@@ -28,7 +29,7 @@ class NetworkBuilder:
         self.inputs, self.outputs = {}, {}
         self.dropouts = []
         self.off_chip = []
-        self.other_curves = []  # layers trained for another target
+        self.other_curves = []  # layers of spiking neurons, trained for another target
         self._n_masks = 0
         self._values = {}  # of the graph's values, by index
         self._objects = {}  # value index -> Nengo object that holds it
@@ -79,7 +80,8 @@ class NetworkBuilder:
         rate = self.network.scale_firing_rates or DEFAULT_FIRING_RATE
         neurons = activation(call.spec.config, rate)
         self._scaled |= neurons.scalable
-        if call.spec.config.get("target", "nengo") != self.network.target:
+        other_curve = call.spec.config.get("target", "nengo") != self.network.target
+        if other_curve and self.network.neurons == "spiking":
             self.other_curves.append(call.path)
         # driven by Nodes; on Loihi it is computed off the chip
         first = any(not term.source.filtered for term in value.terms)
@@ -270,16 +272,6 @@ def with_random_phase(neuron_type):
         },
         initial_state={"voltage": nengo.dists.Uniform(0, 1)},
     )
-
-
-class Shift:
-    """The function of a Node that adds a constant (a class, so that it pickles)."""
-
-    def __init__(self, constant):
-        self.constant = constant
-
-    def __call__(self, t, x):
-        return x + self.constant
 
 
 def _hands_on(value):

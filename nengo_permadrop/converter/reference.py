@@ -1,5 +1,7 @@
 """A Keras model's own answers, with masks that are given instead of drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from nengo_permadrop.converter.errors import ConversionError
@@ -42,7 +44,7 @@ class KerasForward:
     def __init__(self, kmodel, dropout="permanent", smooth=False):
         self.graph, self._layers = read_model(kmodel)
         if smooth:
-            self._layers = [_smoothed(layer) for layer in self._layers]
+            self._layers = [_smoothed_layer(layer) for layer in self._layers]
         self._rates = {}
         self.dropouts = []
         for call in self.graph.calls:
@@ -94,11 +96,40 @@ class KerasForward:
         return [np.asarray(values[index]) for index in self.graph.outputs.values()]
 
 
-def _smoothed(layer):
+def smooth_graph(graph):
+    """
+    A graph whose SoftLIF layers have their smooth curve, as in `KerasForward`.
+
+    Parameters
+    ----------
+    graph : `.ModelGraph`
+
+    Returns
+    -------
+    smooth : `.ModelGraph`
+    """
+    return replace(graph, calls=[_smoothed_call(call) for call in graph.calls])
+
+
+def _smoothed_call(call):
+    if not _is_stepped(call.spec.class_name, call.spec.config):
+        return call
+    return replace(call, spec=replace(call.spec, config=_smoothed(call.spec.config)))
+
+
+def _smoothed_layer(layer):
     config = layer.get_config()
-    if type(layer).__name__ != "SoftLIF" or config.get("target", "nengo") == "nengo":
+    if not _is_stepped(type(layer).__name__, config):
         return layer
-    return type(layer).from_config({**config, "target": "nengo"})
+    return type(layer).from_config(_smoothed(config))
+
+
+def _is_stepped(class_name, config):
+    return class_name == "SoftLIF" and config.get("target", "nengo") != "nengo"
+
+
+def _smoothed(config):
+    return {**config, "target": "nengo"}
 
 
 def _without_training(options):

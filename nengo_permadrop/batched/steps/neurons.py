@@ -4,8 +4,9 @@ import nengo
 import numpy as np
 from nengo.builder.neurons import SimNeurons
 
+from nengo_permadrop.batched.neuron_types import is_known_elementwise
 from nengo_permadrop.batched.registry import register_step
-from nengo_permadrop.neurons import SoftLIF
+from nengo_permadrop.neurons import LoihiLIFRate, SoftLIF
 
 _ELEMENTWISE_STEPS = set()
 
@@ -45,6 +46,7 @@ for _neuron_type in (
     nengo.Sigmoid,
     nengo.SpikingRectifiedLinear,
     nengo.Tanh,
+    LoihiLIFRate,
     SoftLIF,
 ):
     register_elementwise(_neuron_type)
@@ -52,7 +54,8 @@ for _neuron_type in (
 
 def is_elementwise(neuron_type):
     """Whether a neuron type's step is known to work on all replicas at once."""
-    return type(neuron_type).step in _ELEMENTWISE_STEPS
+    known = type(neuron_type).step in _ELEMENTWISE_STEPS
+    return known or is_known_elementwise(neuron_type)
 
 
 def _is_stochastic(op):
