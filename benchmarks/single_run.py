@@ -17,8 +17,13 @@ tested on test rows, over several seeds:
 
 Writes a table, ``single_run.tsv``, of which ``docs/pictures.py`` makes a plot. What is
 in the table already is not measured again (so give each ``--anneal`` an output folder
-of its own). With ``--backend nengo_loihi`` (the
-emulator, slow) give few ``--observations``, ``--windows`` and ``--ways``.
+of its own). With ``--backend nengo_loihi`` (the emulator, slow) give few
+``--observations``, ``--seeds`` and ``--ways``, and windows that are found before with
+Loihi's neurons on the batched simulator:
+
+    python benchmarks/single_run.py diabetes --target loihi
+    python benchmarks/single_run.py diabetes --backend nengo_loihi --observations 25 \
+        --ways restart redraw --fixed restart=0.035:0.028 redraw=0.025:0.02
 """
 
 import argparse
@@ -34,6 +39,7 @@ from nengo_permadrop import datasets, models
 from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.files import atomic_path
 from nengo_permadrop.loading import load_model
+from nengo_permadrop.neurons import TARGETS
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read
@@ -43,6 +49,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("datasets", nargs="+", choices=sorted(models.TRAINING))
     parser.add_argument("--backend", default="batched")
+    parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        help="what networks are trained and converted for (default: as the backend)",
+    )
     parser.add_argument("--anneal", type=float, help="end training with this gamma")
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, default=50)
@@ -59,6 +70,8 @@ def main():
     )
     parser.add_argument("-o", "--output", default="single-run")
     args = parser.parse_args()
+    if args.target is None:
+        args.target = "loihi" if args.backend == "nengo_loihi" else "nengo"
 
     folder = Path(args.output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,26 +79,22 @@ def main():
     rows = pd.read_csv(path, sep="\t").to_dict("records") if path.exists() else []
     for name in args.datasets:
         dataset = datasets.load(name, seed=0)
-        model = trained(dataset, folder, target_of(args.backend), args.anneal)
+        model = trained(dataset, folder, args.target, args.anneal)
         for way in args.ways:
-            done = {(row["dataset"], row["backend"], row["way"]) for row in rows}
-            if (name, args.backend, way) in done:
-                continue
+            of = {"dataset": name, "backend": args.backend, "target": args.target}
             found = {
                 row["way"]: row
                 for row in rows
-                if (row["dataset"], row["backend"]) == (name, args.backend)
+                if all(row[key] == value for key, value in of.items())
             }
+            if way in found:
+                continue
             row = measure(way, model, dataset, args, found)
-            rows.append({"dataset": name, "backend": args.backend, "way": way, **row})
+            rows.append({**of, "way": way, **row})
             with atomic_path(path) as temporary:
                 pd.DataFrame(rows).to_csv(temporary, sep="\t", index=False)
             print(pd.DataFrame(rows[-1:]).to_string(index=False), flush=True)
     print(pd.DataFrame(rows).to_string(index=False))
-
-
-def target_of(backend):
-    return "loihi" if backend == "nengo_loihi" else "nengo"
 
 
 def trained(dataset, folder, target, gamma):
@@ -140,7 +149,7 @@ def converted(model, args, run="single", **options):
     if args.backend == "nengo_loihi" and run == "single":
         options["redraw"] = 0.1  # for gates; the window takes its place
     with nengo.Network(seed=0):
-        return npd.Converter(model, target=target_of(args.backend), **options)
+        return npd.Converter(model, target=args.target, **options)
 
 
 def draw(model, X, args, window, settle, seed, run="single", **options):
@@ -161,7 +170,7 @@ def draw(model, X, args, window, settle, seed, run="single", **options):
 def draw_at_once(model, X, args, window, settle, seed):
     """Samples of a plain network that holds a converted one: its masks don't travel."""
     with nengo.Network(seed=0) as net:
-        conv = npd.Converter(model, redraw=window, seed=0)
+        conv = npd.Converter(model, target=args.target, redraw=window, seed=0)
     return npd.sample(
         net,
         {node: X[name] for name, node in conv.inputs.items()},

@@ -13,6 +13,9 @@ from nengo_permadrop.optional import require
 # others that go to the same core on Loihi, as they share a scale.
 GATE_RATE = 1000.0
 
+# Of the neurons that are gated, as the study's SoftLIF layers have it
+NEURON_GAIN = 2.0
+
 
 class MaskProcess(nengo.Process):
     """
@@ -32,24 +35,28 @@ class MaskProcess(nengo.Process):
         What the masks depend on.
     redraw_delay : float, optional
         Seconds by which every redraw comes later.
+    lead : float, optional
+        Seconds before a redraw in which units that the next masks keep are 0 already.
     """
 
     n_units = IntParam("n_units", low=1)
     rate = NumberParam("rate", low=0, high=1, high_open=True)
     redraw = NumberParam("redraw", low=0, low_open=True, optional=True)
     redraw_delay = NumberParam("redraw_delay", low=0)
+    lead = NumberParam("lead", low=0)
 
-    def __init__(self, n_units, rate, redraw, seed, redraw_delay=0.0):
+    def __init__(self, n_units, rate, redraw, seed, redraw_delay=0.0, lead=0.0):
         super().__init__(default_size_in=0, default_size_out=n_units, seed=seed)
         self.n_units = n_units
         self.rate = rate
         self.redraw = redraw
         self.redraw_delay = redraw_delay
+        self.lead = lead
 
     def reseeded(self, seed):
         """The same with another seed."""
         return MaskProcess(
-            self.n_units, self.rate, self.redraw, seed, self.redraw_delay
+            self.n_units, self.rate, self.redraw, seed, self.redraw_delay, self.lead
         )
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
@@ -59,14 +66,22 @@ class MaskProcess(nengo.Process):
         key = mask_key(rng)
         current, dropped = None, None
 
+        def indices(t):  # of the masks in force now, and after the lead
+            if self.redraw is None:
+                return 0, 0
+            times = (t, t + self.lead)
+            return tuple(
+                redraw_index(time, dt, self.redraw, self.redraw_delay) for time in times
+            )
+
         def step_mask(t):
             nonlocal current, dropped
-            index = 0
-            if self.redraw is not None:
-                index = redraw_index(t, dt, self.redraw, self.redraw_delay)
-            if index != current:
-                keep = keep_mask(key, self.n_units, self.rate, index)
-                current, dropped = index, 1.0 - keep
+            found = indices(t)
+            if found != current:
+                keep, next_keep = (
+                    keep_mask(key, self.n_units, self.rate, index) for index in found
+                )
+                current, dropped = found, (1.0 - keep) * (1.0 - next_keep)
             return dropped
 
         return step_mask
@@ -84,8 +99,10 @@ class DropoutGate(nengo.Network):
     connections from the neurons must scale what is kept by ``1 / (1 - rate)``;
     `nengo_permadrop.Converter` does so.
 
-    A released neuron fires again when the inhibition has decayed, which takes about
-    ``log(20 * inhibition)`` time constants of the synapse, and has charged.
+    A released neuron fires again when the inhibition has decayed and it has charged,
+    which takes several time constants of the synapse. So neurons that the next masks
+    keep are released before the redraw, by the ``lead``, and fire again when others
+    fall silent.
 
     Parameters
     ----------
@@ -105,6 +122,11 @@ class DropoutGate(nengo.Network):
     synapse : `nengo.synapses.Synapse` or float, optional
         Filter of the inhibition. On Loihi, where a neuron has one filter for all its
         inputs, give that of the neurons' other inputs.
+    lead : float, optional
+        Seconds before a redraw in which neurons that the next masks keep are not
+        inhibited any more. By default, as long as inhibition takes to fall to a current
+        of 1, the threshold of LIF neurons, if their gain is 2 as that of converted ones
+        (three time constants of a Lowpass); but at most half of ``redraw``.
     label : str, optional
     add_to_container : bool, optional
         As in `nengo.Network`.
@@ -112,7 +134,7 @@ class DropoutGate(nengo.Network):
     Attributes
     ----------
     node : `nengo.Node`
-        1 where a unit is dropped, 0 where it is kept.
+        1 where a unit is dropped, 0 where it is kept, or released for the next masks.
     ensemble : `nengo.Ensemble`
         The inhibitory neurons.
 
@@ -142,6 +164,7 @@ class DropoutGate(nengo.Network):
         synapse=0.005,
         label=None,
         add_to_container=None,
+        lead=None,
     ):
         if not isinstance(neurons, nengo.ensemble.Neurons):
             raise ValidationError(
@@ -154,7 +177,7 @@ class DropoutGate(nengo.Network):
         if seed is None:
             seed = np.random.randint(2**31)
         with self:
-            self.node = nengo.Node(MaskProcess(n, rate, redraw, seed), label="masks")
+            self.node = nengo.Node(MaskProcess(n, rate, None, seed), label="masks")
             self.ensemble = nengo.Ensemble(
                 n,
                 dimensions=1,
@@ -166,9 +189,31 @@ class DropoutGate(nengo.Network):
                 label="gate",
             )
             nengo.Connection(self.node, self.ensemble.neurons, synapse=None)
-            nengo.Connection(
+            conn = nengo.Connection(
                 self.ensemble.neurons, neurons, transform=-inhibition, synapse=synapse
             )
+        self._release_time = _decay_time(conn.synapse, 1 / (NEURON_GAIN * inhibition))
+        self.redraw_every(redraw, lead=lead)
+
+    def redraw_every(self, redraw, delay=0.0, lead=None):
+        """
+        Take new masks at other times, in simulators that are built afterwards.
+
+        Parameters
+        ----------
+        redraw : float or None
+            Seconds between redraws; None keeps the first masks.
+        delay : float, optional
+            Seconds by which every redraw comes later.
+        lead : float, optional
+            As in `DropoutGate`.
+        """
+        if lead is None:
+            lead = 0.0 if redraw is None else min(self._release_time, redraw / 2)
+        old = self.node.output
+        self.node.output = MaskProcess(
+            old.n_units, old.rate, redraw, old.seed, delay, lead
+        )
 
     def reseed(self, seed):
         """
@@ -191,6 +236,15 @@ class DropoutGate(nengo.Network):
         """
         require("nengo_loihi").add_params(network)
         network.config[self.ensemble].on_chip = False
+
+
+def _decay_time(synapse, fraction, dt=0.001, longest=1.0):
+    """Seconds in which a synapse's output falls to a fraction, when its input ends."""
+    if synapse is None or fraction >= 1:
+        return 0.0
+    risen = synapse.filt(np.ones(int(longest / dt)), dt=dt, y0=0)
+    left = np.abs(1.0 - risen) > fraction
+    return dt * (2 + np.flatnonzero(left).max(initial=-1))
 
 
 def mask_processes(network):

@@ -24,7 +24,7 @@ import math
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.settling import arrivals, holder, path_delay
-from nengo_permadrop.networks import DropoutGate, MaskProcess
+from nengo_permadrop.networks import DropoutGate
 from nengo_permadrop.transforms import PermanentDropout
 
 
@@ -105,10 +105,7 @@ def let_masks_travel(network, window, dt=0.001):
             redraw_delay=after_first(conn.pre_obj),
         )
     for gate in _gates(network):
-        old = gate.node.output
-        gate.node.output = MaskProcess(
-            old.n_units, old.rate, window, old.seed, after_first(_gated(gate))
-        )
+        gate.redraw_every(window, after_first(_gated(gate)))
 
 
 def output_lag(network):

@@ -38,13 +38,29 @@ def run(net, time, simulator=nengo.Simulator):
 
 def test_masks_are_those_of_the_transform():
     with nengo.Network() as net:
-        gate = DropoutGate(ensemble(12).neurons, rate=0.4, redraw=0.02, seed=5)
+        neurons = ensemble(12).neurons
+        gate = DropoutGate(neurons, rate=0.4, redraw=0.02, seed=5, lead=0)
         probe = nengo.Probe(gate.node)
     dropped = run(net, 0.06).data[probe]
     for index in range(3):
         expected = 1 - keep(5, 12, 0.4, index)
         assert (dropped[20 * index : 20 * (index + 1)] == expected).all()
     assert not np.array_equal(dropped[0], dropped[20])
+
+
+@pytest.mark.parametrize("redraw, lead", [(0.1, 0.015), (0.02, 0.01)])
+def test_what_the_next_masks_keep_is_released_before_them(redraw, lead):
+    # after 15 ms inhibition of 10, at a gain of 2, is exp(-3) * 20 = 1.0
+    with nengo.Network() as net:
+        gate = DropoutGate(ensemble(40).neurons, rate=0.4, redraw=redraw, seed=5)
+        probe = nengo.Probe(gate.node)
+    dropped = run(net, 2 * redraw).data[probe]
+    n, n_lead = round(redraw / DT), round(lead / DT)
+    first, second = (1 - keep(5, 40, 0.4, index) for index in (0, 1))
+    assert (dropped[: n - n_lead] == first).all()
+    assert (dropped[n - n_lead : n] == first * second).all()
+    assert (dropped[n] == second).all()
+    assert (first * second).sum() not in (0, first.sum())
 
 
 def test_dropped_neurons_are_silent_and_the_others_undisturbed():
@@ -95,7 +111,7 @@ def test_arguments_out_of_range(arguments):
             DropoutGate(neurons, **arguments)
 
 
-def two_layers(with_gate, rate=0.3, n=60):
+def two_layers(with_gate, rate=0.3, n=60, redraw=REDRAW, **gate):
     """An input layer, dropped by a gate or by the transform, and what it drives."""
     rng = np.random.RandomState(0)
     weights = rng.normal(0, 0.01, (20, n))
@@ -110,11 +126,11 @@ def two_layers(with_gate, rate=0.3, n=60):
         )
         b = nengo.Node(size_in=20)
         if with_gate:
-            DropoutGate(a.neurons, rate=rate, redraw=REDRAW, seed=7)
+            DropoutGate(a.neurons, rate=rate, redraw=redraw, seed=7, **gate)
             transform = nengo.Dense(weights.shape, init=weights / (1 - rate))
         else:
             transform = npd.PermanentDropout(
-                weights.shape, init=weights, rate=rate, redraw=REDRAW
+                weights.shape, init=weights, rate=rate, redraw=redraw
             )
         nengo.Connection(a.neurons, b, transform=transform, synapse=0.005, seed=7)
         probe = nengo.Probe(b)
@@ -130,6 +146,26 @@ def test_gate_and_redraw_agree_window_by_window():
     # the same masks; what differs is when neurons that were dropped spike again
     assert np.abs(gated - redrawn).mean() < 0.1 * redrawn.std(axis=0).mean()
     assert np.abs((gated - redrawn).mean()) < 0.02 * redrawn.std(axis=0).mean()
+
+
+def test_in_short_windows_the_lead_makes_up_for_late_release():
+    redraw, settle = 0.04, 0.02
+
+    def draws(with_gate, **gate):
+        net, probe = two_layers(with_gate, redraw=redraw, **gate)
+        return windows(run(net, 200 * redraw).data[probe], redraw, settle)[1:]
+
+    redrawn = draws(False)
+
+    def errors(**gate):
+        """Mean error and mean absolute error, in standard deviations."""
+        differences = (draws(True, **gate) - redrawn) / redrawn.std(axis=0)
+        return abs(differences.mean()), np.abs(differences).mean()
+
+    (bias, error), (late, late_error) = errors(), errors(lead=0)
+    early, _ = errors(lead=0.02)
+    assert bias < 0.02 < min(late, early)
+    assert error < 0.75 * late_error
 
 
 def test_nengo_dl_runs_the_gate():
