@@ -56,6 +56,7 @@ def main():
     option("--observations", type=int, default=50)
     option("--presentation-time", type=float, default=0.2)
     option("--settle", type=float, default=0.1)
+    option("--synapse", type=float, metavar="SECONDS", help="of Lowpass synapses")
     option("--anneal", type=float, default=0.002, metavar="GAMMA")
     option("--no-calibrate", dest="calibrate", action="store_false")
     option("-o", "--output", default="study-fidelity")
@@ -67,6 +68,7 @@ def main():
         "observations": args.observations,
         "presentation_time": args.presentation_time,
         "settle": args.settle,
+        "synapse": args.synapse,
         "anneal": args.anneal or None,
         "calibrate": args.calibrate,
     }
@@ -76,6 +78,8 @@ def main():
         agreeing = 0
         for seed in args.seeds:
             kind = f"{args.anneal:g}-{'calibrated' if args.calibrate else 'converted'}"
+            if args.synapse is not None:
+                kind += f"-synapse{args.synapse:g}"
             folder = Path(args.output) / args.backend / f"{dataset}-{kind}-{seed}"
             if not (folder / "agreement.json").exists():
                 study(

@@ -58,6 +58,7 @@ def study(
     progress=True,
     anneal=None,
     calibrate=False,
+    synapse=None,
 ):
     """
     Train, convert, draw from both networks, and compare.
@@ -110,6 +111,9 @@ def study(
         Train on with this gamma in the SoftLIF layers, as in `.models.anneal`.
     calibrate : bool, optional
         Calibrate the spiking network on validation rows; see `.calibrate`.
+    synapse : float, optional
+        Time constant of Lowpass synapses, in seconds; by default the converter's
+        synapses. Longer ones take noise off the spikes, and take longer to settle.
 
     Returns
     -------
@@ -150,6 +154,7 @@ def study(
         "workers": usable_cpus() if workers is None else workers,
         "anneal": anneal,
         "calibrate": calibrate,
+        "synapse": synapse,
     }
     _check(options)
     _check_given(dataset, model, weights, epochs, model_options, dataset_options)
@@ -183,7 +188,8 @@ def study(
     settling_time = None
     if settle is None:
         # of the network before training: weights make no difference to it
-        settling_time = npd.Converter(model, target=target).settling_time
+        untrained = npd.Converter(model, target=target, synapse=synapse)
+        settling_time = untrained.settling_time
     presentation_time, settle = default_times(settling_time, presentation_time, settle)
     options.update(settle=settle, presentation_time=presentation_time)
     _check_times(options)
@@ -218,7 +224,7 @@ def study(
         }
     with steps("conversion", "converting it to spiking neurons, and verifying that"):
         with nengo.Network(seed=seeds["network"]):
-            conv = npd.Converter(model, target=target)
+            conv = npd.Converter(model, target=target, synapse=synapse)
         error = conv.verify(shown.take(slice(5)).inputs)
     if calibrate:
         with steps("calibration", "calibrating the spiking network"):
@@ -323,10 +329,11 @@ def _in_units(samples, dataset, rows):
 
 
 def _check(options):
-    if options["anneal"] is not None and not options["anneal"] > 0:
-        raise ValidationError(
-            f"must be > 0 or None, got {options['anneal']}", attr="anneal"
-        )
+    for attr in ("anneal", "synapse"):
+        if options[attr] is not None and not options[attr] > 0:
+            raise ValidationError(
+                f"must be > 0 or None, got {options[attr]}", attr=attr
+            )
     for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
         if not options[attr] >= least:
             raise ValidationError(

@@ -292,7 +292,7 @@ def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
         (dict(masks="row"), "masks"),
         (dict(backend="keras"), "backend"),
         (dict(anneal=0), "anneal"),
-        (dict(calibrate=True, backend="nengo_loihi"), "calibrate"),
+        (dict(synapse=0), "synapse"),
         (dict(backend="abacus"), "abacus"),
     ],
 )

@@ -100,6 +100,13 @@ def add(commands):
         "brings their curve near that of spiking neurons",
     )
     option(
+        "--synapse",
+        type=float,
+        metavar="SECONDS",
+        help="time constant of Lowpass synapses (default: 5 ms; of Alpha ones but on "
+        "Loihi)",
+    )
+    option(
         "--calibrate",
         action="store_true",
         help="correct gains and biases of the spiking network on validation rows",
@@ -128,6 +135,7 @@ def run(args):
         weights=args.weights,
         anneal=args.anneal,
         calibrate=args.calibrate,
+        synapse=args.synapse,
     )
     verdict = result.verdict()
     report = os.path.join(output, "report.html")
