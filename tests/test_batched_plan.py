@@ -9,7 +9,9 @@ from nengo.exceptions import SimulationError
 from nengo.processes import PresentInput
 
 import nengo_permadrop as npd
+from nengo_permadrop import testing
 from nengo_permadrop.batched import kernels, tables
+from nengo_permadrop.nodes import Shift
 
 
 def run(net, n_replicas=5, steps=150, inputs=None, **kwargs):
@@ -83,6 +85,35 @@ def test_neurons(neuron_type):
     if isinstance(neuron_type, nengo.SpikingRectifiedLinear):
         net.layers[0].bias = np.linspace(20, 150, 20)  # Hz
     assert_plan_equals_steps(net)
+
+
+def test_nodes_that_add_a_constant():
+    net = layered_network()
+    with net:
+        node = nengo.Node(Shift(np.arange(3.0)), size_in=3)
+        nengo.Connection(
+            net.layers[-1].neurons[:3], node, transform=0.01, synapse=ALPHA
+        )
+        nengo.Probe(node)
+        later = nengo.Node(Shift(1.0), size_in=3)
+        nengo.Connection(node, later, synapse=None, transform=-2)
+        nengo.Probe(later)
+    assert_plan_equals_steps(net)
+
+
+def test_converted_networks_for_loihi():
+    pytest.importorskip("nengo_loihi")
+    graph = testing.NETWORKS["combo"](target="loihi")
+    conv = npd.Converter(graph, target="loihi", seed=1)
+    with conv:
+        for ensemble in conv.all_ensembles:
+            nengo.Probe(ensemble.neurons)
+        nengo.Probe(conv.output)
+    inputs = {
+        node: np.random.RandomState(0).randn(5, node.size_in)
+        for node in conv.inputs.values()
+    }
+    assert_plan_equals_steps(conv, inputs=inputs)
 
 
 def test_several_spikes_a_step():

@@ -9,6 +9,7 @@ from nengo.exceptions import BuildError
 import nengo_permadrop as npd
 from nengo_permadrop.batched import register_step
 from nengo_permadrop.batched.registry import _STEPS
+from nengo_permadrop.batched.steps.neurons import is_elementwise
 
 X = np.array([[0.3, -0.4], [1.0, 0.2], [-0.6, 0.9]])
 
@@ -48,15 +49,24 @@ class SumNeurons(nengo.neurons.NeuronType):
     ],
     ids=lambda neuron_type: type(neuron_type).__name__,
 )
-def test_neuron_types(neuron_type):
+def test_neuron_types(neuron_type, most=8):
     with nengo.Network(seed=0) as net:
         u = stimulus()
-        ens = neurons(15, np.linspace(-1, 8, 15), neuron_type)
+        ens = neurons(15, np.linspace(-1, most, 15), neuron_type)
         nengo.Connection(u, ens.neurons, transform=np.ones((15, 2)), synapse=None)
         nengo.Probe(ens.neurons)
         for name in set(neuron_type.probeable) - {"output"}:
             nengo.Probe(ens.neurons, name)
     assert_replicas_match(net, steps=60, inputs={u: X})
+
+
+@pytest.mark.parametrize(
+    "name, most", [("LoihiLIF", 8), ("LoihiSpikingRectifiedLinear", 300)]
+)
+def test_loihis_neuron_types_step_all_replicas_at_once(name, most):
+    neuron_type = getattr(pytest.importorskip("nengo_loihi").neurons, name)()
+    assert is_elementwise(neuron_type)
+    test_neuron_types(neuron_type, most)
 
 
 def test_decoded_connections_and_slices():

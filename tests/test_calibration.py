@@ -186,3 +186,33 @@ def test_copies_are_corrected_alike(kmodel, X, calibrated):
         assert np.array_equal(bias, neurons[number % one][1])
     samples = npd.sample(conv, X, n_draws=3, seed=0, progress=False)
     assert samples.values.shape == (3, 64, 1)
+
+
+def test_networks_for_loihi():
+    pytest.importorskip("nengo_loihi")
+    model = mlp(units=(30, 30), target="loihi")
+    with nengo.Network(seed=0):
+        plain, conv = (npd.Converter(model, target="loihi", seed=0) for _ in range(2))
+    calibration = npd.calibrate(
+        conv, observations(model, 64), **{**FAST, "n_draws": 16}
+    )
+    assert calibration.corrections[-1].after < 0.8 * calibration.corrections[-1].before
+    assert conv.verify(observations(model, 4)) < 1e-4
+
+    def draws(network, backend):
+        return npd.sample(
+            network,
+            observations(model, 4, seed=1),
+            n_draws=6,
+            backend=backend,
+            presentation_time=0.3,
+            settle=0.05,
+            progress=False,
+        ).values.ravel()
+
+    # the batched simulator, which measures, is near the emulator, and what is corrected
+    # on the one is corrected on the other
+    before, emulated = (draws(plain, name) for name in ("batched", "nengo_loihi"))
+    assert np.corrcoef(before, emulated)[0, 1] > 0.99
+    moved = draws(conv, "batched") - before, draws(conv, "nengo_loihi") - emulated
+    assert np.corrcoef(*moved)[0, 1] > 0.7

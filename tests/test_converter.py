@@ -1,4 +1,5 @@
 import pickle
+import warnings
 
 import nengo
 import numpy as np
@@ -468,6 +469,26 @@ def test_unsupported_models_raise():
 def test_invalid_arguments(kwargs, attr):
     with pytest.raises(ValidationError, match=attr):
         npd.Converter(mlp(), **kwargs)
+
+
+def test_rate_neurons_of_a_model_for_loihi_have_its_curve():
+    pytest.importorskip("nengo_loihi")
+    model = mlp(rate=0.0, target="loihi")
+    x = np.random.RandomState(0).randn(50, model.input_shape[1]).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*learned with")
+        with nengo.Network() as net:
+            conv = npd.Converter(model, neurons="rate")
+            stimulus = nengo.Node(nengo.processes.PresentInput(x, 0.001))
+            nengo.Connection(stimulus, conv.input, synapse=None)
+            probe = nengo.Probe(conv.output)
+    with nengo.Simulator(net, progress_bar=False) as sim:
+        sim.run_steps(50, progress_bar=False)
+    drawn, expected = sim.data[probe], np.asarray(model(x))
+    # in single precision a period may be rounded to another step than Keras's
+    assert np.mean(np.abs(drawn - expected) < 1e-4) > 0.9
+    smooth = npd.Converter(mlp(rate=0.0), neurons="rate")
+    assert type(smooth.all_ensembles[0].neuron_type) is npd.SoftLIF
 
 
 def test_loihi_raises_where_dropout_would_need_a_passthrough():

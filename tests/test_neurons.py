@@ -4,6 +4,7 @@ import pytest
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
+from nengo_permadrop.neurons import LoihiLIFRate
 
 
 def formula(j, gamma, tau_rc=0.02, tau_ref=0.002):
@@ -114,6 +115,24 @@ def test_spiking_on_loihi():
     assert type(lif) is loihi.LoihiLIF and lif.tau_rc == 0.03 and lif.amplitude == 0.5
     relu = npd.spiking(nengo.RectifiedLinear(0.1), target="loihi")
     assert type(relu) is loihi.LoihiSpikingRectifiedLinear and relu.amplitude == 0.1
+
+
+def test_rates_on_loihi():
+    loihi = pytest.importorskip("nengo_loihi").neurons
+    times = dict(tau_rc=0.0171, tau_ref=0.0026, amplitude=0.02)
+    rate_type = LoihiLIFRate(**times)
+    current = np.linspace(-1, 20, 500)
+    expected = loihi.loihi_rates(
+        loihi.LoihiLIF(**times), current[:, None], 1.0, np.zeros(1), dt=0.002
+    )[:, 0]
+    output = np.zeros_like(current)
+    rate_type.step(0.002, current, output)
+    assert np.allclose(output, expected, rtol=1e-12)
+    assert len(np.unique(output)) > 5
+    for target, kind in (("loihi", loihi.LoihiLIF), ("nengo", nengo.LIF)):
+        twin = npd.spiking(rate_type, target=target)
+        assert type(twin) is kind
+        assert {name: getattr(twin, name) for name in times} == times
 
 
 def test_unknown_raises():

@@ -173,8 +173,10 @@ def test_annealed_and_calibrated(result, tmp_path):
         output=tmp_path,
         anneal=0.002,
         calibrate=True,
+        synapse=0.01,
         **{**TINY, "epochs": 1},
     )
+    assert changed.options["settle"] == 0.05  # of two Lowpass synapses of 10 ms
     assert changed.calibration.n_observations == 75  # of 100 validation rows
     assert changed.network["epochs"] == 2
     assert result.calibration is None
