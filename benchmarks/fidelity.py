@@ -13,7 +13,7 @@ spiking network as it was converted. On Loihi's emulator, which takes its time, 
 fewer draws and shorter presentations (networks that are trained with Loihi's curve have
 no tail that annealing could take):
 
-    python benchmarks/fidelity.py --backend nengo_loihi --anneal 0 --draws 100 \
+    python benchmarks/fidelity.py --backend nengo_loihi --anneal 0 --draws 100 \\
         --presentation-time 0.12 --settle 0.06
 
 A study that is finished (its agreement.json is in the output folder) is not run again.

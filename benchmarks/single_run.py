@@ -22,12 +22,14 @@ of its own). With ``--backend nengo_loihi`` (the emulator, slow) give few
 Loihi's neurons on the batched simulator:
 
     python benchmarks/single_run.py diabetes --target loihi
-    python benchmarks/single_run.py diabetes --backend nengo_loihi --observations 25 \
-        --ways restart redraw --fixed restart=0.035:0.028 redraw=0.025:0.02
+    python benchmarks/single_run.py diabetes --backend nengo_loihi --seeds 1 \\
+        --observations 25 --networks 0 1 2 --ways restart redraw \\
+        --fixed restart=0.06:0.048 redraw=0.025:0.015
 """
 
 import argparse
 import functools
+import itertools
 from pathlib import Path
 
 import nengo
@@ -55,6 +57,13 @@ def main():
         help="what networks are trained and converted for (default: as the backend)",
     )
     parser.add_argument("--anneal", type=float, help="end training with this gamma")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        type=int,
+        default=[0],
+        help="networks to train, by the seeds of their data and training",
+    )
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, default=50)
     parser.add_argument("--seeds", type=int, default=5, help="a window must agree for")
@@ -77,11 +86,16 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "single_run.tsv"
     rows = pd.read_csv(path, sep="\t").to_dict("records") if path.exists() else []
-    for name in args.datasets:
-        dataset = datasets.load(name, seed=0)
-        model = trained(dataset, folder, args.target, args.anneal)
+    for name, network in itertools.product(args.datasets, args.networks):
+        dataset = datasets.load(name, seed=network)
+        model = trained(dataset, network, folder, args.target, args.anneal)
         for way in args.ways:
-            of = {"dataset": name, "backend": args.backend, "target": args.target}
+            of = {
+                "dataset": name,
+                "backend": args.backend,
+                "target": args.target,
+                "network": network,
+            }
             found = {
                 row["way"]: row
                 for row in rows
@@ -97,15 +111,15 @@ def main():
     print(pd.DataFrame(rows).to_string(index=False))
 
 
-def trained(dataset, folder, target, gamma):
+def trained(dataset, seed, folder, target, gamma):
     """The classical network, from the output folder if it is there."""
-    path = folder / f"{dataset.name}-{target}-{gamma}.h5"
+    path = folder / f"{dataset.name}-{target}-{gamma}-{seed}.h5"
     if path.exists():
         return load_model(path)
-    model = models.for_dataset(dataset, seed=0, target=target)
-    models.train_for_dataset(model, dataset, seed=0)
+    model = models.for_dataset(dataset, seed=seed, target=target)
+    models.train_for_dataset(model, dataset, seed=seed)
     if gamma is not None:
-        models.anneal(model, dataset, gamma, seed=0)
+        models.anneal(model, dataset, gamma, seed=seed)
     model.save(path)
     return model
 
