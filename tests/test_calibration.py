@@ -141,6 +141,14 @@ def test_noise_of_spikes_does_not_weaken_the_gain():
     assert np.allclose(gain, 1) and np.allclose(bias, -0.25)
 
 
+def test_gains_at_their_limits_are_told(kmodel, X):
+    conv = npd.Converter(kmodel)
+    too_early = {"presentation_time": 0.02, "settle": 0.0}
+    with pytest.warns(UserWarning, match=r"gains of .*'y' \(1 of 1\) would have to"):
+        calibration = npd.calibrate(conv, X, **{**FAST, **too_early})
+    assert calibration.corrections[-1].gain == 1.25
+
+
 @pytest.mark.parametrize(
     "kwargs, attr",
     [

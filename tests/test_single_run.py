@@ -10,6 +10,7 @@ from nengo_permadrop.converter.settling import path_delay
 from nengo_permadrop.loihi.resources import CoreUse, Resources
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import mask_processes
+from nengo_permadrop.pool import process_pool
 from nengo_permadrop.problems import make_problem
 from nengo_permadrop.single_run import let_masks_travel, output_lag, run_on
 
@@ -66,6 +67,28 @@ def test_draws_depend_on_nothing_else(conv, X, backend, monkeypatch):
     monkeypatch.setattr(get_backend(backend), "chunk_size", lambda *args: 2)
     assert np.array_equal(draw(conv, X, backend).values, samples.values)
     assert not np.isin(draw(conv, X, backend, seed=1).values, samples.values).any()
+
+
+def test_goes_on_from_a_checkpoint(conv, X, backend, tmp_path, monkeypatch):
+    monkeypatch.setattr(get_backend(backend), "chunk_size", lambda *args: 1)
+    expected = draw(conv, X, backend).values
+    assert np.array_equal(draw(conv, X, backend, checkpoint=tmp_path).values, expected)
+    finished = sorted((tmp_path / "parts").iterdir())
+    assert len(finished) == len(X)  # a run an observation
+    finished[1].unlink()
+    kept = {path: path.stat().st_mtime_ns for path in finished if path.exists()}
+    assert np.array_equal(draw(conv, X, backend, checkpoint=tmp_path).values, expected)
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
+    with pytest.raises(ValidationError, match="something else.*windows"):
+        draw(conv, X, backend, run="restart", checkpoint=tmp_path)
+
+
+def test_runs_are_those_of_other_processes(conv, X, backend):
+    expected = draw(conv, X, backend).values
+    with process_pool(2) as executor:
+        assert np.array_equal(
+            draw(conv, X, backend, executor=executor).values, expected
+        )
 
 
 def test_masks_of_a_draw_may_be_shared_by_the_observations(conv, X):

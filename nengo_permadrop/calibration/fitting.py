@@ -8,6 +8,8 @@ of the next. `calibrate` measures these, layer by layer, and takes them back by 
 and a bias for each neuron.
 """
 
+import warnings
+
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
@@ -23,7 +25,8 @@ READ_TIME = 0.1
 # One observation of so many is not fitted, but kept to measure the error with
 HOLD_OUT = 4
 
-_MOST_GAIN = 1.25  # a correction beyond this is a fit gone wrong
+# Gains that are further off than this say that something else is wrong
+_MOST_GAIN = 1.25
 
 
 def calibrate(
@@ -71,7 +74,7 @@ def calibrate(
         Decides masks and initial states; the same seed gives the same corrections.
     gains : bool, optional
         Correct gains too, or biases only. Corrections of gains are kept between 0.8
-        and 1.25: what is beyond is a fit gone wrong.
+        and 1.25.
     dt : float, optional
         Time step, in seconds.
 
@@ -84,6 +87,12 @@ def calibrate(
     nengo.exceptions.ValidationError
         If the converter can't be calibrated, or an argument is out of range. The
         converter is as it was then.
+
+    Warns
+    -----
+    UserWarning
+        If gains would have needed larger corrections; the errors in the report tell
+        what is left.
 
     References
     ----------
@@ -135,6 +144,7 @@ def calibrate(
             corrections[part] = gain, bias
             correct(spiking, part, gain, bias)
     after = _errors(measured(parts), reference, held_out)
+    _warn_of_limits(corrections)
 
     calibration = Calibration(
         tuple(
@@ -217,6 +227,22 @@ def _line(spiking, rate, gains):
         gain[follows] = variance[follows] / covariance[follows]
         gain = np.clip(gain, 1 / _MOST_GAIN, _MOST_GAIN)
     return gain, mean_rate - gain * mean_spiking
+
+
+def _warn_of_limits(corrections):
+    beyond = []
+    for part, (gain, _) in corrections.items():
+        n = np.count_nonzero((gain <= 1 / _MOST_GAIN) | (gain >= _MOST_GAIN))
+        if n > 0:
+            beyond.append(f"'{part.name}' ({n} of {gain.size})")
+    if beyond:
+        warnings.warn(
+            f"gains of {', '.join(beyond)} would have to be corrected by more than "
+            f"{1 / _MOST_GAIN:g} to {_MOST_GAIN:g}, and are corrected by as much. Show "
+            "observations for longer (presentation_time, settle), or use "
+            "gains=False",
+            stacklevel=3,
+        )
 
 
 def _errors(spiking, rate, rows):
