@@ -207,13 +207,23 @@ class DropoutGate(nengo.Network):
             Seconds by which every redraw comes later.
         lead : float, optional
             As in `DropoutGate`.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If an argument is out of its range; ``lead`` must be less than ``redraw``.
         """
         if lead is None:
             lead = 0.0 if redraw is None else min(self._release_time, redraw / 2)
         old = self.node.output
-        self.node.output = MaskProcess(
-            old.n_units, old.rate, redraw, old.seed, delay, lead
-        )
+        process = MaskProcess(old.n_units, old.rate, redraw, old.seed, delay, lead)
+        if redraw is not None and not lead < redraw:
+            raise ValidationError(
+                f"must be less than redraw ({redraw} s), or units are released that "
+                f"should be dropped; got {lead} s",
+                attr="lead",
+            )
+        self.node.output = process
 
     def reseed(self, seed):
         """

@@ -126,6 +126,17 @@ class LoihiLIFRate(LIFRate):
         As in `nengo.LIFRate`; it has no state.
     """
 
+    def rates(self, x, gain, bias, dt=0.001):
+        """
+        Rates for represented values ``x``, as in `nengo.NeuronType`.
+
+        They depend on the time step ``dt``, in seconds, which Nengo doesn't give.
+        """
+        current = self.current(x, gain, bias)
+        output = np.zeros_like(current)
+        self.step(dt, current, output)
+        return output
+
     def step(self, dt, J, output):
         """Implement Loihi's tuning curve, for time steps of ``dt`` seconds."""
         loihi = require("nengo_loihi").neurons

@@ -14,6 +14,11 @@ from nengo_permadrop.batched import kernels, tables
 from nengo_permadrop.nodes import Shift
 
 
+class Twice(Shift):
+    def __call__(self, t, x):
+        return 2 * x
+
+
 def run(net, n_replicas=5, steps=150, inputs=None, **kwargs):
     with npd.Simulator(
         net, n_replicas, inputs=inputs, seed=3, progress_bar=False, **kwargs
@@ -292,7 +297,7 @@ def test_float32_against_the_reference():
 
 
 @pytest.mark.parametrize(
-    "case", ["rates", "loop", "probe", "synapses", "node", "weights"]
+    "case", ["rates", "loop", "probe", "synapses", "function", "node", "weights"]
 )
 def test_falls_back_to_steps(case):
     net = layered_network()
@@ -310,6 +315,11 @@ def test_falls_back_to_steps(case):
         elif case == "synapses":
             nengo.Connection(a.neurons, b.neurons, transform=np.ones((30, 20)))
             match = "different synapses"
+        elif case == "function":
+            node = nengo.Node(Twice(1.0), size_in=30)
+            nengo.Connection(b.neurons, node, synapse=None)
+            nengo.Probe(node)
+            match = "no compiled kernel"
         elif case == "node":
             node = nengo.Node(lambda t: t)
             nengo.Connection(node, a.neurons, transform=np.ones((20, 1)))

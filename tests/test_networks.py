@@ -99,6 +99,8 @@ def test_without_a_seed_masks_are_drawn_once():
         dict(rate=1.0),
         dict(rate=-0.1),
         dict(redraw=0.0),
+        dict(redraw=0.1, lead=0.1),
+        dict(redraw=0.1, lead=-0.01),
         dict(inhibition=0.0),
         dict(neurons="ensemble"),
     ],

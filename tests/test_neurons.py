@@ -129,6 +129,9 @@ def test_rates_on_loihi():
     rate_type.step(0.002, current, output)
     assert np.allclose(output, expected, rtol=1e-12)
     assert len(np.unique(output)) > 5
+    for at_dt in ({"dt": 0.002}, {}):
+        theirs = loihi.LoihiLIF(**times).rates(current, [1.0], [0.0], **at_dt)
+        assert np.allclose(rate_type.rates(current, [1.0], [0.0], **at_dt), theirs)
     for target, kind in (("loihi", loihi.LoihiLIF), ("nengo", nengo.LIF)):
         twin = npd.spiking(rate_type, target=target)
         assert type(twin) is kind
