@@ -42,6 +42,7 @@ from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.files import atomic_path
 from nengo_permadrop.loading import load_model
 from nengo_permadrop.neurons import TARGETS
+from nengo_permadrop.study import CALIBRATION_ROWS
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read
@@ -57,6 +58,10 @@ def main():
         help="what networks are trained and converted for (default: as the backend)",
     )
     parser.add_argument("--anneal", type=float, help="end training with this gamma")
+    parser.add_argument("--calibrate", action="store_true", help="on validation rows")
+    parser.add_argument(
+        "--synapse", type=float, metavar="SECONDS", help="of Lowpass synapses"
+    )
     parser.add_argument(
         "--networks",
         nargs="+",
@@ -124,19 +129,53 @@ def trained(dataset, seed, folder, target, gamma):
     return model
 
 
+class Conversion:
+    """Converters of a model, as the options ask for them."""
+
+    def __init__(self, model, dataset, args):
+        self.model = model
+        self.rows = dataset.validation.take(slice(CALIBRATION_ROWS)).inputs
+        self.args = args
+        self._converters = {}
+
+    def __call__(self, **options):
+        """A converter, calibrated if that is asked for."""
+        with nengo.Network(seed=0):
+            conv = npd.Converter(
+                self.model,
+                target=self.args.target,
+                synapse=self.args.synapse,
+                seed=0,
+                **options,
+            )
+        if self.args.calibrate:
+            npd.calibrate(conv, self.rows)
+        return conv
+
+    def for_run(self, run, copies=1):
+        """A converter that the backend can run so; always the same one."""
+        gates = self.args.backend == "nengo_loihi" and run == "single"
+        redraw = 0.1 if gates else None  # the window takes its place
+        key = redraw, copies
+        if key not in self._converters:
+            self._converters[key] = self(redraw=redraw, copies=copies)
+        return self._converters[key]
+
+
 def measure(way, model, dataset, args, found):
     """A row of the table."""
     chosen = dataset.validation.take(slice(args.observations)).inputs
+    convert = Conversion(model, dataset, args)
     choose, draws_of = WAYS[way]
     fixed = dict(item.split("=") for item in args.fixed)
     if way in fixed:
         window, settle = map(float, fixed[way].split(":"))
     else:
-        window, settle = choose(model, chosen, args, found)
+        window, settle = choose(convert, chosen, found)
     shown = dataset.test.take(slice(args.observations)).inputs
     verdicts, rates, sizes, times = [], [], [], []
     for seed in range(args.seeds):
-        samples = draws_of(model, shown, args, window, settle, 100 + seed)
+        samples = draws_of(convert, shown, window, settle, 100 + seed)
         sizes.append(samples.effective_size().mean())
         times.append(samples.meta["simulated_time"])
         if "decorrelated" in way:
@@ -159,20 +198,13 @@ def measure(way, model, dataset, args, found):
     }
 
 
-def converted(model, args, run="single", **options):
-    if args.backend == "nengo_loihi" and run == "single":
-        options["redraw"] = 0.1  # for gates; the window takes its place
-    with nengo.Network(seed=0):
-        return npd.Converter(model, target=args.target, **options)
-
-
-def draw(model, X, args, window, settle, seed, run="single", **options):
+def draw(convert, X, window, settle, seed, run="single", **options):
     """Samples of a converted network."""
     return npd.sample(
-        converted(model, args, run, **options),
+        convert.for_run(run, **options),
         X,
-        args.draws,
-        backend=args.backend,
+        convert.args.draws,
+        backend=convert.args.backend,
         presentation_time=window,
         settle=settle,
         seed=seed,
@@ -181,15 +213,16 @@ def draw(model, X, args, window, settle, seed, run="single", **options):
     )
 
 
-def draw_at_once(model, X, args, window, settle, seed):
+def draw_at_once(convert, X, window, settle, seed):
     """Samples of a plain network that holds a converted one: its masks don't travel."""
+    conv = convert(redraw=window)
     with nengo.Network(seed=0) as net:
-        conv = npd.Converter(model, target=args.target, redraw=window, seed=0)
+        net.add(conv)
     return npd.sample(
         net,
         {node: X[name] for name, node in conv.inputs.items()},
-        args.draws,
-        backend=args.backend,
+        convert.args.draws,
+        backend=convert.args.backend,
         output=conv.output,
         presentation_time=window,
         settle=settle,
@@ -199,14 +232,15 @@ def draw_at_once(model, X, args, window, settle, seed):
     )
 
 
-def tune(model, X, args, run="single", **options):
+def tune(convert, X, run="single", **options):
     """The shortest window that agrees, and its settling time."""
-    options["windows"] = args.windows
+    args = convert.args
     best = npd.tune_window(
-        converted(model, args, run),
+        convert.for_run(run),
         X,
         args.draws,
         run=run,
+        windows=args.windows,
         backend=args.backend,
         seed=args.seed,
         repeats=args.seeds,
@@ -220,19 +254,19 @@ def tune(model, X, args, run="single", **options):
 def same_as(way):
     """The window of a way that has been measured before."""
 
-    def window(model, X, args, found):
+    def window(convert, X, found):
         return found[way]["window"], found[way]["settle"]
 
     return window
 
 
-def study_window(model, X, args, found):
+def study_window(convert, X, found):
     """Not tuned: the presentation that ``nengo-permadrop study`` takes."""
-    return default_times(converted(model, args).settling_time)
+    return default_times(convert().settling_time)
 
 
 def tuned(**options):
-    return lambda model, X, args, found: tune(model, X, args, **options)
+    return lambda convert, X, found: tune(convert, X, **options)
 
 
 # way: (window, draw)
