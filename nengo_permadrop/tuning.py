@@ -8,6 +8,7 @@ import pandas as pd
 from nengo.exceptions import ValidationError
 from nengo.utils.numpy import is_integer
 
+from nengo_permadrop.converter.reference import rate_twin
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.sampler import sample
 from nengo_permadrop.stats import ks_agreement
@@ -209,7 +210,7 @@ def _rate_samples(conv, X, n_draws, seed, options):
             f"must be a Converter of spiking neurons, got {conv}", attr="conv"
         )
     with nengo.Network(seed=0):
-        rate = type(conv)(conv.graph, neurons="rate", dropout=conv.dropout)
+        rate = rate_twin(conv)
     dt = options["dt"]
     known = ("output", "masks", "dt", "progress", "max_memory")
     kept = {name: options[name] for name in known if name in options}

@@ -16,6 +16,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.calibration.parts import correct, find_levels, mean_currents
 from nengo_permadrop.calibration.records import Calibration, Correction
+from nengo_permadrop.converter.reference import rate_twin
 from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.inputs import match_inputs
 
@@ -125,7 +126,8 @@ def calibrate(
 
     # Both from the graph: with masks that depend on the seed alone, and don't change
     # during a presentation
-    spiking, rate = _reconverted(conv, "spiking"), _reconverted(conv, "rate")
+    with nengo.Network(seed=0):
+        spiking, rate = _spiking_twin(conv), rate_twin(conv)
     levels = find_levels(spiking)
     parts = [part for level in levels for part in level]
     reference = mean_currents(rate, parts, X, options, dt, 0.0)
@@ -196,17 +198,15 @@ def _check_options(options, n_observations):
         )
 
 
-def _reconverted(conv, neurons):
-    with nengo.Network(seed=0):
-        return type(conv)(
-            conv.graph,
-            neurons=neurons,
-            target=conv.target if neurons == "spiking" else "nengo",
-            synapse=conv.synapse if neurons == "spiking" else None,
-            dropout=conv.dropout,
-            scale_firing_rates=conv.scale_firing_rates,
-            seed=0,
-        )
+def _spiking_twin(conv):
+    return type(conv)(
+        conv.graph,
+        target=conv.target,
+        synapse=conv.synapse,
+        dropout=conv.dropout,
+        scale_firing_rates=conv.scale_firing_rates,
+        seed=0,
+    )
 
 
 def _line(spiking, rate, gains):

@@ -4,7 +4,7 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.converter.errors import ConversionError
-from nengo_permadrop.converter.reference import KerasForward, smooth_graph
+from nengo_permadrop.converter.reference import KerasForward, rate_twin
 from nengo_permadrop.inputs import match_inputs
 
 # A power of two: with times that are exact in any precision that Nengo is set to, each
@@ -51,8 +51,7 @@ def verify(conv, X, tolerance):
 def _rate_network(conv, inputs, dropping):
     """Outputs of the same network in rate neurons, (n_observations, size) each."""
     with nengo.Network(seed=0) as net:
-        graph = smooth_graph(conv.graph)
-        twin = type(conv)(graph, neurons="rate", dropout=conv.dropout)
+        twin = rate_twin(conv, smooth=True)
         probes = [nengo.Probe(node) for node in twin.outputs.values()]
         for x, node in zip(inputs, twin.inputs.values()):
             x = x.reshape(len(x), -1)
