@@ -46,6 +46,7 @@ from nengo_permadrop.study import CALIBRATION_ROWS
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read
+FRACTIONS_TAKEN_APART = (0.5, 0.65)  # likewise, where the mixing is undone
 
 
 def main():
@@ -244,7 +245,7 @@ def tune(convert, X, run="single", **options):
         backend=args.backend,
         seed=args.seed,
         repeats=args.seeds,
-        fractions=FRACTIONS,
+        fractions=FRACTIONS_TAKEN_APART if options.get("decorrelate") else FRACTIONS,
         **options,
     )
     print(best, flush=True)

@@ -13,6 +13,8 @@ from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.sampler import sample
 from nengo_permadrop.stats import ks_agreement
 
+_FRACTION = 0.8  # of a window isn't read
+_FRACTION_TAKEN_APART = 0.5  # likewise, where mixing is undone
 _STEP = 0.005  # s, between the windows that are tried
 _MOST = 0.8  # of the repeats must agree
 _READ = 0.06  # s, that the longest of them is longer than the settling time
@@ -59,7 +61,7 @@ def tune_window(
     n_draws=100,
     run="single",
     windows=None,
-    fractions=(0.8,),
+    fractions=None,
     repeats=1,
     decorrelate=False,
     min_effective=0.8,
@@ -93,7 +95,9 @@ def tune_window(
         to 60 ms above the network's settling time.
     fractions : sequence of float, optional
         The part of a window that isn't read, in [0, 1); if there are several, a window
-        agrees if it does at one of them. Rounded to time steps.
+        agrees if it does at one of them. Rounded to time steps. By default 0.8, or 0.5
+        with ``decorrelate``: mixing that is undone may be read, and what is read for
+        longer has less of the spikes' noise.
     repeats : int, optional
         How often each window is judged, with other draws from both networks.
     decorrelate : bool, optional
@@ -118,6 +122,8 @@ def tune_window(
         If ArviZ isn't installed.
     """
     windows = _grid(conv) if windows is None else np.unique(windows)
+    if fractions is None:
+        fractions = (_FRACTION_TAKEN_APART if decorrelate else _FRACTION,)
     if len(windows) == 0 or not windows[0] > 0:
         raise ValidationError("must be positive seconds, at least one", attr="windows")
     if not all(0 <= fraction < 1 for fraction in fractions) or len(fractions) == 0:

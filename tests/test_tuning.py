@@ -57,6 +57,15 @@ def test_restart_and_decorrelated_draws_can_be_tuned(conv):
     assert (taken_apart.table["effective_size"] == 40).all()
 
 
+def test_what_is_read_by_default(conv, monkeypatch):
+    monkeypatch.setattr(tuning, "_MOST", 0.0)
+    for decorrelate, settle in ((False, 0.08), (True, 0.05)):
+        tuned = npd.tune_window(
+            conv, X, 40, windows=[0.1], decorrelate=decorrelate, min_effective=0
+        )
+        assert np.isclose(tuned.settle, settle)
+
+
 def test_nothing_agrees(conv):
     with pytest.raises(ValidationError, match="not even windows of 0.004 s agree"):
         npd.tune_window(conv, X, windows=[0.003, 0.004], n_draws=40)
