@@ -16,6 +16,10 @@ GATE_RATE = 1000.0
 # Of the neurons that are gated, as the study's SoftLIF layers have it
 NEURON_GAIN = 2.0
 
+# Of a redraw, by default. Inhibition must set in again before a unit is released: with
+# half of it, windows of four to five time constants were biased twice as much
+_MOST_LEAD = 2 / 3
+
 
 class MaskProcess(nengo.Process):
     """
@@ -126,7 +130,7 @@ class DropoutGate(nengo.Network):
         Seconds before a redraw in which neurons that the next masks keep are not
         inhibited any more. By default, as long as inhibition takes to fall to a current
         of 1, the threshold of LIF neurons, if their gain is 2 as that of converted ones
-        (three time constants of a Lowpass); but at most half of ``redraw``.
+        (three time constants of a Lowpass); but at most two thirds of ``redraw``.
     label : str, optional
     add_to_container : bool, optional
         As in `nengo.Network`.
@@ -214,7 +218,7 @@ class DropoutGate(nengo.Network):
             If an argument is out of its range; ``lead`` must be less than ``redraw``.
         """
         if lead is None:
-            lead = 0.0 if redraw is None else min(self._release_time, redraw / 2)
+            lead = 0.0 if redraw is None else min(self._release_time, _MOST_LEAD * redraw)
         old = self.node.output
         process = MaskProcess(old.n_units, old.rate, redraw, old.seed, delay, lead)
         if redraw is not None and not lead < redraw:
