@@ -218,7 +218,9 @@ class DropoutGate(nengo.Network):
             If an argument is out of its range; ``lead`` must be less than ``redraw``.
         """
         if lead is None:
-            lead = 0.0 if redraw is None else min(self._release_time, _MOST_LEAD * redraw)
+            lead = (
+                0.0 if redraw is None else min(self._release_time, _MOST_LEAD * redraw)
+            )
         old = self.node.output
         process = MaskProcess(old.n_units, old.rate, redraw, old.seed, delay, lead)
         if redraw is not None and not lead < redraw:
