@@ -8,8 +8,8 @@ earlier layers have made of their new masks arrives there, by the delays of the
 synapses (``redraw_delay`` of `.PermanentDropout`). So a new set of masks goes through
 the network like a new observation, the next one can follow before it has come out, and
 the window at the output lags behind that of the first dropout by the delay between
-them. What lies before the first dropout doesn't change between windows, and isn't
-waited for.
+them, less what puts the part that is read into the middle of the masks' time. What lies
+before the first dropout doesn't change between windows, and isn't waited for.
 
 Only the beginning of a run is lost: as many windows as it takes the network to settle
 from its initial state. Draw ``i`` has the masks of the redraw with number ``i`` plus
@@ -67,7 +67,7 @@ def run_on(engine, problem, n_windows):
         let_masks_travel(model, window, problem.dt)
     else:
         _check_redraws(model, window)
-    lag = output_lag(model)
+    lag = output_lag(model, problem.settle)
     total, spread = path_delay(model)
     n_lost = math.ceil((total + 2 * spread - lag - problem.settle) / window - 1e-9)
     problem.n_windows = n_windows
@@ -108,39 +108,41 @@ def let_masks_travel(network, window, dt=0.001):
         gate.redraw_every(window, after_first(_gated(gate)))
 
 
-def output_lag(network):
+def output_lag(network, settle=0.0):
     """
-    Seconds from the beginning of a redraw until the output begins to follow it.
+    Seconds from the beginning of a window until the output's window begins.
 
-    That is where it follows first: after the redraw's delay, and that of the synapses
-    on the longest path from there, less one standard deviation of the time over which
-    a change comes through them.
+    The output answers to a window's masks from when what they change has arrived there,
+    on average over the synapses' responses, until the next masks' change has. What is
+    read, from ``settle`` to the end of the output's window, is the middle of that time:
+    there is least of the masks before and after in it.
 
     Parameters
     ----------
     network : `nengo.Network`
+    settle : float, optional
+        Seconds of each window that aren't read.
 
     Returns
     -------
     lag : float
     """
     delays = arrivals(network)
-    total, spread = path_delay(network)
-    lags = []
-    for source, redraw_delay, own_delay in _redrawn(network):
-        before, spread_before = delays.get(holder(source), (0.0, 0.0))
-        rest = math.sqrt(max(0.0, spread**2 - spread_before**2))
-        lags.append(redraw_delay + own_delay + total - before - rest)
-    return max(0.0, min(lags))
+    total, _ = path_delay(network)
+    arriving = [
+        redraw_delay + total - delays.get(holder(source), (0.0, 0.0))[0]
+        for source, redraw_delay in _redrawn(network)
+    ]
+    # in a network by hand, masks may change in all layers at once, and arrive apart
+    return max(0.0, (min(arriving) + max(arriving) - settle) / 2)
 
 
 def _redrawn(network):
-    """What drops units: (source, redraw_delay, delay until it takes effect)."""
+    """What drops units, and its ``redraw_delay``."""
     for conn in _dropouts(network):
-        yield conn.pre_obj, conn.transform.redraw_delay, 0.0
-    for gate in _gates(network):
-        inhibition = arrivals(gate)[holder(_gated(gate))][0]
-        yield _gated(gate), gate.node.output.redraw_delay, inhibition
+        yield conn.pre_obj, conn.transform.redraw_delay
+    for gate in _gates(network):  # its lead makes up for the inhibition's delay
+        yield _gated(gate), gate.node.output.redraw_delay
 
 
 def _dropouts(network):
