@@ -67,7 +67,24 @@ class MaskProcess(nengo.Process):
         return {}
 
     def make_step(self, shape_in, shape_out, dt, rng, state):
-        key = mask_key(rng)
+        return self.make_mask_step(mask_key(rng), dt)
+
+    def make_mask_step(self, keys, dt):
+        """
+        A function of the time that returns which units are dropped.
+
+        Parameters
+        ----------
+        keys : uint64 or (...) ndarray of uint64
+            From `.mask_key`.
+        dt : float
+            Time step, in seconds.
+
+        Returns
+        -------
+        step : callable
+            Returns an ndarray of shape ``(..., n_units)``.
+        """
         current, dropped = None, None
 
         def indices(t):  # of the masks in force now, and after the lead
@@ -83,7 +100,7 @@ class MaskProcess(nengo.Process):
             found = indices(t)
             if found != current:
                 keep, next_keep = (
-                    keep_mask(key, self.n_units, self.rate, index) for index in found
+                    keep_mask(keys, self.n_units, self.rate, index) for index in found
                 )
                 current, dropped = found, (1.0 - keep) * (1.0 - next_keep)
             return dropped

@@ -284,6 +284,43 @@ def _loihi_lif(neuron_type):
     )
 
 
+def host_spiking(rate_type, dt=0.001):
+    """
+    Spiking neurons of a layer that Loihi's host computes, for its chip.
+
+    Layers that are driven by Nodes are kept off the chip. There, neurons can have just
+    the rate type's curve, and needn't be as slow as on the chip: theirs are
+    `nengo.RegularSpiking`, and fire as many times faster as one spike a time step
+    allows, each spike counting for less. With the usual refractory period of two steps
+    that is twice as fast. The noise that their spikes leave in the currents of the next
+    layer is what biases that layer's rates, and is then half as large.
+
+    Parameters
+    ----------
+    rate_type : `nengo.neurons.NeuronType`
+    dt : float, optional
+        Time step, in seconds.
+
+    Returns
+    -------
+    spiking_type : `nengo.RegularSpiking` or None
+        None if the type is not a kind of LIF neuron, or may spike more than once a time
+        step: the chip would take that for one spike.
+    """
+    if type(rate_type) not in (SoftLIF, LoihiLIFRate, nengo.LIFRate):
+        return None
+    tau_ref = rate_type.tau_ref
+    if isinstance(rate_type, LoihiLIFRate):
+        tau_ref = require("nengo_loihi").neurons.discretize_tau_ref(tau_ref, dt)
+    faster = int(tau_ref / dt + 1e-6)
+    if faster < 1:
+        return None
+    names = ("gamma", "tau_rc", "tau_ref")
+    constants = {n: getattr(rate_type, n) for n in names if hasattr(rate_type, n)}
+    base_type = type(rate_type)(**constants, amplitude=faster)
+    return nengo.RegularSpiking(base_type, amplitude=rate_type.amplitude / faster)
+
+
 @register_spiking(nengo.RectifiedLinear, target="loihi")
 @register_spiking(nengo.SpikingRectifiedLinear, target="loihi")
 def _loihi_relu(neuron_type):

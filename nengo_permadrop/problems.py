@@ -50,8 +50,8 @@ def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
     if gated and not engine.gates:
         raise ValidationError(
             f"{model} drops units by gates (networks.DropoutGate), to which backend "
-            f"{engine.name!r} can't give masks for each draw; use backend 'nengo' or "
-            "'nengo_loihi', or no redraw with target='loihi'",
+            f"{engine.name!r} can't give masks for each draw; use backend 'batched', "
+            "'nengo' or 'nengo_loihi', or no redraw with target='loihi'",
             attr="model",
         )
     if (

@@ -78,6 +78,8 @@ def test_synapses(synapse):
         "LoihiLIF",
         nengo.SpikingRectifiedLinear(amplitude=0.01),
         nengo.SpikingRectifiedLinear(initial_state={"voltage": np.full(20, 0.7)}),
+        nengo.RegularSpiking(nengo.LIFRate(amplitude=2), amplitude=0.005),
+        nengo.RegularSpiking(npd.SoftLIF(gamma=0.1), amplitude=0.01),
     ],
 )
 def test_neurons(neuron_type):
@@ -297,7 +299,18 @@ def test_float32_against_the_reference():
 
 
 @pytest.mark.parametrize(
-    "case", ["rates", "loop", "probe", "synapses", "function", "node", "weights"]
+    "case",
+    [
+        "rates",
+        "changing rates",
+        "rates with a state",
+        "loop",
+        "probe",
+        "synapses",
+        "function",
+        "node",
+        "weights",
+    ],
 )
 def test_falls_back_to_steps(case):
     net = layered_network()
@@ -305,6 +318,12 @@ def test_falls_back_to_steps(case):
     with net:
         if case == "rates":
             b.neuron_type, match = nengo.LIFRate(amplitude=0.01), "LIFRate"
+        elif case == "changing rates":
+            b.neuron_type = nengo.RegularSpiking(nengo.LIFRate(), amplitude=0.01)
+            match = "rates that change"
+        elif case == "rates with a state":
+            adaptive = nengo.RegularSpiking(nengo.AdaptiveLIFRate(), amplitude=0.01)
+            a.neuron_type, match = adaptive, "AdaptiveLIFRate.*can't know"
         elif case == "loop":
             transform = np.full((20, 30), 0.01)
             nengo.Connection(b.neurons, a.neurons, transform=transform)

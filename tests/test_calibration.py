@@ -198,7 +198,7 @@ def test_copies_are_corrected_alike(kmodel, X, calibrated):
 
 def test_networks_for_loihi():
     pytest.importorskip("nengo_loihi")
-    model = mlp(units=(30, 30), target="loihi")
+    model = mlp(units=(30, 30, 30), target="loihi")
     with nengo.Network(seed=0):
         plain, conv = (npd.Converter(model, target="loihi", seed=0) for _ in range(2))
     calibration = npd.calibrate(

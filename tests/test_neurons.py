@@ -4,7 +4,7 @@ import pytest
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop.neurons import LoihiLIFRate
+from nengo_permadrop.neurons import LoihiLIFRate, host_spiking
 
 
 def formula(j, gamma, tau_rc=0.02, tau_ref=0.002):
@@ -148,3 +148,37 @@ def test_unknown_raises():
         npd.spiking(nengo.LIFRate(), target="brain")
     with pytest.raises(ValidationError, match="Tanh"):
         npd.spiking(nengo.Tanh(), target="loihi")
+
+
+def counts(neuron_type, currents, time=2.0):
+    """Spikes of neurons with constant currents, ``(n_steps, n)``, in whole numbers."""
+    n = len(currents)
+    with nengo.Network(seed=0) as net:
+        ensemble = nengo.Ensemble(
+            n, 1, neuron_type=neuron_type, gain=np.ones(n), bias=currents
+        )
+        probe = nengo.Probe(ensemble.neurons)
+    with nengo.Simulator(net, progress_bar=False) as sim:
+        sim.run(time)
+    return sim.data[probe] * sim.dt / neuron_type.amplitude
+
+
+@pytest.mark.parametrize("name", ["SoftLIF", "LoihiLIFRate", "LIFRate"])
+def test_neurons_on_loihis_host_have_the_curve_and_fire_faster(name):
+    if name == "LoihiLIFRate":
+        pytest.importorskip("nengo_loihi")
+    types = {"SoftLIF": npd.SoftLIF, "LoihiLIFRate": LoihiLIFRate}
+    options = {"gamma": 0.1} if name == "SoftLIF" else {}
+    rate_type = types.get(name, nengo.LIFRate)(amplitude=0.01, **options)
+    currents = np.array([0.9, 1.2, 2.0, 10.0, 1e9])
+    spikes = counts(host_spiking(rate_type), currents)
+    assert spikes.max() == 1  # the chip doesn't hear two spikes of one step
+    rates = rate_type.rates(0.0, np.ones(5), currents).ravel() / 0.01
+    np.testing.assert_allclose(spikes.sum(axis=0) / 2.0, 2 * rates, atol=0.51)
+
+
+def test_no_such_neurons_that_could_fire_twice_a_step():
+    assert host_spiking(nengo.RectifiedLinear()) is None
+    assert host_spiking(npd.SoftLIF(tau_ref=0.0005)) is None
+    slow = host_spiking(npd.SoftLIF(tau_ref=0.0035, amplitude=0.03))
+    assert (slow.base_type.amplitude, slow.amplitude) == (3, 0.01)

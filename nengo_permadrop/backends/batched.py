@@ -19,6 +19,7 @@ class BatchedBackend(Backend):
     """All replicas of a chunk in one `.Simulator`, built once for all chunks."""
 
     name = "batched"
+    gates = True
     windows = True
 
     def version(self):

@@ -57,7 +57,8 @@ class InputCurrents:
         -------
         currents : 1-D ndarray
             For each population, ``(n_different, size)``, or ``(n_different, 2 * size)``
-            if it has inputs that are filtered: these follow the others.
+            if it has inputs that are filtered: these follow the others. Rates, in Hz,
+            where the population has a curve.
         starts : (n_populations, n_replicas) ndarray of int64
             Where each replica's are.
         """
@@ -98,6 +99,10 @@ class InputCurrents:
             product = self._product(term, values)
             columns = term.rows + (population.size if term.filter else 0)
             current[:, columns] += product[which]
+        if population.curve is not None:
+            rates = np.zeros_like(current)
+            population.curve.step(self.dt, current, rates)
+            return rates, rows
         return current, rows
 
     def _product(self, term, values):

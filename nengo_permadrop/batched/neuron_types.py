@@ -41,12 +41,21 @@ class LIFTimes:
 
 def has_kernel(neuron_type):
     """Whether the kernels can step such neurons."""
-    return is_lif(neuron_type) or is_rectified(neuron_type)
+    return is_lif(neuron_type) or is_rectified(neuron_type) or is_regular(neuron_type)
 
 
 def is_rectified(neuron_type):
     """Whether neurons are stepped as spiking rectified linear ones."""
     return type(neuron_type).step is nengo.SpikingRectifiedLinear.step
+
+
+def is_regular(neuron_type):
+    """
+    Whether neurons are spikes of a rate type's curve, at regular intervals.
+
+    With a constant current, for which the rates are known, they are rectified linear.
+    """
+    return type(neuron_type).step is nengo.RegularSpiking.step
 
 
 def is_lif(neuron_type):

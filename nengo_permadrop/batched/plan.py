@@ -4,7 +4,8 @@ Which networks the compiled kernels run, and what of them.
 The plan of a network is made from its built model. It exists if
 
 - all neurons are `nengo.LIF`, `nengo.SpikingRectifiedLinear` or nengo-loihi's LoihiLIF,
-  or of a type that inherits the ``step`` of one of these,
+  or of a type that inherits the ``step`` of one of these; or `nengo.RegularSpiking` of
+  rate neurons that only Nodes drive, without synapses,
 - there are no loops,
 - what lies between neurons, Nodes and probes is linear and constant: dense weights,
   gains, sums, slices, passthrough Nodes or such that add a constant (`.Shift`), and
@@ -28,7 +29,8 @@ from nengo.builder.operator import Copy
 from nengo.builder.processes import SimProcess
 
 from nengo_permadrop.batched.expressions import NotPlanned, Reader
-from nengo_permadrop.batched.neuron_types import has_kernel
+from nengo_permadrop.batched.neuron_types import has_kernel, is_regular
+from nengo_permadrop.batched.steps.neurons import has_curve
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +54,9 @@ class Population:
     neuron_type : `nengo.neurons.NeuronType` or None
         None for a readout.
     ensemble : `nengo.Ensemble` or None
+    curve : `nengo.neurons.NeuronType` or None
+        Of `nengo.RegularSpiking` neurons, whose current is constant: the rate type that
+        makes rates of it, with which they fire as if they were rectified linear.
     """
 
     name: str
@@ -63,6 +68,7 @@ class Population:
     filter: Any = None
     neuron_type: Any = None
     ensemble: Any = None
+    curve: Any = None
 
     @property
     def terms(self):
@@ -193,14 +199,19 @@ class _Planner:
             neuron_type, ensemble = op.neurons, self._ensembles.get(signal)
             if not has_kernel(neuron_type) or ensemble is None:
                 raise NotPlanned(f"{neuron_type} has no compiled kernel")
+            current, curve = op.J, None
+            if is_regular(neuron_type):
+                current, curve = self.reader.neurons[op.J].J, neuron_type.base_type
+                if not has_curve(neuron_type):
+                    raise NotPlanned(f"{curve} has rates that the kernels can't know")
             self.sources[signal] = self._add(
-                self.reader.read(op.J), f"{ensemble}", neuron_type, ensemble
+                self.reader.read(current), f"{ensemble}", neuron_type, ensemble, curve
             )
         if self.sources[signal] is None:
             raise NotPlanned(f"{signal!r} depends on itself")
         return self.sources[signal]
 
-    def _add(self, expression, name, neuron_type=None, ensemble=None):
+    def _add(self, expression, name, neuron_type=None, ensemble=None, curve=None):
         spikes = tuple(term for term in expression.terms if term.spiking)
         inputs = tuple(term for term in expression.terms if not term.spiking)
         for term in spikes:
@@ -214,6 +225,8 @@ class _Planner:
         state_space = next(iter(filters.values()), None)
         if any(term.filter and term.filter.key not in filters for term in inputs):
             raise NotPlanned(f"{name} has connections with different synapses")
+        if curve is not None and (spikes or any(term.filter for term in inputs)):
+            raise NotPlanned(f"{name} has rates that change from step to step")
         self.populations.append(
             Population(
                 name=name,
@@ -225,6 +238,7 @@ class _Planner:
                 filter=state_space,
                 neuron_type=neuron_type,
                 ensemble=ensemble,
+                curve=curve,
             )
         )
         return len(self.populations) - 1

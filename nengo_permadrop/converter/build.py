@@ -9,7 +9,7 @@ from nengo_permadrop.converter.errors import ConversionError
 from nengo_permadrop.converter.layers import convert_call, describe
 from nengo_permadrop.converter.linear import Source, Value, dense
 from nengo_permadrop.networks import DropoutGate
-from nengo_permadrop.neurons import spiking
+from nengo_permadrop.neurons import host_spiking, spiking
 from nengo_permadrop.nodes import Shift
 from nengo_permadrop.transforms import PermanentDropout
 
@@ -83,12 +83,11 @@ class NetworkBuilder:
         other_curve = call.spec.config.get("target", "nengo") != self.network.target
         if other_curve and self.network.neurons == "spiking":
             self.other_curves.append(call.path)
-        # driven by Nodes; on Loihi it is computed off the chip
-        first = any(not term.source.filtered for term in value.terms)
+        driven = [not term.source.filtered for term in value.terms]  # by Nodes
         ensemble = nengo.Ensemble(
             value.size,
             dimensions=1,
-            neuron_type=self._neuron_type(call, neurons.neuron_type, first),
+            neuron_type=self._neuron_type(call, neurons.neuron_type, driven),
             gain=np.full(value.size, neurons.gain),
             bias=neurons.bias + neurons.gain * value.constant,
             encoders=np.ones((value.size, 1)),
@@ -96,7 +95,7 @@ class NetworkBuilder:
             normalize_encoders=False,
             label=call.path,
         )
-        if first:
+        if any(driven):  # on Loihi it is computed off the chip
             self.off_chip.append(ensemble)
         self._connect(value, ensemble.neurons, call.path)
         self._consumers.setdefault(call.inputs[0], ensemble.neurons)
@@ -137,9 +136,14 @@ class NetworkBuilder:
             objects[call.path] = obj
         return dict(reversed(list(objects.items())))
 
-    def _neuron_type(self, call, rate_type, first):
+    def _neuron_type(self, call, rate_type, driven):
         if self.network.neurons == "rate":
             return rate_type
+        off_chip = self.network.target == "loihi" and any(driven)
+        if off_chip and all(driven):
+            neuron_type = host_spiking(rate_type)
+            if neuron_type is not None:
+                return neuron_type
         try:
             neuron_type = spiking(rate_type, target=self.network.target)
         except ValidationError as error:
@@ -148,7 +152,6 @@ class NetworkBuilder:
                 f"has no spiking neurons on target {self.network.target!r} ({error})",
                 "Use relu or SoftLIF",
             ) from error
-        off_chip = first and self.network.target == "loihi"
         return with_random_phase(neuron_type) if off_chip else neuron_type
 
     def _materialised(self, call, value):

@@ -58,6 +58,17 @@ def is_elementwise(neuron_type):
     return known or is_known_elementwise(neuron_type)
 
 
+def has_curve(neuron_type):
+    """
+    Whether the rates of a `nengo.RegularSpiking` type follow from its current alone.
+
+    Then they are constant for a constant current, and known for all replicas at once.
+    """
+    base_type = neuron_type.base_type
+    stateless = not base_type.state and not base_type.negative
+    return stateless and not base_type.spiking and is_elementwise(base_type)
+
+
 def _is_stochastic(op):
     return bool(op.state_extra)
 

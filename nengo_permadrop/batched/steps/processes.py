@@ -13,6 +13,8 @@ from nengo.processes import (
 from nengo.synapses import LinearFilter, Triangle
 
 from nengo_permadrop.batched.registry import register_step
+from nengo_permadrop.batched.seeding import mask_keys
+from nengo_permadrop.networks import MaskProcess
 
 _DETERMINISTIC = {
     cls.make_step for cls in (LinearFilter, Triangle, PresentInput, Piecewise)
@@ -32,7 +34,7 @@ def _can_differ(op):
 @register_step(SimProcess, varies=_can_differ)
 def sim_process(op, context):
     """
-    Step a process: synapses for all replicas at once, others replica by replica.
+    Step a process: synapses and masks for all replicas at once, others one by one.
 
     Raises
     ------
@@ -72,6 +74,15 @@ def sim_process(op, context):
             store(output, stacked(time.item(), np.copy(inputs)))
 
         return step_simprocess_stacked
+
+    if type(op.process).make_step is MaskProcess.make_step:
+        keys = mask_keys(context.seeds.connection_seeds(op.process.seed))
+        masks = op.process.make_mask_step(keys, context.dt)
+
+        def step_simprocess_masks():
+            store(output, masks(time.item()))
+
+        return step_simprocess_masks
 
     rows = [None] * context.n_replicas if x is None else context.rows(op.input)
     outputs = context.rows(op.output)
