@@ -20,12 +20,18 @@ NEURON_GAIN = 2.0
 # half of it, windows of four to five time constants were biased twice as much
 _MOST_LEAD = 2 / 3
 
+# Of the way to the threshold: where a neuron begins that is released. A neuron that is
+# interrupted is half way, on average; but changes of masks make the layers after them
+# fire a little more, and with less there is least bias in short windows of networks
+_PHASE = 0.3
+
 
 class MaskProcess(nengo.Process):
     """
     Which units are dropped, as a signal: 1 for a dropped unit, 0 for one that is kept.
 
-    The masks are those of a `.PermanentDropout` in a connection of the same seed.
+    For a while after a unit was dropped it is -1, if ``release`` says so. The masks are
+    those of a `.PermanentDropout` in a connection of the same seed.
 
     Parameters
     ----------
@@ -40,7 +46,9 @@ class MaskProcess(nengo.Process):
     redraw_delay : float, optional
         Seconds by which every redraw comes later.
     lead : float, optional
-        Seconds before a redraw in which units that the next masks keep are 0 already.
+        Seconds before a redraw in which units that the next masks keep aren't dropped.
+    release : float, optional
+        Seconds after a unit was dropped in which it is -1.
     """
 
     n_units = IntParam("n_units", low=1)
@@ -48,19 +56,29 @@ class MaskProcess(nengo.Process):
     redraw = NumberParam("redraw", low=0, low_open=True, optional=True)
     redraw_delay = NumberParam("redraw_delay", low=0)
     lead = NumberParam("lead", low=0)
+    release = NumberParam("release", low=0)
 
-    def __init__(self, n_units, rate, redraw, seed, redraw_delay=0.0, lead=0.0):
+    def __init__(
+        self, n_units, rate, redraw, seed, redraw_delay=0.0, lead=0.0, release=0.0
+    ):
         super().__init__(default_size_in=0, default_size_out=n_units, seed=seed)
         self.n_units = n_units
         self.rate = rate
         self.redraw = redraw
         self.redraw_delay = redraw_delay
         self.lead = lead
+        self.release = release
 
     def reseeded(self, seed):
         """The same with another seed."""
         return MaskProcess(
-            self.n_units, self.rate, self.redraw, seed, self.redraw_delay, self.lead
+            self.n_units,
+            self.rate,
+            self.redraw,
+            seed,
+            self.redraw_delay,
+            self.lead,
+            self.release,
         )
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
@@ -85,25 +103,32 @@ class MaskProcess(nengo.Process):
         step : callable
             Returns an ndarray of shape ``(..., n_units)``.
         """
-        current, dropped = None, None
+        current, signal = None, None
 
-        def indices(t):  # of the masks in force now, and after the lead
+        def indices(t):  # of the masks in force now and after the lead, and before
             if self.redraw is None:
-                return 0, 0
-            times = (t, t + self.lead)
+                return (0, 0), (0, 0)
             return tuple(
-                redraw_index(time, dt, self.redraw, self.redraw_delay) for time in times
+                tuple(
+                    redraw_index(time + ahead, dt, self.redraw, self.redraw_delay)
+                    for ahead in (0.0, self.lead)
+                )
+                for time in (t, t - self.release)
             )
 
+        def dropped(pair):
+            keep, next_keep = (
+                keep_mask(keys, self.n_units, self.rate, index) for index in pair
+            )
+            return ~(keep | next_keep)
+
         def step_mask(t):
-            nonlocal current, dropped
+            nonlocal current, signal
             found = indices(t)
             if found != current:
-                keep, next_keep = (
-                    keep_mask(keys, self.n_units, self.rate, index) for index in found
-                )
-                current, dropped = found, (1.0 - keep) * (1.0 - next_keep)
-            return dropped
+                now, before = (dropped(pair) for pair in found)
+                current, signal = found, now * 1.0 - (before & ~now)
+            return signal
 
         return step_mask
 
@@ -120,10 +145,11 @@ class DropoutGate(nengo.Network):
     connections from the neurons must scale what is kept by ``1 / (1 - rate)``;
     `nengo_permadrop.Converter` does so.
 
-    A released neuron fires again when the inhibition has decayed and it has charged,
-    which takes several time constants of the synapse. So neurons that the next masks
-    keep are released before the redraw, by the ``lead``, and fire again when others
-    fall silent.
+    By itself inhibition would end slowly, and a neuron that was held at rest would fire
+    late, the later the lower its rate is. So other neurons, a second one for each unit,
+    end it if the synapse is a Lowpass: for the few steps after which as much excitation
+    as there was inhibition makes up for it, and by so much more that the unit begins
+    some way to its threshold.
 
     Parameters
     ----------
@@ -144,10 +170,10 @@ class DropoutGate(nengo.Network):
         Filter of the inhibition. On Loihi, where a neuron has one filter for all its
         inputs, give that of the neurons' other inputs.
     lead : float, optional
-        Seconds before a redraw in which neurons that the next masks keep are not
-        inhibited any more. By default, as long as inhibition takes to fall to a current
-        of 1, the threshold of LIF neurons, if their gain is 2 as that of converted ones
-        (three time constants of a Lowpass); but at most two thirds of ``redraw``.
+        Seconds before a redraw from when on neurons that the next masks keep are not
+        inhibited any more. By default 0; but where nothing ends the inhibition, the
+        time in which it falls to a current of 1, the threshold of LIF neurons, if their
+        gain is 2 as that of converted ones, and at most two thirds of ``redraw``.
     label : str, optional
     add_to_container : bool, optional
         As in `nengo.Network`.
@@ -155,9 +181,9 @@ class DropoutGate(nengo.Network):
     Attributes
     ----------
     node : `nengo.Node`
-        1 where a unit is dropped, 0 where it is kept, or released for the next masks.
-    ensemble : `nengo.Ensemble`
-        The inhibitory neurons.
+        1 where a unit is dropped, -1 while its inhibition is ended, 0 where it is kept.
+    ensembles : list of `nengo.Ensemble`
+        The neurons that inhibit, and those that end it.
 
     Raises
     ------
@@ -199,22 +225,33 @@ class DropoutGate(nengo.Network):
             seed = np.random.randint(2**31)
         with self:
             self.node = nengo.Node(MaskProcess(n, rate, None, seed), label="masks")
-            self.ensemble = nengo.Ensemble(
-                n,
-                dimensions=1,
-                neuron_type=nengo.SpikingRectifiedLinear(amplitude=1.0 / GATE_RATE),
-                gain=np.full(n, GATE_RATE),
-                bias=np.zeros(n),
-                encoders=np.ones((n, 1)),
-                eval_points=np.zeros((1, 1)),
-                label="gate",
-            )
-            nengo.Connection(self.node, self.ensemble.neurons, synapse=None)
-            conn = nengo.Connection(
-                self.ensemble.neurons, neurons, transform=-inhibition, synapse=synapse
-            )
-        self._release_time = _decay_time(conn.synapse, 1 / (NEURON_GAIN * inhibition))
+            conn = self._connect(1.0, -inhibition, neurons, synapse, "gate")
+            charge = _PHASE * _time_constant(neurons)
+            self._release, strength = _release(conn.synapse, inhibition, charge)
+            if self._release > 0:
+                self._connect(-1.0, strength, neurons, conn.synapse, "release")
+        self._lead = 0.0
+        if self._release == 0:
+            self._lead = _decay_time(conn.synapse, 1 / (NEURON_GAIN * inhibition))
         self.redraw_every(redraw, lead=lead)
+
+    def _connect(self, sign, strength, neurons, synapse, label):
+        """Neurons that fire while the signal has a sign, and what they do."""
+        n = neurons.size_in
+        ensemble = nengo.Ensemble(
+            n,
+            dimensions=1,
+            neuron_type=nengo.SpikingRectifiedLinear(amplitude=1.0 / GATE_RATE),
+            gain=np.full(n, GATE_RATE),
+            bias=np.zeros(n),
+            encoders=np.ones((n, 1)),
+            eval_points=np.zeros((1, 1)),
+            label=label,
+        )
+        nengo.Connection(self.node, ensemble.neurons, synapse=None, transform=sign)
+        return nengo.Connection(
+            ensemble.neurons, neurons, transform=strength, synapse=synapse
+        )
 
     def redraw_every(self, redraw, delay=0.0, lead=None):
         """
@@ -235,11 +272,11 @@ class DropoutGate(nengo.Network):
             If an argument is out of its range; ``lead`` must be less than ``redraw``.
         """
         if lead is None:
-            lead = (
-                0.0 if redraw is None else min(self._release_time, _MOST_LEAD * redraw)
-            )
+            lead = 0.0 if redraw is None else min(self._lead, _MOST_LEAD * redraw)
         old = self.node.output
-        process = MaskProcess(old.n_units, old.rate, redraw, old.seed, delay, lead)
+        process = MaskProcess(
+            old.n_units, old.rate, redraw, old.seed, delay, lead, self._release
+        )
         if redraw is not None and not lead < redraw:
             raise ValidationError(
                 f"must be less than redraw ({redraw} s), or units are released that "
@@ -268,7 +305,43 @@ class DropoutGate(nengo.Network):
             The outermost network; nengo-loihi reads the configuration of no other.
         """
         require("nengo_loihi").add_params(network)
-        network.config[self.ensemble].on_chip = False
+        for ensemble in self.ensembles:
+            network.config[ensemble].on_chip = False
+
+
+def _time_constant(neurons):
+    """Seconds in which a current charges the neurons; 0 if they don't charge."""
+    return getattr(neurons.ensemble.neuron_type, "tau_rc", 0.0)
+
+
+def _release(synapse, inhibition, charge, dt=0.001):
+    """
+    How to end inhibition that comes through a synapse.
+
+    In a few steps it has fallen to at most half, and excitation of no more than the
+    same strength has risen to that and, for a charge of neurons, a little above.
+
+    Parameters
+    ----------
+    synapse : `nengo.synapses.Synapse`
+    inhibition : float
+    charge : float
+        What the excitation that is left shall add up to as it decays, in s.
+    dt : float, optional
+
+    Returns
+    -------
+    duration : float
+        In s; 0 if the synapse isn't a Lowpass.
+    strength : float
+        Of the excitation, as ``inhibition``.
+    """
+    if not isinstance(synapse, nengo.Lowpass) or synapse.tau <= 0:
+        return 0.0, 0.0
+    n_steps = int(np.ceil(np.log(2) * synapse.tau / dt))
+    left = np.exp(-n_steps * dt / synapse.tau)
+    excess = charge / (NEURON_GAIN * synapse.tau)
+    return n_steps * dt, (left * inhibition + excess) / (1 - left)
 
 
 def _decay_time(synapse, fraction, dt=0.001, longest=1.0):

@@ -281,19 +281,18 @@ def test_gates_are_counted_off_the_chip():
     estimate = estimated(conv, observations(kmodel, 1), n_draws=1, backend="nengo")
     conv.reseed(0)  # as sample() does
     first, second, *gates = estimate.layers
-    assert [gate.layer for gate in gates] == [d.path + " gate" for d in conv.dropouts]
     assert first.off_chip and not second.off_chip
-    for gate, dropout in zip(gates, conv.dropouts):
-        replica = derive_seed(SEED, 0, 0)
-        dropped = [1 - dropout.keep(replica, redraw_index=i) for i in range(3)]
-        # a spike a step for each unit while it is dropped, at one synapse; those that
-        # the next masks keep are released 15 ms before them
-        spikes = sum(
-            25 * now.sum() + 15 * (now * then).sum()
-            for now, then in zip(dropped[:2], dropped[1:])
-        )
-        assert gate.off_chip
-        assert gate.spikes == gate.events == spikes
+    names = [f"{d.path} {part}" for d in conv.dropouts for part in ("gate", "release")]
+    assert [gate.layer for gate in gates] == names
+    replica = derive_seed(SEED, 0, 0)
+    for dropout, gate, release in zip(conv.dropouts, gates[::2], gates[1::2]):
+        dropped = [~dropout.keep(replica, redraw_index=i) for i in range(2)]
+        # a spike a step for each unit while it is dropped, at one synapse; and 4 steps
+        # for those that the next masks keep
+        assert gate.off_chip and release.off_chip
+        assert gate.spikes == gate.events == 40 * (dropped[0].sum() + dropped[1].sum())
+        released = (dropped[0] & ~dropped[1]).sum()
+        assert release.spikes == release.events == 4 * released
     assert all(layer.dropped_events == 0 for layer in estimate.layers)
 
 

@@ -242,8 +242,8 @@ class CountingNetwork:
     def _name(self, ensemble):
         for dropout in self.conv.dropouts:
             for mask in dropout.masks:
-                if mask.gate is not None and mask.gate.ensemble is ensemble:
-                    return mask.gate.label
+                if mask.gate is not None and ensemble in mask.gate.ensembles:
+                    return f"{dropout.path} {ensemble.label}"
         return ensemble.label
 
 

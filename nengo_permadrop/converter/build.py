@@ -246,7 +246,7 @@ class NetworkBuilder:
                 synapse=self.network.synapse,
                 label=f"{dropout.path} gate",
             )
-            self.off_chip.append(mask.gate.ensemble)
+            self.off_chip.extend(mask.gate.ensembles)
 
 
 def with_random_phase(neuron_type):
