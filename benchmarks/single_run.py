@@ -19,12 +19,12 @@ Writes a table, ``single_run.tsv``, of which ``docs/pictures.py`` makes a plot. 
 in the table already is not measured again (so give each ``--anneal`` an output folder
 of its own). With ``--backend nengo_loihi`` (the emulator, slow) give few
 ``--observations``, ``--seeds`` and ``--ways``, and windows that are found before with
-Loihi's neurons on the batched simulator:
+Loihi's neurons and gates on the batched simulator:
 
     python benchmarks/single_run.py diabetes --target loihi
     python benchmarks/single_run.py diabetes --backend nengo_loihi --seeds 1 \\
-        --observations 25 --networks 0 1 2 --ways restart redraw \\
-        --fixed restart=0.06:0.048 redraw=0.025:0.015
+        --networks 0 1 2 --ways restart redraw --calibrate \\
+        --fixed restart=0.035:0.025 redraw=0.015:0.005
 """
 
 import argparse
@@ -155,7 +155,7 @@ class Conversion:
 
     def for_run(self, run, copies=1):
         """A converter that the backend can run so; always the same one."""
-        gates = self.args.backend == "nengo_loihi" and run == "single"
+        gates = self.args.target == "loihi" and run == "single"
         redraw = 0.1 if gates else None  # the window takes its place
         key = redraw, copies
         if key not in self._converters:

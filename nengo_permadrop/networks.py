@@ -182,8 +182,10 @@ class DropoutGate(nengo.Network):
     ----------
     node : `nengo.Node`
         1 where a unit is dropped, -1 while its inhibition is ended, 0 where it is kept.
-    ensembles : list of `nengo.Ensemble`
-        The neurons that inhibit, and those that end it.
+    ensemble : `nengo.Ensemble`
+        The neurons that inhibit.
+    release : `nengo.Ensemble` or None
+        Those that end it.
 
     Raises
     ------
@@ -226,12 +228,14 @@ class DropoutGate(nengo.Network):
         with self:
             self.node = nengo.Node(MaskProcess(n, rate, None, seed), label="masks")
             conn = self._connect(1.0, -inhibition, neurons, synapse, "gate")
+            self.ensemble, self.release = conn.pre_obj.ensemble, None
             charge = _PHASE * _time_constant(neurons)
-            self._release, strength = _release(conn.synapse, inhibition, charge)
-            if self._release > 0:
-                self._connect(-1.0, strength, neurons, conn.synapse, "release")
+            self._release_time, strength = _release(conn.synapse, inhibition, charge)
+            if self._release_time > 0:
+                ending = self._connect(-1.0, strength, neurons, synapse, "release")
+                self.release = ending.pre_obj.ensemble
         self._lead = 0.0
-        if self._release == 0:
+        if self.release is None:
             self._lead = _decay_time(conn.synapse, 1 / (NEURON_GAIN * inhibition))
         self.redraw_every(redraw, lead=lead)
 
@@ -275,7 +279,7 @@ class DropoutGate(nengo.Network):
             lead = 0.0 if redraw is None else min(self._lead, _MOST_LEAD * redraw)
         old = self.node.output
         process = MaskProcess(
-            old.n_units, old.rate, redraw, old.seed, delay, lead, self._release
+            old.n_units, old.rate, redraw, old.seed, delay, lead, self._release_time
         )
         if redraw is not None and not lead < redraw:
             raise ValidationError(

@@ -240,8 +240,7 @@ def test_converter_lays_gates_on_loihi(kmodel):
     gates = [mask.gate for dropout in conv.dropouts for mask in dropout.masks]
     assert [gate.node.output.redraw for gate in gates] == [REDRAW] * 3
     for gate, dropout in zip(gates, same.dropouts):
-        assert len(gate.ensembles) == 2
-        assert set(gate.ensembles) < set(conv.off_chip)
+        assert {gate.ensemble, gate.release} < set(conv.off_chip)
         process = gate.node.output
         kept = keep(process.seed, process.n_units, process.rate)
         assert np.array_equal(kept, dropout.keep())
