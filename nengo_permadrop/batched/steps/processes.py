@@ -75,7 +75,8 @@ def sim_process(op, context):
 
         return step_simprocess_stacked
 
-    if type(op.process).make_step is MaskProcess.make_step:
+    masked = type(op.process).make_step is MaskProcess.make_step
+    if masked and op.process.seed is not None:
         keys = mask_keys(context.seeds.connection_seeds(op.process.seed))
         masks = op.process.make_mask_step(keys, context.dt)
 
