@@ -200,9 +200,11 @@ def test_networks_for_loihi():
     pytest.importorskip("nengo_loihi")
     model = mlp(units=(30, 30, 30), target="loihi")
     with nengo.Network(seed=0):
-        plain, conv = (npd.Converter(model, target="loihi", seed=0) for _ in range(2))
+        # a short synapse, so that there is enough to correct
+        options = dict(target="loihi", synapse=0.002, seed=0)
+        plain, conv = (npd.Converter(model, **options) for _ in range(2))
     calibration = npd.calibrate(
-        conv, observations(model, 64), **{**FAST, "n_draws": 16}
+        conv, observations(model, 64), **{**FAST, "n_draws": 64}
     )
     assert calibration.corrections[-1].after < 0.8 * calibration.corrections[-1].before
     assert conv.verify(observations(model, 4)) < 1e-4
