@@ -322,8 +322,8 @@ def _release(synapse, inhibition, charge, dt=0.001):
     """
     How to end inhibition that comes through a synapse.
 
-    In a few steps it has fallen to at most half, and excitation of no more than the
-    same strength has risen to that and, for a charge of neurons, a little above.
+    In a few steps it has fallen to at most half, and excitation of about the same
+    strength has risen to that and, for a charge of neurons, a little above.
 
     Parameters
     ----------

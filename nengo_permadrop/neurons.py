@@ -307,18 +307,46 @@ def host_spiking(rate_type, dt=0.001):
         None if the type is not a kind of LIF neuron, or may spike more than once a time
         step: the chip would take that for one spike.
     """
-    if type(rate_type) not in (SoftLIF, LoihiLIFRate, nengo.LIFRate):
+    if type(rate_type) not in _HOST_TYPES:
         return None
-    tau_ref = rate_type.tau_ref
-    if isinstance(rate_type, LoihiLIFRate):
-        tau_ref = require("nengo_loihi").neurons.discretize_tau_ref(tau_ref, dt)
-    faster = int(tau_ref / dt + 1e-6)
+    faster = int(_shortest_period(rate_type, dt) / dt + 1e-6)
     if faster < 1:
         return None
     names = ("gamma", "tau_rc", "tau_ref")
     constants = {n: getattr(rate_type, n) for n in names if hasattr(rate_type, n)}
     base_type = type(rate_type)(**constants, amplitude=faster)
     return nengo.RegularSpiking(base_type, amplitude=rate_type.amplitude / faster)
+
+
+def fires_twice_a_step(neuron_type, dt):
+    """
+    Whether neurons that `host_spiking` gave may, in steps other than it was asked for.
+
+    Parameters
+    ----------
+    neuron_type : `nengo.neurons.NeuronType`
+        Of any kind; it is False for others.
+    dt : float
+        Time step, in seconds.
+
+    Returns
+    -------
+    twice : bool
+    """
+    base_type = getattr(neuron_type, "base_type", None)
+    if type(base_type) not in _HOST_TYPES:
+        return False
+    return base_type.amplitude * dt > _shortest_period(base_type, dt) * (1 + 1e-6)
+
+
+_HOST_TYPES = (SoftLIF, LoihiLIFRate, nengo.LIFRate)
+
+
+def _shortest_period(rate_type, dt):
+    """Seconds between two spikes of LIF neurons, at least."""
+    if isinstance(rate_type, LoihiLIFRate):
+        return require("nengo_loihi").neurons.discretize_tau_ref(rate_type.tau_ref, dt)
+    return rate_type.tau_ref
 
 
 @register_spiking(nengo.RectifiedLinear, target="loihi")

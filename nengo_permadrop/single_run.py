@@ -141,7 +141,7 @@ def _redrawn(network):
     """What drops units, and its ``redraw_delay``."""
     for conn in _dropouts(network):
         yield conn.pre_obj, conn.transform.redraw_delay
-    for gate in _gates(network):  # its lead makes up for the inhibition's delay
+    for gate in _gates(network):  # which silences at once, whatever its synapse
         yield _gated(gate), gate.node.output.redraw_delay
 
 

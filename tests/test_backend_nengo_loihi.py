@@ -194,3 +194,8 @@ def test_study_trains_and_converts_for_loihi():
     assert result.model.get_layer("hidden1_softlif").target == "loihi"
     assert result.samples_spiking.meta["cores"] == 1
     assert result.network["verification_error"] < 1e-4
+
+
+def test_steps_in_which_the_chip_would_lose_spikes_raise(conv):
+    with pytest.raises(ValidationError, match="spike twice in a time step of 0.002 s"):
+        npd.sample(conv, X, dt=0.002, **FAST)

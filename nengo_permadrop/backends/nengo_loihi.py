@@ -8,6 +8,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.backends import Backend, register_backend
 from nengo_permadrop.loihi.resources import measured
 from nengo_permadrop.loihi.runner import LoihiRunner
+from nengo_permadrop.neurons import fires_twice_a_step
 from nengo_permadrop.optional import require
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class NengoLoihiBackend(Backend):
                 f"target must be 'sim' or 'loihi', got {target!r}",
                 attr="backend_options",
             )
+        _check_step(model, problem.dt)
         used = measured(problem)
         logger.info("%s", used)
         used.check(problem.options.get("n_chips", 1))
@@ -54,3 +56,14 @@ class NengoLoihiBackend(Backend):
     @contextlib.contextmanager
     def session(self, problem):
         yield LoihiRunner(problem)
+
+
+def _check_step(model, dt):
+    """Raise if the chip would lose spikes of neurons that are kept off it."""
+    for ensemble in getattr(model, "off_chip", ()):
+        if fires_twice_a_step(ensemble.neuron_type, dt):
+            raise ValidationError(
+                f"{ensemble} may spike twice in a time step of {dt} s, and the chip "
+                "hears one spike a step; use dt=0.001, which it was converted for",
+                attr="dt",
+            )
