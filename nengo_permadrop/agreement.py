@@ -1,4 +1,12 @@
-"""What Kolmogorov-Smirnov tests between two sets of samples found."""
+"""
+What Kolmogorov-Smirnov tests between two sets of samples found.
+
+The verdict asks three questions of the tests: are there more rejections than chance
+makes, are the p-values uniform, and is the largest statistic too large even for the
+largest of so many? Each has a level, and the levels add up to a bound on the verdict's
+false alarms. It holds for any number of observations and draws, with ties, and however
+the outputs of an observation depend on each other; observations must be independent.
+"""
 
 import dataclasses
 import math
@@ -7,7 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
-from nengo_permadrop.ks import null_sf
+from nengo_permadrop.ks import (
+    most_rejections,
+    null_sf,
+    sf_of_max,
+    sf_of_rejections,
+)
 
 
 class Uniformity(NamedTuple):
@@ -18,7 +31,11 @@ class Uniformity(NamedTuple):
 
 
 class MostExtreme(NamedTuple):
-    """The largest of all KS statistics; ``pvalue`` is that of such a maximum."""
+    """
+    The largest of all KS statistics; ``pvalue`` is that of such a maximum.
+
+    ``index`` is its ``(observation, output)``.
+    """
 
     index: tuple
     statistic: float
@@ -96,18 +113,50 @@ class Agreement:
         """
         The largest statistic: its ``(observation, output)``, value, and p-value.
 
-        The p-value is the probability of such a maximum over as many independent
-        tests; outputs that depend on each other make it an upper bound in practice.
+        The p-value is the probability of such a maximum over as many observations,
+        exact for one output and without ties. The outputs of an observation may depend
+        on each other in any way, for which their number multiplies the p-value
+        (Bonferroni); so does that of observations that depend on each other.
         """
         index = np.unravel_index(np.argmax(self.statistic), self.statistic.shape)
-        pvalue = _sf_of_max(self.pvalue[index], self.statistic.size)
         return MostExtreme(
-            tuple(int(i) for i in index), float(self.statistic[index]), float(pvalue)
+            tuple(int(i) for i in index),
+            float(self.statistic[index]),
+            float(sf_of_max(self.pvalue[index], *self._blocks())),
         )
 
     def rejection_rate(self, alpha=0.05):
         """Fraction of the plain p-values that are at most ``alpha``."""
         return float(np.mean(self.pvalue <= alpha))
+
+    def rejection_pvalue(self, alpha=0.05):
+        """
+        The probability of at least such a `rejection_rate` for one distribution.
+
+        That of a binomial variable for one output. The outputs of an observation may
+        depend on each other in any way: for several, this is an upper bound. With ties,
+        too.
+
+        Parameters
+        ----------
+        alpha : float, optional
+            Level of each test.
+
+        Returns
+        -------
+        pvalue : float
+        """
+        n_rejected = np.count_nonzero(self.pvalue <= alpha)
+        return sf_of_rejections(
+            n_rejected, *self._blocks(), self.attained_level(alpha)
+        )
+
+    def _blocks(self):
+        """How many sets of tests are independent, and how many tests each has."""
+        n_observations, n_outputs = self.statistic.shape
+        if self.independent:
+            return n_observations, n_outputs
+        return 1, n_observations * n_outputs
 
     def attained_level(self, alpha=0.05):
         """The expected `rejection_rate` for samples of one distribution (no ties)."""
@@ -123,6 +172,8 @@ class Agreement:
     def null_of_maximum(self, n_points=200):
         """
         The distribution of the largest statistic for samples of one distribution.
+
+        For several outputs an upper bound, as the p-value of `most_extreme` is.
 
         Parameters
         ----------
@@ -143,21 +194,49 @@ class Agreement:
         end = min(1.0, max(end, self.statistic.max()))
         lcm = math.lcm(n_a, n_b)
         heights = np.unique(np.linspace(0, math.ceil(end * lcm), n_points).astype(int))
-        return heights / lcm, _sf_of_max(null_sf(heights, n_a, n_b), n_tests)
+        return heights / lcm, sf_of_max(null_sf(heights, n_a, n_b), *self._blocks())
 
-    def verdict(self, alpha=0.05, max_rejection=0.10, min_uniformity=0.01):
+    def verdict(
+        self,
+        alpha=0.05,
+        max_rejection=0.10,
+        min_uniformity=0.01,
+        *,
+        min_rejection_pvalue=0.005,
+        min_extreme=0.005,
+    ):
         """
         Whether the two sets of samples agree, and why.
+
+        They do not agree if one of these is so:
+
+        - More than ``max_rejection`` of the tests reject at level ``alpha``, and so
+          many rejections are improbable by chance too, which with few observations
+          takes more of them (`rejection_pvalue` at most ``min_rejection_pvalue``).
+        - The p-value of `uniformity` is less than ``min_uniformity``.
+        - The p-value of `most_extreme` is less than ``min_extreme``: a single
+          observation that is grossly wrong.
+
+        Samples of one distribution, with independent observations, are said not to
+        agree in at most ``min_rejection_pvalue + min_uniformity + min_extreme`` of
+        cases: by default 2%.
 
         Parameters
         ----------
         alpha : float, optional
             Level of each test.
         max_rejection : float, optional
-            Greatest `rejection_rate` at which they agree.
+            Greatest `rejection_rate` that is accepted however improbable it is: of two
+            networks that are equal up to what doesn't matter, many observations show
+            something. A negative one is never met.
         min_uniformity : float, optional
             Least p-value of `uniformity` at which they agree; not asked for where
             uniformity isn't valid (`independent` is False).
+        min_rejection_pvalue : float, optional
+            Greatest `rejection_pvalue` at which a rate above ``max_rejection`` counts.
+            Where `independent` is False, each such rate counts.
+        min_extreme : float, optional
+            Least p-value of `most_extreme` at which they agree.
 
         Returns
         -------
@@ -165,33 +244,65 @@ class Agreement:
             True if they agree; its ``words`` say why. Samples that are `paired` never
             do, since their p-values can't show it.
         """
-        rate, uniformity = self.rejection_rate(alpha), self.uniformity
-        words = (
-            f"{rate:.1%} of {self.statistic.size} p-values are at most {alpha:g} "
-            f"(limit {max_rejection:.1%}; samples of one distribution: "
-            f"{self.attained_level(alpha):.1%})"
-        )
         if self.paired:
             return Verdict(
                 False, f"It can't be said if they agree: {self.why_paired()}"
             )
-        agree = rate <= max_rejection
+        found = [self._judged_rejections(alpha, max_rejection, min_rejection_pvalue)]
         if self.independent:
-            agree = agree and uniformity.pvalue >= min_uniformity
-            words += (
-                f"; uniformity of the randomised p-values: p = {uniformity.pvalue:.3g} "
-                f"(limit {min_uniformity:g})"
+            pvalue = self.uniformity.pvalue
+            found.append(
+                _judged("uniformity of the randomised p-values", pvalue, min_uniformity)
             )
         else:
-            words += (
-                "; uniformity not tested: observations share their masks, so that "
-                "their p-values depend on each other"
+            found.append(
+                (
+                    True,
+                    "uniformity not tested: observations share their masks, so that "
+                    "their p-values depend on each other",
+                )
             )
+        extreme = self.most_extreme
+        found.append(
+            _judged(
+                f"largest statistic, at (observation, output) {extreme.index}",
+                extreme.pvalue,
+                min_extreme,
+            )
+        )
+        agree = all(good for good, _ in found)
         head = "The samples agree" if agree else "The samples do not agree"
-        return Verdict(agree, f"{head}: {words}.")
+        words = f"{head}: {'; '.join(words for _, words in found)}."
+        # the largest statistic that there can be
+        least = sf_of_max(
+            null_sf(math.lcm(*self.n_draws), *self.n_draws), *self._blocks()
+        )
+        if least >= min_extreme:
+            words += " So few draws can't show that a single observation is wrong."
+        if self.independent and max_rejection >= 0:
+            false_alarms = min_rejection_pvalue + min_uniformity + min_extreme
+            words += (
+                " Of samples of one distribution, at most "
+                f"{min(1, false_alarms):.1%} would be said not to agree."
+            )
+        return Verdict(agree, words)
+
+    def _judged_rejections(self, alpha, max_rejection, min_pvalue):
+        """Whether there are few enough rejections, and what was found, in words."""
+        rate, level = self.rejection_rate(alpha), self.attained_level(alpha)
+        limit = max_rejection
+        if self.independent and max_rejection >= 0:
+            by_chance = most_rejections(min_pvalue, *self._blocks(), level)
+            limit = max(limit, by_chance / self.statistic.size)
+        good = rate <= limit
+        return good, (
+            f"{rate:.1%} of {self.statistic.size} p-values are at most {alpha:g} "
+            f"(limit {limit:.1%}{'' if good else ', not met'}; samples of one "
+            f"distribution: {level:.1%})"
+        )
 
     def why_paired(self):
-        """What is wrong with `paired` samples, and the mend; in words."""
+        """What is wrong with `paired` samples, and the fix; in words."""
         return (
             "equal draws of the two sets move together (mean rank correlation "
             f"{self.paired_correlation:.2f}), as they do if both took the same masks. "
@@ -211,6 +322,7 @@ class Agreement:
             "n_draws": list(self.n_draws),
             "alpha": 0.05,
             "rejection_rate": self.rejection_rate(),
+            "rejection_pvalue": self.rejection_pvalue(),
             "attained_level": self.attained_level(),
             "uniformity": self.uniformity._asdict(),
             "most_extreme": {
@@ -251,7 +363,9 @@ class Agreement:
         return "\n".join(lines)
 
 
-def _sf_of_max(sf, n_tests):
-    """``1 - (1 - sf)**n_tests`` without cancellation."""
-    with np.errstate(divide="ignore"):  # sf = 1
-        return -np.expm1(n_tests * np.log1p(-np.asarray(sf)))
+def _judged(name, pvalue, limit):
+    """Whether a p-value is at least a limit, and that in words."""
+    good = bool(pvalue >= limit)
+    return good, (
+        f"{name}: p = {pvalue:.3g} (limit {limit:g}{'' if good else ', not met'})"
+    )

@@ -1,6 +1,8 @@
 """
 The two-sample Kolmogorov-Smirnov statistic and its exact null distribution.
 
+Of a single test, of the largest statistic of many, and of the number of rejections.
+
 Statistics are kept as integers where they are computed, "heights" in units of
 ``1 / lcm(n_a, n_b)``, so that equal ones compare equal.
 """
@@ -31,7 +33,9 @@ def ks_statistic(values_a, values_b):
     statistic : (...) ndarray
     """
     a, b = np.asarray(values_a), np.asarray(values_b)
-    heights, _ = ks_heights(a.reshape(len(a), -1), b.reshape(len(b), -1))
+    heights, _ = ks_heights(
+        *without_rounding(a.reshape(len(a), -1), b.reshape(len(b), -1))
+    )
     return (heights / math.lcm(len(a), len(b))).reshape(a.shape[1:])
 
 
@@ -90,12 +94,12 @@ def _crossing_probabilities(heights, n_a, n_b):
 
     Parameters
     ----------
-    heights : (nks_heights,) ndarray of int
+    heights : (n_heights,) ndarray of int
     n_a, n_b : int
 
     Returns
     -------
-    probability : (nks_heights,) ndarray
+    probability : (n_heights,) ndarray
     """
     n, m = sorted((n_a, n_b))
     gcd = math.gcd(n, m)
@@ -116,6 +120,55 @@ def _crossing_probabilities(heights, n_a, n_b):
         new[np.abs(i * (up + down) - k * down) >= heights] = 1.0
         reached[:, first + 1 : last + 2] = new
     return reached[:, 1 + n]
+
+
+def without_rounding(a, b):
+    """
+    Two sets of values, with those made equal that differ by rounding only.
+
+    A network that gives one answer, or a few, gives them in another backend or
+    precision with another rounding. The test would take that for a difference. So in a
+    test of which some values are equal (a sign that there are only a few), or of which
+    all are within rounding, those less than 4 units in the last place of the largest
+    value apart become the least of them; the coarser type's units. Other tests, those
+    of continuous distributions, stay as they are. What becomes equal depends on the
+    pooled values alone, so that p-values stay valid.
+
+    Parameters
+    ----------
+    a : (n_a, n_tests) ndarray
+    b : (n_b, n_tests) ndarray
+
+    Returns
+    -------
+    a, b : ndarray
+        Themselves, if there is nothing to change.
+    """
+    floating = [x.dtype for x in (a, b) if np.issubdtype(x.dtype, np.floating)]
+    if not floating:
+        return a, b
+    eps = max(float(np.finfo(dtype).eps) for dtype in floating)
+    pooled = np.concatenate([a, b])
+    order = np.argsort(pooled, axis=0, kind="stable")
+    ordered = np.take_along_axis(pooled, order, axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite values, and huge ones
+        tolerance = 4 * eps * np.abs(ordered[[0, -1]]).max(axis=0)
+        tolerance[~np.isfinite(tolerance)] = 0
+        gaps = np.diff(ordered, axis=0)
+        few = (gaps == 0).any(axis=0) | (ordered[-1] - ordered[0] <= tolerance)
+        changed = few & ((gaps > 0) & (gaps <= tolerance)).any(axis=0)
+    if not changed.any():
+        return a, b
+    joined, tolerance = ordered[:, changed], tolerance[changed]
+    least = joined[0]
+    for i in range(1, len(joined)):  # a group is no wider than the tolerance
+        with np.errstate(over="ignore", invalid="ignore"):
+            least = np.where(joined[i] - least <= tolerance, least, joined[i])
+        joined[i] = least
+    columns = pooled[:, changed]
+    np.put_along_axis(columns, order[:, changed], joined, axis=0)
+    pooled[:, changed] = columns
+    return pooled[: len(a)], pooled[len(a) :]
 
 
 def ks_heights(a, b, tie_rng=None):
@@ -149,3 +202,50 @@ def ks_heights(a, b, tie_rng=None):
     if tie_rng is None:
         walk[:-1][equal] = 0
     return np.abs(walk).max(axis=0), equal.any(axis=0)
+
+
+def sf_of_max(sf, n_blocks, n_tests=1):
+    """
+    Probability that a maximum over tests is so large, from that of a single test.
+
+    Blocks are independent, the tests of a block depend on each other in any way:
+    ``1 - (1 - n_tests * sf)**n_blocks``, without cancellation; an upper bound unless
+    ``n_tests`` is 1.
+    """
+    with np.errstate(divide="ignore"):  # sf = 1
+        return -np.expm1(n_blocks * np.log1p(-np.minimum(1, n_tests * np.asarray(sf))))
+
+
+def sf_of_rejections(n_rejected, n_blocks, n_tests, level):
+    """
+    Probability of so many rejections, each with probability ``level``; at most that.
+
+    Blocks are independent, the tests of a block depend on each other in any way. The
+    rejections by a block's first tests, by its second ones, ... are then binomial
+    variables ``B`` that depend on each other. For their mean ``M`` and any ``t`` less
+    than ``m``, by Markov's and Jensen's inequalities::
+
+        P(M >= m) <= E[max(M - t, 0)] / (m - t) <= E[max(B - t, 0)] / (m - t)
+
+    The bound is least at a whole number ``t``. For one test a block ``M`` is ``B``,
+    and the probability is exact.
+    """
+    if n_tests == 1 or n_rejected == 0:
+        return float(scipy.stats.binom.sf(n_rejected - 1, n_blocks, level))
+    mean = n_rejected / n_tests
+    sf = scipy.stats.binom.sf(np.arange(n_blocks), n_blocks, level)
+    excess = np.cumsum(sf[::-1])[::-1]  # E[max(B - t, 0)] for t = 0, 1, ...
+    t = np.arange(math.ceil(mean))
+    return float(min(1.0, np.min(excess[t] / (mean - t))))
+
+
+def most_rejections(pvalue, n_blocks, n_tests, level):
+    """The greatest number of rejections of which the probability is more."""
+    below, above = 0, n_blocks * n_tests + 1
+    while above - below > 1:
+        middle = (below + above) // 2
+        if sf_of_rejections(middle, n_blocks, n_tests, level) > pvalue:
+            below = middle
+        else:
+            above = middle
+    return below

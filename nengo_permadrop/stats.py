@@ -20,12 +20,11 @@ import operator
 import warnings
 
 import numpy as np
-import scipy.stats
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import ks
 from nengo_permadrop.agreement import Agreement
-from nengo_permadrop.ks import is_exact, ks_heights, null_sf
+from nengo_permadrop.ks import is_exact, ks_heights, null_sf, without_rounding
 from nengo_permadrop.samples import PredictiveSamples
 from nengo_permadrop.validation import validated_values
 
@@ -84,18 +83,20 @@ def ks_agreement(samples_a, samples_b, seed=0):
     n_a, n_b = len(a), len(b)
     a, b = a.reshape(n_a, -1), b.reshape(n_b, -1)
 
+    tie_rng, rng, rank_rng = (
+        np.random.default_rng(child)
+        for child in np.random.SeedSequence(operator.index(seed)).spawn(3)
+    )
+    a, b = without_rounding(a, b)
+
     independent = shape[0] == 1 or not any(
         isinstance(samples, PredictiveSamples) and samples.masks == "draw"
         for samples in (samples_a, samples_b)
     )
-    correlation = _paired_correlation(a, b)
+    correlation = _paired_correlation(a, b, rank_rng)
     n_independent = shape[0] if independent else 1
     spread = 1 / math.sqrt((min(n_a, n_b) - 1) * n_independent)
 
-    tie_rng, rng = (
-        np.random.default_rng(child)
-        for child in np.random.SeedSequence(operator.index(seed)).spawn(2)
-    )
     heights, tied = ks_heights(a, b)
     # With ties broken at random the ranks are those of distinct values, so that the
     # randomised p-values stay exactly uniform.
@@ -153,10 +154,19 @@ def _warn(agreement):
         )
 
 
-def _paired_correlation(a, b):
-    """Mean over the tests of the rank correlation between equal draw numbers."""
+def _paired_correlation(a, b, rng):
+    """
+    Mean over the tests of the rank correlation between equal draw numbers.
+
+    Equal values are ranked at random. With the mean of their ranks, two sets that are
+    constant but for a draw each would be taken for paired whenever the draws' numbers
+    are the same.
+    """
     n = min(len(a), len(b))
-    a, b = (scipy.stats.rankdata(x[:n], axis=0) - (n + 1) / 2 for x in (a, b))
-    scale = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-    # constant columns have no correlation
-    return float(np.mean((a * b).sum(axis=0) / np.where(scale > 0, scale, 1)))
+    a, b = (_ranks(x[:n], rng) - (n - 1) / 2 for x in (a, b))
+    return float(np.mean((a * b).sum(axis=0)) / np.sum(a[:, 0] ** 2))
+
+
+def _ranks(values, rng):
+    order = np.lexsort((rng.random(values.shape), values), axis=0)
+    return np.argsort(order, axis=0)
