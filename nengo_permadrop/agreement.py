@@ -147,9 +147,7 @@ class Agreement:
         pvalue : float
         """
         n_rejected = np.count_nonzero(self.pvalue <= alpha)
-        return sf_of_rejections(
-            n_rejected, *self._blocks(), self.attained_level(alpha)
-        )
+        return sf_of_rejections(n_rejected, *self._blocks(), self.attained_level(alpha))
 
     def _blocks(self):
         """How many sets of tests are independent, and how many tests each has."""

@@ -149,8 +149,7 @@ def without_rounding(a, b):
         return a, b
     eps = max(float(np.finfo(dtype).eps) for dtype in floating)
     pooled = np.concatenate([a, b])
-    order = np.argsort(pooled, axis=0, kind="stable")
-    ordered = np.take_along_axis(pooled, order, axis=0)
+    ordered = np.sort(pooled, axis=0)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite values, and huge ones
         tolerance = 4 * eps * np.abs(ordered[[0, -1]]).max(axis=0)
         tolerance[~np.isfinite(tolerance)] = 0
@@ -166,7 +165,7 @@ def without_rounding(a, b):
             least = np.where(joined[i] - least <= tolerance, least, joined[i])
         joined[i] = least
     columns = pooled[:, changed]
-    np.put_along_axis(columns, order[:, changed], joined, axis=0)
+    np.put_along_axis(columns, np.argsort(columns, axis=0), joined, axis=0)
     pooled[:, changed] = columns
     return pooled[: len(a)], pooled[len(a) :]
 
