@@ -13,7 +13,12 @@ fitted on rows that were used neither for training nor for the scores.
 
 In all functions ``samples`` are `.PredictiveSamples`, and ``y`` are the observed
 targets in the same units, of shape ``(n_observations, n_outputs)``; for one output
-``(n_observations,)`` will do.
+``(n_observations,)`` will do. Labels of classes are refused
+(`.matching.regression_targets`), and so are names in another order than the samples'.
+
+A score that isn't defined is NaN, and a warning says why; in JSON it is ``null``. That
+is the likelihood of draws that are all the same, up to rounding, as they have no
+density. Coverage, CRPS, RMSE and MAE are defined for such draws.
 
 References
 ----------
@@ -22,13 +27,31 @@ References
    Machine Learning for Biomedical Imaging 1. arXiv:2104.12376
 """
 
-import dataclasses
+import warnings
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.validation import validated_targets
+from nengo_permadrop.matching import regression_targets
+from nengo_permadrop.recalibration import Recalibration, recalibrate
+from nengo_permadrop.residuals import (
+    at_least_two_draws,
+    residual_and_std,
+    root_mean_square,
+)
+
+__all__ = [
+    "LEVELS",
+    "Recalibration",
+    "calibration_curve",
+    "coverage",
+    "crps",
+    "highest_level",
+    "interval",
+    "nll",
+    "recalibrate",
+    "score",
+]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -121,7 +144,10 @@ def coverage(samples, y, levels=LEVELS):
     >>> npd.metrics.coverage(samples, rng.normal(size=1000), 0.9).round(1)
     array([0.9])
     """
-    y = validated_targets(y, samples)
+    return _coverage(samples, regression_targets(y, samples), levels)
+
+
+def _coverage(samples, y, levels):
     found = []
     for level in np.atleast_1d(levels):
         low, high = interval(samples, level)
@@ -153,10 +179,11 @@ def calibration_curve(samples, y, n_levels=19):
     nengo.exceptions.ValidationError
         If ``y`` doesn't fit the samples.
     """
+    y = regression_targets(y, samples)
     levels = np.linspace(0, 1, n_levels + 2)[1:-1]
     levels = levels[levels <= highest_level(samples.n_draws)]
     found = np.empty((0, samples.n_outputs))
-    return levels, coverage(samples, y, levels) if len(levels) else found
+    return levels, _coverage(samples, y, levels) if len(levels) else found
 
 
 def crps(samples, y):
@@ -191,8 +218,12 @@ def crps(samples, y):
     .. [2] Ferro, C. A. T. (2014). Fair scores for ensemble forecasts. Quarterly Journal
        of the Royal Meteorological Society 140(683).
     """
-    y = validated_targets(y, samples)
-    _at_least_two_draws(samples)
+    y = regression_targets(y, samples)
+    at_least_two_draws(samples)
+    return _crps(samples, y)
+
+
+def _crps(samples, y):
     n = samples.n_draws
     values = np.sort(samples.values, axis=0).astype(np.float64)
     # Of the differences between all pairs, the k-th smallest draw (from 0) is added k
@@ -216,19 +247,42 @@ def nll(samples, y):
     Returns
     -------
     nll : (n_observations, n_outputs) ndarray
-        In nats, of a density by the unit of the target; less is better. Infinite where
-        all draws are the same: + where they miss the target, - where they hit it.
+        In nats, of a density by the unit of the target; less is better. NaN where all
+        draws are the same.
 
     Raises
     ------
     nengo.exceptions.ValidationError
         If ``y`` doesn't fit the samples, or there is one draw.
+
+    Warns
+    -----
+    UserWarning
+        If it isn't defined somewhere.
     """
-    residual, std = _residual_and_std(samples, y)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = 0.5 * (residual / std) ** 2 + np.log(std) + 0.5 * np.log(2 * np.pi)
-    hit_or_missed = np.where(residual == 0, -np.inf, np.inf)
-    return np.where(std == 0, hit_or_missed, found)
+    y = regression_targets(y, samples)
+    at_least_two_draws(samples)
+    found, undefined = _nll(*residual_and_std(samples, y))
+    for name, reason in zip(samples.output_names, undefined):
+        if reason:
+            warnings.warn(f"NLL of output {name!r}: {reason}", stacklevel=2)
+    return found
+
+
+def _nll(residual, std):
+    """The likelihoods, and for each output why some are NaN, or None."""
+    constant = std == 0
+    scale = np.where(constant, np.nan, std)
+    found = 0.5 * (residual / scale) ** 2 + np.log(scale) + 0.5 * np.log(2 * np.pi)
+    reasons = []
+    for column in constant.T:
+        n, first = np.count_nonzero(column), np.argmax(column)
+        reason = (
+            f"undefined (NaN), as all draws of {n} of {len(column)} observations are "
+            f"the same, the first of them at {first}; such draws have no density"
+        )
+        reasons.append(reason if n else None)
+    return found, reasons
 
 
 def score(samples, y, levels=None):
@@ -251,7 +305,8 @@ def score(samples, y, levels=None):
         mean absolute error of the mean; CRPS and NLL, the means of `crps` and `nll`;
         Sharpness, the root mean square of the standard deviations (``ddof=1``; for
         calibrated distributions it is about the RMSE); and for each level the coverage,
-        in a column named like Coverage0.9.
+        in a column named like Coverage0.9. Where a score is NaN,
+        ``table.attrs["undefined"]`` says why: ``{output: {column: reason}}``.
 
     Raises
     ------
@@ -263,142 +318,27 @@ def score(samples, y, levels=None):
 
     if levels is None:
         levels = [x for x in LEVELS if x <= highest_level(samples.n_draws)]
-    residual, std = _residual_and_std(samples, y)
+    y = regression_targets(y, samples)
+    at_least_two_draws(samples)
+    residual, std = residual_and_std(samples, y)
+    likelihood, reasons = _nll(residual, std)
     columns = {
         "Output": samples.output_names,
         "Observations": np.full(samples.n_outputs, samples.n_observations),
-        "RMSE": _root_mean_square(residual),
+        "RMSE": root_mean_square(residual),
         "MAE": np.abs(residual).mean(axis=0),
-        "CRPS": crps(samples, y).mean(axis=0),
-        "NLL": nll(samples, y).mean(axis=0),
-        "Sharpness": _root_mean_square(std),
+        "CRPS": _crps(samples, y).mean(axis=0),
+        "NLL": likelihood.mean(axis=0),
+        "Sharpness": root_mean_square(std),
     }
     for level in levels:
-        columns[f"Coverage{level:g}"] = coverage(samples, y, level)
-    return pd.DataFrame(columns)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Recalibration:
-    """
-    A factor on the spread of predictive distributions; made by `recalibrate`.
-
-    Attributes
-    ----------
-    scale : (n_outputs,) ndarray
-        What the distance of every draw from its mean is multiplied by. Greater than 1
-        for a network that was too sure of itself.
-    """
-
-    scale: np.ndarray
-
-    def apply(self, samples):
-        """
-        Samples with their spread around the mean scaled; the means stay.
-
-        Parameters
-        ----------
-        samples : `.PredictiveSamples`
-            Of other rows than those that the scale was fitted on, if they are to be
-            scored.
-
-        Returns
-        -------
-        samples : `.PredictiveSamples`
-            With ``recalibration`` in ``meta``: the factors on the network's spread.
-
-        Raises
-        ------
-        nengo.exceptions.ValidationError
-            If the number of outputs differs.
-        """
-        if samples.n_outputs != len(self.scale):
-            raise ValidationError(
-                f"the scale is of {len(self.scale)} outputs, the samples have "
-                f"{samples.n_outputs}",
-                attr="samples",
-            )
-        mean = samples.mean()
-        before = np.array(samples.meta.get("recalibration", 1.0))
-        return PredictiveSamples(
-            mean + self.scale * (samples.values - mean),
-            output_names=samples.output_names,
-            observation_names=samples.observation_names,
-            backend=samples.backend,
-            seed=samples.seed,
-            masks=samples.masks,
-            meta={**samples.meta, "recalibration": before * self.scale},
-        )
-
-
-def recalibrate(samples, y):
-    """
-    Fit the factor on the spread that observed targets ask for.
-
-    The scale ``s`` minimises the negative log-likelihood of Gaussians with means ``mu``
-    and standard deviations ``s * sigma``: ``s**2`` is the mean of ``((y - mu) /
-    sigma)**2`` [1]_. Fit it on validation rows, never on the rows that are scored: it
-    would look better than it is. One number can't tell a sure prediction from an unsure
-    one, or make a distribution of another form right; look at `coverage` afterwards.
-
-    Parameters
-    ----------
-    samples : `.PredictiveSamples`
-        Of at least 2 draws, for validation rows.
-    y : (n_observations, n_outputs) array_like
-        Their observed targets.
-
-    Returns
-    -------
-    recalibration : `Recalibration`
-        With a scale for each output.
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If ``y`` doesn't fit the samples, there is one draw, or all draws of some
-        observation are the same: no factor makes them spread.
-
-    References
-    ----------
-    .. [1] Laves et al. (2021), as above.
-
-    Examples
-    --------
-    >>> import nengo_permadrop as npd
-    >>> rng = np.random.RandomState(0)
-    >>> samples = npd.PredictiveSamples(rng.normal(size=(100, 500, 1)))
-    >>> y = rng.normal(scale=3, size=500)
-    >>> npd.metrics.recalibrate(samples, y).scale.round()
-    array([3.])
-    """
-    residual, std = _residual_and_std(samples, y)
-    constant = std == 0
-    if constant.any():
-        observation, output = np.argwhere(constant)[0]
-        raise ValidationError(
-            f"all draws of observation {observation}, output {output}, are the same "
-            f"({np.count_nonzero(constant)} such distributions of {constant.size}): "
-            "no factor makes them spread. Leave these observations out, or train a "
-            "network of which every output depends on units that are dropped",
-            attr="samples",
-        )
-    return Recalibration(_root_mean_square(residual / std))
-
-
-def _residual_and_std(samples, y):
-    """Target minus mean, and standard deviation: exactly 0 where draws are the same."""
-    y = validated_targets(y, samples)
-    _at_least_two_draws(samples)
-    constant = samples.min() == samples.max()
-    mean = np.where(constant, samples.min(), samples.mean())
-    return y - mean, np.where(constant, 0.0, samples.std(ddof=1))
-
-
-def _root_mean_square(values):
-    return np.sqrt(np.mean(values**2, axis=0))
-
-
-def _at_least_two_draws(samples):
-    if samples.n_draws < 2:
-        raise ValidationError("need at least 2 draws; got 1", attr="samples")
+        columns[f"Coverage{level:g}"] = _coverage(samples, y, level)
+    table = pd.DataFrame(columns)
+    table.attrs["undefined"] = {
+        name: {"NLL": reason}
+        for name, reason in zip(samples.output_names, reasons)
+        if reason
+    }
+    for name, reason in table.attrs["undefined"].items():
+        warnings.warn(f"NLL of output {name!r}: {reason['NLL']}", stacklevel=2)
+    return table

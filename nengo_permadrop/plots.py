@@ -10,6 +10,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.ks import ks_pvalue, ks_statistic
+from nengo_permadrop.matching import check_pair
 from nengo_permadrop.metrics import calibration_curve
 from nengo_permadrop.neurons import SoftLIF
 from nengo_permadrop.optional import require
@@ -118,15 +119,9 @@ def plot_means(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If observations or outputs differ in number.
+        If observations or outputs differ in number, name or order.
     """
-    shapes = [s.values.shape[1:] for s in (samples_classical, samples_spiking)]
-    if shapes[0] != shapes[1]:
-        raise ValidationError(
-            "the samples must have the same (n_observations, n_outputs); got "
-            f"{shapes[0]} and {shapes[1]}",
-            attr="samples_spiking",
-        )
+    check_pair(samples_classical, samples_spiking, attr="samples_spiking")
     ax = _axes(ax)
     x, y = samples_classical.mean(), samples_spiking.mean()
     x_std, y_std = samples_classical.std(), samples_spiking.std()
@@ -242,7 +237,13 @@ def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
     -------
     ax : `matplotlib.axes.Axes`
         With statistic and p-value in the title.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If observations or outputs differ in number, name or order.
     """
+    check_pair(samples_a, samples_b)
     observation, output = (index, 0) if np.ndim(index) == 0 else index
     ax = _axes(ax)
     a, b = (np.sort(s.values[:, observation, output]) for s in (samples_a, samples_b))
@@ -280,7 +281,8 @@ def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
     Parameters
     ----------
     samples : `.PredictiveSamples`, sequence of them, or {str: `.PredictiveSamples`}
-        What to draw, by label; without labels, the backends serve.
+        What to draw, by label; without labels, the backends serve. Of the same
+        observations and outputs.
     observation, output : int, optional
         Which distribution.
     bins : int, optional
@@ -368,6 +370,8 @@ def _labelled(samples):
         labelled = list(samples.items())
     if not labelled:
         raise ValidationError("there are no samples to plot", attr="samples")
+    for _, other in labelled[1:]:
+        check_pair(labelled[0][1], other, attr="samples")
     return labelled
 
 

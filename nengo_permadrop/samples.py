@@ -80,9 +80,8 @@ class PredictiveSamples:
                 "backend", f"must be the name of a backend; got {backend!r}"
             )
         n_outputs = self.n_outputs
-        default = ["y"] if n_outputs == 1 else [f"y{i}" for i in range(n_outputs)]
         self.output_names = self._checked_names(
-            output_names, default, "output_names", (str,)
+            output_names, default_output_names(n_outputs), "output_names", (str,)
         )
         if len(set(self.output_names)) < n_outputs:
             raise self._error(
@@ -385,6 +384,11 @@ class PredictiveSamples:
             seed=self.seed,
             masks=self.masks,
         )
+
+
+def default_output_names(n_outputs):
+    """The names of outputs that were given none."""
+    return ["y"] if n_outputs == 1 else [f"y{i}" for i in range(n_outputs)]
 
 
 def _plain(value):

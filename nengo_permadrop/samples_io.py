@@ -8,9 +8,9 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.files import atomic_path
+from nengo_permadrop.matching import matched_targets
 from nengo_permadrop.optional import require
 from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.validation import validated_targets
 
 FORMAT = "nengo-permadrop samples"
 FORMAT_VERSION = 1
@@ -121,9 +121,7 @@ def to_arviz(samples, y=None):
     array = to_xarray(samples)
     groups = {"posterior_predictive": array.expand_dims(chain=[0]).to_dataset()}
     if y is not None:
-        observed = array.isel(draw=0, drop=True).copy(
-            data=validated_targets(y, samples)
-        )
+        observed = array.isel(draw=0, drop=True).copy(data=matched_targets(y, samples))
         groups["observed_data"] = observed.drop_attrs().to_dataset()
     return arviz.InferenceData(**groups)
 

@@ -25,6 +25,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop import ks
 from nengo_permadrop.agreement import Agreement
 from nengo_permadrop.ks import is_exact, ks_heights, null_sf, without_rounding
+from nengo_permadrop.matching import check_pair
 from nengo_permadrop.samples import PredictiveSamples
 from nengo_permadrop.validation import validated_values
 
@@ -55,8 +56,8 @@ def ks_agreement(samples_a, samples_b, seed=0):
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the observations and outputs of the two sets differ in number, a value isn't
-        finite, or a set has fewer than two draws.
+        If the observations and outputs of the two sets differ in number, name or order,
+        a value isn't finite, or a set has fewer than two draws.
 
     Warns
     -----
@@ -73,12 +74,12 @@ def ks_agreement(samples_a, samples_b, seed=0):
     True
     """
     a, b = _values(samples_a, "samples_a"), _values(samples_b, "samples_b")
-    if a.shape[1:] != b.shape[1:]:
-        raise ValidationError(
-            "the samples must have the same observations and outputs; got shapes "
-            f"{a.shape} and {b.shape} (n_draws, n_observations, n_outputs)",
-            attr="samples_b",
+    check_pair(
+        *(
+            given if isinstance(given, PredictiveSamples) else values
+            for given, values in ((samples_a, a), (samples_b, b))
         )
+    )
     shape = a.shape[1:]
     n_a, n_b = len(a), len(b)
     a, b = a.reshape(n_a, -1), b.reshape(n_b, -1)

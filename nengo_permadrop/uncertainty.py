@@ -6,6 +6,7 @@ import numpy as np
 
 from nengo_permadrop.metrics import recalibrate, score
 from nengo_permadrop.plots import plot_calibration
+from nengo_permadrop.residuals import without_spread
 from nengo_permadrop.samples import PredictiveSamples
 
 # Of the validation rows, which a data set may have many of
@@ -40,7 +41,7 @@ def fit(samples, dataset):
         left out.
     """
     target = dataset.in_units(calibration_rows(dataset).target)
-    spread = np.all(samples.max() > samples.min(), axis=1)
+    spread = ~without_spread(samples).any(axis=1)
     if not spread.all():
         warnings.warn(
             f"all draws of {np.count_nonzero(~spread)} of {len(spread)} validation "
@@ -48,7 +49,9 @@ def fit(samples, dataset):
             "predictions depend on no unit that is dropped",
             stacklevel=2,
         )
-        samples = PredictiveSamples(samples.values[:, spread])
+        samples = PredictiveSamples(
+            samples.values[:, spread], output_names=samples.output_names
+        )
     return recalibrate(samples, target[spread])
 
 

@@ -1,7 +1,9 @@
 import json
 import math
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 from nengo.exceptions import ValidationError
@@ -128,9 +130,30 @@ def test_nll_is_that_of_the_moments(rng):
     assert np.allclose(metrics.nll(samples, y), expected, rtol=1e-12)
 
 
-def test_nll_of_constant_draws_is_infinite():
-    samples = PredictiveSamples(np.full((10, 2, 1), 0.1))
-    assert metrics.nll(samples, [0.1, 0.2])[:, 0].tolist() == [-np.inf, np.inf]
+@pytest.mark.parametrize("rounding", [0, 1e-16])
+def test_nll_of_constant_draws_is_undefined(rounding, rng):
+    """Neither hits nor misses have a likelihood, with or without rounding."""
+    values = rng.normal(size=(10, 3, 2))
+    values[:, 1:, 0] = 0.1
+    values[::2, 1:, 0] += rounding
+    samples = PredictiveSamples(values, output_names=["a", "b"])
+    y = np.array([[0.1, 0.0], [0.1, 0.0], [0.2, 0.0]])
+    reason = "all draws of 2 of 3 observations are the same, the first of them at 1"
+    with pytest.warns(UserWarning, match=f"NLL of output 'a': .*{reason}") as caught:
+        found = metrics.nll(samples, y)
+    assert len(caught) == 1
+    assert np.isnan(found[:, 0]).tolist() == [False, True, True]
+    assert np.isfinite(found[:, 1]).all()
+
+    with pytest.warns(UserWarning, match=reason):
+        table = metrics.score(samples, y)
+    assert np.isnan(table["NLL"]).tolist() == [True, False]
+    assert reason in table.attrs["undefined"]["a"]["NLL"]
+    assert list(table.attrs["undefined"]) == ["a"]
+    assert np.isfinite(table.drop(columns=["Output", "NLL"])).all(axis=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert metrics.score(gaussian(rng, 9, 3), y[:, :1]).attrs["undefined"] == {}
 
 
 def test_score(rng):
@@ -232,6 +255,119 @@ def test_recalibration_of_constant_draws():
         ValidationError, match="observation 1, output 1.*1 such .* of 6"
     ):
         metrics.recalibrate(PredictiveSamples(values), np.zeros((3, 2)))
+
+
+def test_recalibration_on_the_means_themselves(rng):
+    samples = gaussian(rng, 30, 5, n_outputs=2)
+    y = samples.mean()
+    y[:, 0] += 1
+    with pytest.raises(ValidationError, match="y: are the means .* output 1: "):
+        metrics.recalibrate(samples, y)
+
+
+def test_recalibration_of_other_outputs(rng):
+    def samples(*names):
+        values = rng.normal(size=(30, 50, 2))
+        return PredictiveSamples(values, output_names=names or None)
+
+    fitted = metrics.recalibrate(samples("a", "b"), rng.normal(size=(50, 2)))
+    assert fitted.output_names == ["a", "b"]
+    for same in (samples("a", "b"), samples()):
+        fitted.apply(same)
+    for other in (samples("b", "a"), samples("a", "c")):
+        with pytest.raises(ValidationError, match="samples: output_names differ"):
+            fitted.apply(other)
+
+
+# --- targets that are no quantities
+
+SCORES = [
+    metrics.coverage,
+    metrics.calibration_curve,
+    metrics.crps,
+    metrics.nll,
+    metrics.score,
+    metrics.recalibrate,
+]
+
+
+@pytest.mark.parametrize("function", SCORES)
+@pytest.mark.parametrize(
+    "n_outputs, y, match",
+    [
+        (3, np.eye(3)[[0, 2, 1, 1, 0]], "one-hot"),
+        (3, np.eye(3, dtype=int)[[0, 2, 1, 1, 0]], "one-hot"),
+        (2, pd.get_dummies(["a", "b", "b", "a", "a"]), "got truth values"),
+        (3, np.array([0, 2, 1, 1, 0]), r"\(5, 3\); got \(5,\).*labels of 3 classes"),
+        (3, np.array([[0], [2], [1], [1], [0]]), "labels of 3 classes"),
+        (1, np.array([True, False, True, True, False]), "got truth values"),
+        (1, pd.Series([1, 2, 1, 1, 2], dtype="category"), "got categories or text"),
+        (1, pd.Categorical([1, 2, 1, 1, 2]), "got categories or text"),
+        (1, ["a", "b", "a", "a", "b"], "must be real numbers; got categories or text"),
+        (1, pd.Series(list("abaab")), "real numbers"),
+        (1, [[1, 2], [3]], "real numbers"),
+    ],
+)
+def test_labels_are_refused(function, n_outputs, y, match, rng):
+    with pytest.raises(ValidationError, match=match) as info:
+        function(gaussian(rng, 40, 5, n_outputs=n_outputs), y)
+    assert info.value.attr == "y"
+
+
+@pytest.mark.parametrize(
+    "n_outputs, y",
+    [
+        (1, [64, 23, 41, 38, 40]),  # whole numbers, such as ages
+        (1, [1, 2, 2, 1, 2]),
+        (1, [1, 1, 1, 1, 1]),
+        (2, [[1, 0], [0, 1], [1, 1], [0, 0], [1, 0]]),  # not one of each row
+        (2, np.zeros((5, 2))),
+        (2, [[0.5, 0.5]] * 5),
+        (2, pd.DataFrame({"y0": [1, 0, 1, 1, 0], "y1": [1.5, 2, 1, 3, 1]})),
+    ],
+)
+def test_whole_numbers_are_quantities(n_outputs, y, rng):
+    samples = gaussian(rng, 40, 5, n_outputs=n_outputs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(metrics.score(samples, y)) == n_outputs
+
+
+def test_one_row_is_not_one_hot(rng):
+    assert metrics.crps(gaussian(rng, 5, 1, n_outputs=2), [[0.0, 1.0]]).shape == (1, 2)
+
+
+@pytest.mark.parametrize("function", SCORES)
+def test_two_values_of_one_output_get_a_warning(function, rng):
+    with pytest.warns(UserWarning, match="every target is 0 or 1") as caught:
+        function(gaussian(rng, 40, 5), [0, 1, 1, 0, 1])
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+# --- names of targets
+
+
+@pytest.mark.parametrize("function", SCORES)
+def test_targets_in_another_order(function, rng):
+    samples = PredictiveSamples(
+        rng.normal(size=(40, 3, 2)),
+        output_names=["a", "b"],
+        observation_names=["x", "y", "z"],
+    )
+    y = pd.DataFrame(rng.normal(size=(3, 2)), columns=["a", "b"], index=list("xyz"))
+    function(samples, y)
+    function(samples, y.set_axis([4, 2, 0]).set_axis(["first", "second"], axis=1))
+    with pytest.raises(ValidationError, match=r"y: output_names .* second by \[1, 0\]"):
+        function(samples, y[["b", "a"]])
+    with pytest.raises(ValidationError, match="y: observation_names .*another order"):
+        function(samples, y.loc[["x", "z", "y"]])
+
+
+def test_shuffled_rows_without_names(rng):
+    """Rows of a shuffled table: their numbers say nothing about unnamed samples."""
+    y = pd.Series(rng.normal(size=4), index=[2, 0, 3, 1])
+    assert metrics.crps(gaussian(rng, 5, 4), y).shape == (4, 1)
 
 
 # --- arguments
