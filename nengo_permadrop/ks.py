@@ -126,12 +126,12 @@ def without_rounding(a, b):
     """
     Two sets of values, with those made equal that differ by rounding only.
 
-    A network that gives one answer, or a few, gives them in another backend or
-    precision with another rounding. The test would take that for a difference. So in a
-    test of which some values are equal (a sign that there are only a few), or of which
-    all are within rounding, those less than 4 units in the last place of the largest
-    value apart become the least of them; the coarser type's units. Other tests, those
-    of continuous distributions, stay as they are. What becomes equal depends on the
+    A network that gives one answer, or a few, gives them with another rounding in
+    another backend or precision. The test would take that for a difference. So where
+    some values are equal (a sign that there are only a few), or all are within
+    rounding, those become equal that are at most 4 machine epsilons apart, relative to
+    the largest; the epsilon is that of the coarser type. Other tests, those of
+    continuous distributions, stay as they are. What becomes equal depends on the
     pooled values alone, so that p-values stay valid.
 
     Parameters

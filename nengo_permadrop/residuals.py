@@ -15,8 +15,8 @@ def without_spread(samples):
     Returns
     -------
     constant : (n_observations, n_outputs) ndarray of bool
-        True where least and greatest draw are at most 4 units in the last place of the
-        greater one apart, as in `.ks.without_rounding`.
+        True where least and greatest draw are at most 4 machine epsilons apart,
+        relative to the greater one, as in `.ks.without_rounding`.
     """
     low, high = samples.min(), samples.max()
     eps = np.finfo(samples.values.dtype).eps

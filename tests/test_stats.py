@@ -13,7 +13,11 @@ import scipy.stats
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import ks
-from nengo_permadrop.ks import ks_pvalue, ks_statistic
+from nengo_permadrop.ks import (
+    ks_pvalue,
+    ks_statistic,
+    without_rounding,
+)
 from nengo_permadrop.samples import PredictiveSamples
 from nengo_permadrop.stats import ks_agreement
 
@@ -101,6 +105,69 @@ def test_statistic_with_ties(rng):
         assert statistic == pytest.approx(expected)
     assert ks_statistic([1, 1, 1], [1, 1, 1]) == 0
     assert ks_statistic([0, 1, 1, 1], [1, 1, 1, 1]) == pytest.approx(0.25)
+
+
+def test_statistic_of_special_values():
+    assert ks_statistic([0.0, -0.0, 0.0], [-0.0, 0.0, -0.0]) == 0
+    assert ks_statistic([5e-324, 0.0, 5e-324], [1e-323, 0.0, 0.0]) == pytest.approx(
+        1 / 3
+    )
+    assert ks_statistic([1e308, -1e308], [1.7e308, -1.7e308]) == 0.5
+    assert ks_statistic([np.inf, 1, np.inf], [np.inf, 2, -np.inf]) == pytest.approx(
+        1 / 3
+    )
+
+
+# --- rounding
+
+
+@pytest.mark.parametrize("value", [0.1, 1e-30, 1e30])
+@pytest.mark.parametrize("dtypes", [(np.float32, np.float64), (np.float64, np.float16)])
+def test_constants_that_differ_by_rounding(value, dtypes):
+    if np.float16 in dtypes:
+        value = 0.1
+    a, b = (np.full((50, 100), value, dtype) for dtype in dtypes)
+    assert a[0, 0] != b[0, 0]
+    b *= np.where(np.arange(50) % 2, 1, 1 + np.finfo(dtypes[1]).eps)[:, np.newaxis]
+    agreement = ks_agreement(a, b)
+    assert np.all(agreement.statistic == 0)
+    assert agreement.n_tied == 100
+    assert agreement.verdict()
+    # what is more than rounding is a difference
+    assert not ks_agreement(a, b * 1.01).verdict()
+
+
+def test_few_values_that_differ_by_rounding(rng):
+    """One distribution of three values; false alarms: 2% of seeds, by the verdict's."""
+    values = np.array([0.1, 0.7, 12.3])
+    which = rng.randint(3, size=(2, 100, 200))
+    same = ks_agreement(values[which[0]], values[which[1]])
+    agreement = ks_agreement(values[which[0]].astype(np.float32), values[which[1]])
+    assert np.array_equal(agreement.statistic, same.statistic)
+    assert np.array_equal(agreement.randomized_pvalue, same.randomized_pvalue)
+    assert agreement.verdict()
+
+
+def test_continuous_values_keep_their_order(rng):
+    """However close they are: only equal values are a sign of few values."""
+    a = np.linspace(1, 1 + 1e-6, 40).astype(np.float32)[:10].reshape(-1, 1)
+    a = np.unique(a).reshape(-1, 1)
+    b = a + np.float32(6e-8) * 40
+    assert len(np.unique(np.concatenate([a, b]))) == 2 * len(a)
+    for given, found in zip((a, b), without_rounding(a, b)):
+        assert found is given
+    a, b = rng.randn(30, 5), rng.randn(20, 5).astype(np.float32)
+    for given, found in zip((a, b), without_rounding(a, b)):
+        assert found is given
+
+
+def test_groups_within_rounding_are_no_wider():
+    """A row of values, each close to the next, is not all one."""
+    eps = np.finfo(np.float64).eps
+    a = 1 + eps * np.arange(0.0, 40).reshape(-1, 1)
+    found, _ = without_rounding(a, a)
+    assert np.all(found <= a) and np.all(a - found <= 5 * eps)
+    assert 5 <= len(np.unique(found)) <= 10
 
 
 # --- agreement
@@ -246,6 +313,23 @@ def test_verdict_and_words(rng):
     assert "Largest statistic" in str(agreement)
 
 
+def test_to_dict_is_json(rng):
+    """Without NaN or infinity, which JSON hasn't, however odd the samples."""
+    a = rng.randn(20, 4, 2)
+    constant = np.ones((20, 4, 2))
+    for pair in (
+        (constant, constant),
+        (a, constant),
+        (a[:2], a[2:4]),
+        (a, a[::-1] + 100),
+    ):
+        found = ks_agreement(*pair).to_dict()
+        assert json.loads(json.dumps(found, allow_nan=False)) == found
+    with pytest.warns(UserWarning, match="another seed"):
+        found = ks_agreement(a, a).to_dict()
+    json.dumps(found, allow_nan=False)
+
+
 def test_to_dict(rng):
     agreement = ks_agreement(*rng.randn(2, 20, 4, 2))
     loaded = json.loads(json.dumps(agreement.to_dict()))
@@ -328,6 +412,76 @@ def test_large_samples_are_asymptotic(rng, monkeypatch):
     assert np.allclose(agreement.pvalue[:, 0], expected, rtol=1e-9)
     assert np.allclose(agreement.pvalue, exact.pvalue, atol=0.05)
     assert np.all(agreement.randomized_pvalue <= agreement.pvalue)
+
+
+def test_draws_with_few_values_are_not_paired():
+    """Two sets that are constant but for one draw each, by chance the same draw."""
+    a = np.zeros((100, 1))
+    a[7] = 1
+    assert not ks_agreement(a, a).paired
+    # as before where values differ
+    with pytest.warns(UserWarning, match="another seed"):
+        assert ks_agreement(np.arange(100.0)[:, None], np.arange(100.0)[:, None]).paired
+
+
+# --- names
+
+
+def named(output_names=None, observation_names=None, seed=0):
+    return PredictiveSamples(
+        np.random.RandomState(seed).randn(20, 3, 2),
+        output_names=output_names,
+        observation_names=observation_names,
+    )
+
+
+@pytest.mark.parametrize(
+    "first, second, match",
+    [
+        (
+            ["a", "b"],
+            ["b", "a"],
+            r"output_names differ: at 0 there are 'a' and 'b' \(2 of",
+        ),
+        (["a", "b"], ["b", "a"], r"another order: reorder .*by \[1, 0\]\)"),
+        (
+            ["a", "b"],
+            ["a", "c"],
+            r"at 1 there are 'b' and 'c' \(1 of 2 .*give them the",
+        ),
+        (None, ["y1", "y0"], "output_names differ.*another order"),
+    ],
+)
+def test_other_outputs_are_refused(first, second, match):
+    with pytest.raises(ValidationError, match=match) as info:
+        ks_agreement(named(first), named(second, seed=1))
+    assert info.value.attr == "samples_b"
+
+
+@pytest.mark.parametrize(
+    "first, second, match",
+    [
+        ("xyz", "xzy", r"observation_names differ: at 1 .*by \[0, 2, 1\]"),
+        ("xyz", "xyw", "at 2 there are 'z' and 'w'"),
+        ([5, 6, 7], [5, 6, 8], "at 2 there are '7' and '8'"),
+        ([0, 1, 2], [1, 0, 2], "another order"),
+        ("xxy", "xyx", "another order: reorder one of them$"),
+    ],
+)
+def test_other_observations_are_refused(first, second, match):
+    with pytest.raises(ValidationError, match=match):
+        ks_agreement(
+            named(observation_names=list(first)), named(observation_names=list(second))
+        )
+
+
+def test_default_names_say_nothing():
+    for names in ({"output_names": ["a", "b"]}, {"observation_names": list("xyz")}):
+        ks_agreement(named(**names), named(seed=1))
+        ks_agreement(named(), named(**names, seed=1))
+        ks_agreement(named(seed=1).values, named(**names))
+    numbers = named(observation_names=[5, 6, 7])
+    ks_agreement(numbers, named(observation_names=["5", "6", "7"], seed=1))
 
 
 # --- the test of the test
