@@ -302,9 +302,9 @@ def warnings_of(study):
     if not control.verdict():
         found.append(
             "The control fails the test too: the classical network seems to differ "
-            f"from itself. {control.verdict().words} That happens by chance in about "
-            "one of a hundred studies with many draws and observations, more often "
-            "with few; repeat this one with another seed before drawing conclusions."
+            f"from itself. {control.verdict().words} If that is chance, repeating "
+            "this study with another seed will show it; do so before drawing "
+            "conclusions."
         )
     n_draws = min(agreement.n_draws)
     if smallest_rejected(n_draws) is None:

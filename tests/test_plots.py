@@ -221,3 +221,24 @@ def test_calibration(pair, rng):
     half = corners[np.isclose(corners[:, 0], 0.5)][:, 1]
     # of 12 fair coins 3 to 9 are heads in 96%, 4 to 8 in 85%
     assert np.allclose(sorted(set(half)), [3 / 12, 9 / 12])
+
+
+@pytest.mark.parametrize(
+    "name", ["plot_means", "plot_ecdfs", "plot_predictive", "plot_calibration"]
+)
+@pytest.mark.parametrize("attr", ["output_names", "observation_names"])
+def test_other_names_are_refused(name, attr, rng):
+    names = {"output_names": list("ab"), "observation_names": list("uvwxyz")}[attr]
+    values = rng.randn(40, 6, 2)
+    pair = [
+        PredictiveSamples(values, **{attr: each})
+        for each in (names, names[1:] + names[:1])
+    ]
+    arguments = {
+        "plot_means": pair,
+        "plot_ecdfs": (*pair, 0),
+        "plot_predictive": (pair,),
+        "plot_calibration": (pair, rng.randn(6, 2)),
+    }[name]
+    with pytest.raises(ValidationError, match=f"{attr} differ.*another order"):
+        getattr(plots, name)(*arguments)
