@@ -77,7 +77,8 @@ class Agreement:
         True if equal draws of the two sets move together, which they do if both took
         the same masks. The KS test takes them for independent, so no p-value is valid.
     paired_correlation : float
-        Mean rank correlation between equal draw numbers of the two sets.
+        Mean rank correlation between equal draw numbers of the two sets; equal values
+        are ranked at random.
     n_tied : int
         Number of tests in which some values were equal.
     """

@@ -61,7 +61,8 @@ def autocorrelation(values, n_lags=2):
     -------
     correlation : (1 + n_lags,) ndarray
         At lags 0 (where it is 1) to ``n_lags``. That the mean is estimated from the
-        same draws is made up for, so that it is 0 on average for independent ones.
+        same draws is made up for, so that it is 0 on average for independent ones. It
+        is 0 where there is nothing to correlate, as all draws are the same.
 
     Raises
     ------
@@ -73,7 +74,11 @@ def autocorrelation(values, n_lags=2):
         raise ValidationError(
             f"{n_lags} lags take at least {10 * n_lags} draws, got {n}", attr="n_draws"
         )
+    constant = np.min(values, axis=0) == np.max(values, axis=0)
+    if constant.all():
+        return np.eye(1, 1 + n_lags)[0]
     deviations = np.asarray(values, dtype=np.float64) - np.mean(values, axis=0)
+    deviations[:, constant] = 0  # rounding of the mean is no deviation from it
     scale = deviations.std(axis=0)
     deviations = (deviations / np.where(scale > 0, scale, 1)).reshape(n, -1)
     covariance = np.array(

@@ -117,12 +117,14 @@ def matched_targets(y, samples, attr="y"):
     y : (n_observations, n_outputs) ndarray
     """
     array = validated_targets(y, samples, attr)
-    index = getattr(y, "index", None)
-    if not callable(index) and index is not None:  # lists have a method of that name
-        default = list(range(samples.n_observations))
-        if samples.observation_names != default:
-            _check_order("observation_names", samples, index, attr)
-        _check_order("output_names", samples, getattr(y, "columns", ()), attr)
+    index, columns = (
+        () if names is None or callable(names) else names  # as the method of lists is
+        for names in (getattr(y, "index", None), getattr(y, "columns", None))
+    )
+    # rows of a table that was shuffled have numbers that say nothing about the samples
+    if samples.observation_names != list(range(samples.n_observations)):
+        _check_order("observation_names", samples, index, attr)
+    _check_order("output_names", samples, columns, attr)
     return array
 
 
@@ -172,8 +174,8 @@ def regression_targets(y, samples):
     plain = _plain(y)
     dtypes = getattr(y, "dtypes", getattr(y, "dtype", plain.dtype))
     kinds = [str(dtype) for dtype in np.atleast_1d(dtypes)]
-    if "category" in kinds or "bool" in kinds or plain.dtype.kind in "bSU":
-        kind = "truth values" if plain.dtype.kind == "b" else "categories or text"
+    if {"category", "bool", "boolean"} & set(kinds) or plain.dtype.kind in "bSU":
+        kind = "truth values" if "bool" in kinds[0] else "categories or text"
         raise ValidationError(
             f"must be real numbers; got {kind} ({', '.join(sorted(set(kinds)))}): "
             f"{_SCORES_OF_REGRESSION}",

@@ -73,3 +73,16 @@ def test_what_can_not_be_undone_raises():
         decorrelated(answers)
     with pytest.raises(ValidationError, match="at least 20 draws, got 10"):
         decorrelated(answers[:10])
+
+
+def test_draws_that_are_all_the_same_have_nothing_to_undo():
+    """Their mean is rounded; the rounding was taken for draws that move together."""
+    constant = np.full((40, 3, 1), 0.1)
+    assert constant.mean(axis=0).max() != 0.1
+    assert autocorrelation(constant).tolist() == [1, 0, 0]
+    assert np.allclose(decorrelated(constant), constant, rtol=1e-12)
+    answers, _ = mixed([0.15, 0.7, 0.15])
+    both = answers.copy()
+    both[:, : both.shape[1] // 2] = 0.1
+    alone = answers[:, both.shape[1] // 2 :]
+    assert np.allclose(autocorrelation(both), autocorrelation(alone))

@@ -301,6 +301,7 @@ SCORES = [
         (3, np.array([0, 2, 1, 1, 0]), r"\(5, 3\); got \(5,\).*labels of 3 classes"),
         (3, np.array([[0], [2], [1], [1], [0]]), "labels of 3 classes"),
         (1, np.array([True, False, True, True, False]), "got truth values"),
+        (1, pd.Series([True, False] * 2 + [True], dtype="boolean"), "truth values"),
         (1, pd.Series([1, 2, 1, 1, 2], dtype="category"), "got categories or text"),
         (1, pd.Categorical([1, 2, 1, 1, 2]), "got categories or text"),
         (1, ["a", "b", "a", "a", "b"], "must be real numbers; got categories or text"),
