@@ -247,36 +247,17 @@ class Agreement:
             return Verdict(
                 False, f"It can't be said if they agree: {self.why_paired()}"
             )
-        found = [self._judged_rejections(alpha, max_rejection, min_rejection_pvalue)]
-        if self.independent:
-            pvalue = self.uniformity.pvalue
-            found.append(
-                _judged("uniformity of the randomised p-values", pvalue, min_uniformity)
-            )
-        else:
-            found.append(
-                (
-                    True,
-                    "uniformity not tested: observations share their masks, so that "
-                    "their p-values depend on each other",
-                )
-            )
-        extreme = self.most_extreme
-        found.append(
-            _judged(
-                f"largest statistic, at (observation, output) {extreme.index}",
-                extreme.pvalue,
-                min_extreme,
-            )
-        )
+        found = [
+            self._judged_rejections(alpha, max_rejection, min_rejection_pvalue),
+            self._judged_uniformity(min_uniformity),
+            self._judged_extreme(min_extreme),
+        ]
         agree = all(good for good, _ in found)
         head = "The samples agree" if agree else "The samples do not agree"
         words = f"{head}: {'; '.join(words for _, words in found)}."
-        # the largest statistic that there can be
-        least = sf_of_max(
-            null_sf(math.lcm(*self.n_draws), *self.n_draws), *self._blocks()
-        )
-        if least >= min_extreme:
+        # what two sets without a value between them would have
+        least = null_sf(math.lcm(*self.n_draws), *self.n_draws)
+        if sf_of_max(least, *self._blocks()) >= min_extreme:
             words += " So few draws can't show that a single observation is wrong."
         if self.independent and max_rejection >= 0:
             false_alarms = min_rejection_pvalue + min_uniformity + min_extreme
@@ -299,6 +280,20 @@ class Agreement:
             f"(limit {limit:.1%}{'' if good else ', not met'}; samples of one "
             f"distribution: {level:.1%})"
         )
+
+    def _judged_uniformity(self, min_uniformity):
+        if not self.independent:
+            return True, (
+                "uniformity not tested: observations share their masks, so that their "
+                "p-values depend on each other"
+            )
+        name = "uniformity of the randomised p-values"
+        return _judged(name, self.uniformity.pvalue, min_uniformity)
+
+    def _judged_extreme(self, min_extreme):
+        extreme = self.most_extreme
+        name = f"largest statistic, at (observation, output) {extreme.index}"
+        return _judged(name, extreme.pvalue, min_extreme)
 
     def why_paired(self):
         """What is wrong with `paired` samples, and the fix; in words."""

@@ -214,6 +214,17 @@ def test_to_arviz(samples):
     assert np.allclose(summary["mean"], samples.mean().ravel(), atol=1e-3)
 
 
+def test_to_arviz_with_targets_in_another_order():
+    pytest.importorskip("arviz")
+    pd = pytest.importorskip("pandas")
+    samples = PredictiveSamples(np.zeros((4, 3, 2)), output_names=["a", "b"])
+    y = pd.DataFrame({"b": [1.0, 2, 3], "a": [4.0, 5, 6]})
+    with pytest.raises(ValidationError, match="y: output_names differ"):
+        samples.to_arviz(y)
+    observed = samples.to_arviz(y[["a", "b"]]).observed_data["samples"]
+    assert observed.sel(output="b").values.tolist() == [1, 2, 3]
+
+
 def test_to_arviz_with_targets(samples):
     pytest.importorskip("arviz")
     y = np.arange(6.0).reshape(3, 2)
