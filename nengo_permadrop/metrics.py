@@ -33,25 +33,12 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.matching import regression_targets
-from nengo_permadrop.recalibration import Recalibration, recalibrate
+from nengo_permadrop.recalibration import Recalibration, recalibrate  # noqa: F401
 from nengo_permadrop.residuals import (
     at_least_two_draws,
     residual_and_std,
     root_mean_square,
 )
-
-__all__ = [
-    "LEVELS",
-    "Recalibration",
-    "calibration_curve",
-    "coverage",
-    "crps",
-    "highest_level",
-    "interval",
-    "nll",
-    "recalibrate",
-    "score",
-]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
