@@ -334,6 +334,19 @@ def test_whole_numbers_are_quantities(n_outputs, y, rng):
         assert len(metrics.score(samples, y)) == n_outputs
 
 
+def test_indicators_that_were_standardised_are_quantities(rng):
+    """The data set digits is a regression to indicators, and says so."""
+    pytest.importorskip("sklearn")
+    from nengo_permadrop.datasets import digits
+
+    dataset = digits()
+    y = dataset.in_units(dataset.test.take(slice(50)).target)
+    samples = PredictiveSamples(y + rng.normal(size=(20, 50, 10)))
+    assert len(metrics.score(samples, y)) == 10
+    with pytest.raises(ValidationError, match="one-hot"):
+        metrics.score(samples, y.round())
+
+
 def test_one_row_is_not_one_hot(rng):
     assert metrics.crps(gaussian(rng, 5, 1, n_outputs=2), [[0.0, 1.0]]).shape == (1, 2)
 
