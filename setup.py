@@ -16,6 +16,7 @@ install_req = [
     "numpy>=1.22",
     "pandas>=2.0",
     "scipy>=1.10",
+    "threadpoolctl>=3.1",
     "shtab>=1.6",
     "tqdm>=4.60",
 ]

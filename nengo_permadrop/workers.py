@@ -20,8 +20,8 @@ import numpy as np
 from nengo_permadrop.backends import get_backend
 
 # What a worker keeps of what it was sent, at most: so many problems, and so many bytes
-# of their pickles (what is built from one takes a few times its bytes). The one that was
-# used last is kept whatever its size.
+# of their pickles (what is built from one takes a few times its bytes). The one that
+# was used last is kept whatever its size.
 MOST_PROBLEMS = 4
 MOST_BYTES = 2**28
 # Seconds for which one that has come isn't given up before it is used. (Else many calls

@@ -282,7 +282,7 @@ def test_masks_leave_no_trace_in_the_network_while_it_is_built(monkeypatch):
 def test_simulators_are_made_without_a_warning_nor_a_filter_of_warnings(
     monkeypatch, recwarn
 ):
-    """Filters are the process's: what threads set in turns they restore in any order."""
+    """Filters are the process's: threads set them, and restore in any order."""
     net, _ = presented(npd.Converter(mlp(), target="loihi", seed=1))
     loihi = LoihiModel(net, DT)
     recwarn.clear()
@@ -294,7 +294,7 @@ def test_simulators_are_made_without_a_warning_nor_a_filter_of_warnings(
 
 
 class Filters:
-    """Stands for `nengo_loihi.Simulator`, and keeps the filters that it was called in."""
+    """Stands for `nengo_loihi.Simulator`; keeps the filters that it was called in."""
 
     def __init__(self, module):
         self.Simulator = module.Simulator

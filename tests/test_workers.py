@@ -260,7 +260,7 @@ def test_no_session_is_left_of_a_call_that_failed(net, sessions_end):
 
 
 class Watched:
-    """Tells of its pickling, which takes a while, and of the filters it came back in."""
+    """Tells of its pickling, which takes a while, and of filters as it came back."""
 
     pickled, filters = 0, None
 

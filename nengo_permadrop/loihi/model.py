@@ -212,8 +212,8 @@ class _NothingToBuild:
     The builder of a model that has been built.
 
     nengo-loihi's simulator builds its network also into such a model. Nengo's builder
-    would do nothing either, but warn; and to ignore a warning is to change the process's
-    filters, in a way that threads can't do at once.
+    would do nothing either, but warn; and to ignore a warning is to change the filters
+    of the process, in a way that threads can't do at once.
     """
 
     @staticmethod
