@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import resource_tracker
 
 from threadpoolctl import ThreadpoolController
 
@@ -17,6 +18,7 @@ _BLAS_VARIABLES = {
     "blis": "BLIS_NUM_THREADS",
 }
 _NUMBA_VARIABLE = "NUMBA_NUM_THREADS"
+THREAD_VARIABLES = (*_BLAS_VARIABLES.values(), _NUMBA_VARIABLE)
 
 
 def usable_cpus():
@@ -155,6 +157,9 @@ def interrupts_wait():
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    # multiprocessing starts its tracker with the first process or lock, and thereafter
+    # this thread would get signals again, whatever was blocked before
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from kmodels import mlp, observations
 from logged import LoggedNetwork
+from process_helpers import threads_of_this_process
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.cluster import dask_executor
+from nengo_permadrop.pool import usable_cpus
 
 pytest.importorskip("distributed")
+import dask  # noqa: E402
+
 pytestmark = pytest.mark.filterwarnings("ignore:settle is")
 
 
@@ -88,9 +92,31 @@ def test_workers_listen_on_this_machine_alone_without_dashboard(executor):
 
 
 def test_workers_share_the_cpus(executor):
-    threads = executor.client.run(os.getenv, "NUMBA_NUM_THREADS")
-    expected = max(1, len(os.sched_getaffinity(0)) // 2)
+    expected = max(1, usable_cpus() // 2)
+    for threads in executor.client.run(threads_of_this_process).values():
+        assert set(threads.values()) == {expected}
+    threads = executor.client.run(os.getenv, "MKL_NUM_THREADS")
     assert set(threads.values()) == {str(expected)}
+
+
+def test_the_environment_stays_and_interrupts_are_for_this_process(written_env):
+    with dask_executor("local:1") as executor:
+        (blocked,) = executor.client.run(
+            signal.pthread_sigmask, signal.SIG_BLOCK, []
+        ).values()
+    # by which Dask's own processes know their parent; it is read by nothing else
+    assert set(written_env) <= {b"__DASK_PARENT_PID"}
+    assert signal.SIGINT in blocked
+
+
+def test_a_large_network_is_sent_without_a_warning(executor, recwarn):
+    before = dask.config.get("distributed.admin.large-graph-warning-threshold")
+    address, *_ = executor.client.nthreads()
+    future = executor.submit_to(address, len, bytes(11 * 10**6))
+    assert future.result(timeout=60) == 11 * 10**6
+    assert [str(w.message) for w in recwarn if "large graph" in str(w.message)] == []
+    after = dask.config.get("distributed.admin.large-graph-warning-threshold")
+    assert after == before
 
 
 def test_what_can_not_be_sent_says_so(executor, net):

@@ -5,7 +5,7 @@ import time
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
 import pytest
-from threadpoolctl import threadpool_info
+from process_helpers import threads_of_this_process
 
 from nengo_permadrop import pool
 from nengo_permadrop.pool import process_pool, usable_cpus
@@ -17,48 +17,7 @@ def test_one_worker_needs_no_process():
     assert 1 <= usable_cpus() <= os.cpu_count()
 
 
-@pytest.fixture
-def written(monkeypatch):
-    """What is written to this process's environment, at any time by any thread."""
-    for name in (*pool._BLAS_VARIABLES.values(), "NUMBA_NUM_THREADS"):
-        monkeypatch.delenv(name, raising=False)
-    written, putenv, unsetenv = [], os.putenv, os.unsetenv
-
-    def note(name):
-        if name != b"PYTEST_CURRENT_TEST":
-            written.append(name)
-
-    def noting_put(name, value):
-        note(name)
-        putenv(name, value)
-
-    def noting_unset(name):
-        note(name)
-        unsetenv(name)
-
-    # all that os.environ does comes to these
-    with monkeypatch.context() as context:
-        context.setattr(os, "putenv", noting_put)
-        context.setattr(os, "unsetenv", noting_unset)
-        os.environ["NOTED_AS_A_TEST"] = "1"
-        del os.environ["NOTED_AS_A_TEST"]
-        assert written == [b"NOTED_AS_A_TEST"] * 2
-        written.clear()
-        yield written
-
-
-def threads_of_this_process():
-    """Of each BLAS and OpenMP library, and of the batched simulator (by Numba)."""
-    from nengo_permadrop.batched.plan_engine import n_threads
-
-    blas = {
-        library["internal_api"]: library["num_threads"] for library in threadpool_info()
-    }
-    assert blas, "NumPy has a BLAS"
-    return {**blas, "numba": n_threads()}
-
-
-def test_workers_compute_with_one_thread_each_and_the_environment_stays(written):
+def test_workers_compute_with_one_thread_each_and_the_environment_stays(written_env):
     with process_pool(2) as executor:
         futures = [executor.submit(threads_of_this_process) for _ in range(4)]
         for future in futures:
@@ -67,10 +26,12 @@ def test_workers_compute_with_one_thread_each_and_the_environment_stays(written)
         future = executor.submit(os.getenv, "OMP_NUM_THREADS")
         assert future.result(timeout=60) == "1"
         assert executor.submit(os.getpid).result(timeout=60) != os.getpid()
-    assert written == []
+        future = executor.submit(signal.pthread_sigmask, signal.SIG_BLOCK, [])
+        assert signal.SIGINT in future.result(timeout=60)  # before it can ignore it
+    assert written_env == []
 
 
-def test_what_the_environment_says_of_threads_stays(written, monkeypatch):
+def test_what_the_environment_says_of_threads_stays(written_env, monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
     with process_pool(2) as executor:
@@ -92,7 +53,7 @@ def limited_after_numba(launched):
 
 
 @pytest.mark.parametrize("launched", [False, True])
-def test_threads_are_limited_where_numba_is_loaded(launched, written):
+def test_threads_are_limited_where_numba_is_loaded(launched, written_env):
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as executor:
         future = executor.submit(limited_after_numba, launched)
