@@ -162,7 +162,7 @@ def _local_cluster(n_workers):
 
 
 def _kill(cluster):
-    """Close a cluster, without waiting for what its workers are at, nor a word of it."""
+    """Close a cluster at once and silently, whatever its workers are at."""
     with contextlib.ExitStack() as quiet:
         for name in ("distributed.nanny", "distributed.scheduler"):
             quiet.enter_context(_errors_alone(name))

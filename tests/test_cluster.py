@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from kmodels import mlp, observations
 from logged import LoggedNetwork
-from process_helpers import threads_of_this_process
 from nengo.exceptions import ValidationError
+from process_helpers import threads_of_this_process
 
 import nengo_permadrop as npd
 from nengo_permadrop.checkpoint import Checkpoint
