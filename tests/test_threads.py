@@ -3,6 +3,7 @@
 import importlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nengo
 import numpy as np
@@ -162,3 +163,14 @@ class TestPrecision:
         assert seen.count("16") == 2 and seen.count(before) == 8
         assert seen[0] == before
         assert nengo.rc.get("precision", "bits") == before
+
+
+def test_no_module_changes_the_filters_of_warnings():
+    """They are the process's: threads that set and restore them leave any behind."""
+    package = Path(npd.__file__).parent
+    modules = list(package.rglob("*.py"))
+    assert len(modules) > 100
+    for path in modules:
+        text = path.read_text("utf-8")
+        for name in ("catch_warnings", "filterwarnings", "simplefilter"):
+            assert name not in text, path
