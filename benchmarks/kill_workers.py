@@ -70,7 +70,7 @@ def main():
     expected = npd.sample(net, X, **kwargs).values
     start = time.perf_counter()
     with process_pool(args.workers) as executor:
-        samples = npd.sample(net, X, executor=executor, **kwargs)
+        npd.sample(net, X, executor=executor, **kwargs)
     usual = time.perf_counter() - start
 
     outcomes = collections.Counter()
