@@ -169,7 +169,8 @@ def _kill(cluster):
         for nanny in cluster.workers.values():
             nanny.auto_restart = False
             if nanny.pid is not None:
-                os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
         cluster.close()
 
 
@@ -191,12 +192,12 @@ def _nanny_class(base):
     class Nanny(base):
         def __init__(self, *args, **kwargs):
             super().__init__(*args, **kwargs)
-            # Dask would write these to os.environ, for good
+            # Dask would write these to os.environ, for good; and those of threads again
+            # in the worker, where `limit_threads` would take them for the user's
+            for name, value in self.pre_spawn_env.items():
+                if name in THREAD_VARIABLES and self.env.get(name) == value:
+                    del self.env[name]
             self.pre_spawn_env = {}
-            # and these in the worker, too late for libraries that are loaded already
-            # and such that `limit_threads` would take them for the user's
-            for name in THREAD_VARIABLES:
-                self.env.pop(name, None)
 
     return Nanny
 

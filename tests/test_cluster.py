@@ -91,22 +91,19 @@ def test_workers_listen_on_this_machine_alone_without_dashboard(executor):
     assert set(served) <= {"127.0.0.1"}
 
 
-def test_workers_share_the_cpus(executor):
+def test_workers_share_the_cpus_and_the_environment_stays(written_env):
+    with dask_executor("local:2") as executor:
+        run = executor.client.run
+        threads = run(threads_of_this_process).values()
+        said = run(os.getenv, "MKL_NUM_THREADS").values()
+        blocked = run(signal.pthread_sigmask, signal.SIG_BLOCK, []).values()
     expected = max(1, usable_cpus() // 2)
-    for threads in executor.client.run(threads_of_this_process).values():
-        assert set(threads.values()) == {expected}
-    threads = executor.client.run(os.getenv, "MKL_NUM_THREADS")
-    assert set(threads.values()) == {str(expected)}
-
-
-def test_the_environment_stays_and_interrupts_are_for_this_process(written_env):
-    with dask_executor("local:1") as executor:
-        (blocked,) = executor.client.run(
-            signal.pthread_sigmask, signal.SIG_BLOCK, []
-        ).values()
+    assert len(threads) == len(said) == len(blocked) == 2
+    assert all(set(worker.values()) == {expected} for worker in threads)
+    assert set(said) == {str(expected)}  # libraries that are loaded later
+    assert all(signal.SIGINT in worker for worker in blocked)  # it is for this process
     # by which Dask's own processes know their parent; it is read by nothing else
     assert set(written_env) <= {b"__DASK_PARENT_PID"}
-    assert signal.SIGINT in blocked
 
 
 def test_a_large_network_is_sent_without_a_warning(executor, recwarn):
