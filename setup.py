@@ -17,6 +17,7 @@ install_req = [
     "pandas>=2.0",
     "scipy>=1.10",
     "shtab>=1.6",
+    "threadpoolctl>=3.1",
     "tqdm>=4.60",
 ]
 
@@ -35,7 +36,7 @@ extras_req = {
     "gui": ["nengo-gui==0.6.0", "jedi>=0.18"],
     "plots": ["matplotlib>=3.5", "xarray>=2023.1"],
     "arviz": ["arviz>=0.17,<1", "xarray>=2023.1"],  # 1.0 has no InferenceData
-    "dask": ["distributed>=2023.1"],
+    "dask": ["distributed>=2023.10"],  # Client.register_plugin
     "bench": ["snntorch>=0.9", "spikingjelly>=0.0.0.0.14", "torch>=2.0"],
 }
 # everything that a user needs to run every feature; the benchmark's competitors, which

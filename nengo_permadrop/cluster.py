@@ -2,19 +2,28 @@
 
 import contextlib
 import logging
+import os
 import re
-import warnings
+import signal
+import threading
 from concurrent.futures import Executor
 
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.optional import require
 from nengo_permadrop.parcel import Reference
-from nengo_permadrop.pool import THREAD_VARIABLES, usable_cpus
+from nengo_permadrop.pool import (
+    THREAD_VARIABLES,
+    interrupts_wait,
+    limit_threads,
+    usable_cpus,
+)
 
 logger = logging.getLogger(__name__)
 
 _SECONDS = 30  # to wait for a scheduler
+_SENDING = threading.Lock()  # Dask's configuration is the process's
+_NOT_TOO_LARGE = {"distributed.admin.large-graph-warning-threshold": 2**60}
 
 
 class DaskExecutor(Executor):
@@ -66,9 +75,8 @@ class DaskExecutor(Executor):
         -------
         future : `concurrent.futures.Future`
         """
-        with warnings.catch_warnings():
-            # it is the network, and must go there
-            warnings.filterwarnings("ignore", "Sending large graph")
+        # Dask warns of large arguments; but it is the network, and must go there
+        with _SENDING, require("dask").config.set(_NOT_TOO_LARGE):
             return self._executor.submit(
                 fn, *args, workers=[worker], allow_other_workers=True
             )
@@ -116,6 +124,8 @@ def dask_executor(address):
         client = stack.enter_context(
             distributed.Client(address, timeout=_SECONDS, set_as_default=False)
         )
+        if local:
+            _limit_workers(client, max(1, usable_cpus() // int(local[1])))
         executor = DaskExecutor(client)
         logger.info("%d threads of workers at %s", executor._max_workers, address)
         try:
@@ -126,17 +136,84 @@ def dask_executor(address):
         executor.shutdown()
 
 
+@contextlib.contextmanager
 def _local_cluster(n_workers):
-    """N processes with a share of the CPUs each; a context manager."""
-    threads = str(max(1, usable_cpus() // n_workers))
-    return require("distributed").LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        protocol="tcp://",
-        # what is left of the scheduler's web server, at any free port
-        dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        env=dict.fromkeys(THREAD_VARIABLES, threads),
-    )
+    """N processes; Ctrl-C is for this process alone."""
+    distributed = require("distributed")
+
+    def end(error, *_):
+        _kill(cluster) if error else cluster.close()
+
+    with contextlib.ExitStack() as stack:
+        with interrupts_wait():  # which threads and processes that start here inherit
+            cluster = distributed.LocalCluster(
+                n_workers=n_workers,
+                threads_per_worker=1,
+                processes=True,
+                worker_class=_nanny_class(distributed.Nanny),
+                host="127.0.0.1",
+                protocol="tcp://",
+                # what is left of the scheduler's web server, at any free port
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+            )
+            stack.push(end)
+        yield cluster.scheduler_address
+
+
+def _kill(cluster):
+    """Close a cluster at once and silently, whatever its workers are at."""
+    with contextlib.ExitStack() as quiet:
+        for name in ("distributed.nanny", "distributed.scheduler"):
+            quiet.enter_context(_errors_alone(name))
+        for nanny in cluster.workers.values():
+            nanny.auto_restart = False
+            if nanny.pid is not None:
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        cluster.close()
+
+
+@contextlib.contextmanager
+def _errors_alone(name):
+    """A context in which a logger is silent about warnings."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _nanny_class(base):
+    """What starts a worker process, without a change to the environment of this one."""
+
+    class Nanny(base):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            # Dask would write these to os.environ, for good; and those of threads again
+            # in the worker, where `limit_threads` would take them for the user's
+            for name, value in self.pre_spawn_env.items():
+                if name in THREAD_VARIABLES and self.env.get(name) == value:
+                    del self.env[name]
+            self.pre_spawn_env = {}
+
+    return Nanny
+
+
+def _limit_workers(client, n_threads):
+    """
+    Give workers, also those that come later, so many threads each.
+
+    Where chunks are cancelled, by an error or Ctrl-C, they don't warn of it.
+    """
+
+    class Limit(require("distributed").WorkerPlugin):
+        name = "nengo-permadrop-threads"
+
+        def setup(self, worker):
+            limit_threads(n_threads)
+            logging.getLogger("distributed.worker.state_machine").setLevel("ERROR")
+
+    client.register_plugin(Limit())

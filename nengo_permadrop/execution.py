@@ -14,7 +14,7 @@ import numpy as np
 
 from nengo_permadrop.parcel import Parcel
 from nengo_permadrop.pool import WorkerPool
-from nengo_permadrop.workers import in_parts, receive, release, run_chunk
+from nengo_permadrop.workers import at_home, in_parts, receive, run_chunk
 
 logger = logging.getLogger(__name__)
 
@@ -121,6 +121,7 @@ def _in_executor(engine, problem, chunks, part, executor):
     most = max(_PENDING, 2 * getattr(executor, "_max_workers", 0))
     left = list(reversed(chunks))
     pending, sending = {}, {}  # futures: names of chunks; workers that get the parcel
+    before = {}  # workers that were sent the parcel: what was submitted before
 
     def submit(name):
         chunk = chunks[name]
@@ -135,31 +136,32 @@ def _in_executor(engine, problem, chunks, part, executor):
         )
         pending[future] = name
 
-    try:
-        while left or pending:
-            # no more while workers wait for the parcel: they couldn't do it
-            while left and not sending and len(pending) < most:
-                submit(left.pop())
-            done, _ = wait([*pending, *sending], return_when=FIRST_COMPLETED)
-            # what is finished first, as what failed ends this
-            for future in sorted(done, key=_failed):
-                if future in sending:
-                    _result(future, "the network")
-                    del sending[future]
-                    continue
-                name = pending.pop(future)
-                worker, answer = _result(future, f"replicas {name}")
-                if answer is not None:
-                    yield name, answer
-                    continue
-                left.append(name)
-                if worker not in sending.values():
-                    sending[_send(executor, worker, parcel)] = worker
-    finally:  # an error or Ctrl-C: don't start what has not been started
-        if not isinstance(executor, WorkerPool):  # which does that when it ends
-            for future in [*pending, *sending]:
-                future.cancel()
-        release(parcel.key)  # by threads of this process
+    with at_home(parcel):  # for threads of this process
+        try:
+            while left or pending:
+                # no more while workers wait for the parcel: they couldn't do it
+                while left and not sending and len(pending) < most:
+                    submit(left.pop())
+                done, _ = wait([*pending, *sending], return_when=FIRST_COMPLETED)
+                # what is finished first, as what failed ends this
+                for future in sorted(done, key=_failed):
+                    if future in sending:
+                        _result(future, "the network")
+                        del sending[future]
+                        continue
+                    name = pending.pop(future)
+                    worker, answer = _result(future, f"replicas {name}")
+                    if answer is not None:
+                        yield name, answer
+                        continue
+                    left.append(name)
+                    if future not in before.get(worker, ()):
+                        before[worker] = set(pending)
+                        sending[_send(executor, worker, parcel)] = worker
+        finally:  # an error or Ctrl-C: don't start what has not been started
+            if not isinstance(executor, WorkerPool):  # which does that when it ends
+                for future in [*pending, *sending]:
+                    future.cancel()
 
 
 def _send(executor, worker, parcel):

@@ -16,6 +16,7 @@ EXTRAS = {
     "arviz": "arviz",
     "sklearn": "study",
     "jinja2": "study",
+    "dask": "dask",
     "distributed": "dask",
     "snntorch": "bench",
     "spikingjelly": "bench",

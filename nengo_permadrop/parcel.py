@@ -1,10 +1,12 @@
 """Sending networks to other processes."""
 
 import hashlib
+import io
 import pickle
+import threading
 import uuid
-import warnings
 
+import nengo
 from nengo.exceptions import ValidationError
 
 
@@ -33,43 +35,73 @@ class Parcel:
         self._content = content
         self.key = uuid.uuid4().hex
         self._pickled = None
+        self._lock = threading.Lock()
+
+    @property
+    def n_bytes(self):
+        """(int) Bytes of the pickle, which is made if there is none yet."""
+        self.__getstate__()
+        return len(self._pickled)
 
     @property
     def content(self):
         """What the parcel holds."""
-        if self._content is None:
-            # only now: what hands parcels on, like a scheduler, needs no network
-            with warnings.catch_warnings():
-                # Nengo says of each passthrough Node that is unpickled that its
-                # size_out is its size_in, as it was
-                warnings.filterwarnings(
-                    "ignore", "'Node.size_out' is being overwritten"
-                )
+        # only now: what hands parcels on, like a scheduler, needs no network
+        with self._lock:
+            if self._content is None:
                 self._content = pickle.loads(self._pickled)
-        return self._content
+            return self._content
 
     def reference(self):
         """A `Reference` to this parcel."""
         return Reference(self)
 
     def __getstate__(self):
-        if self._pickled is None:
-            try:
-                self._pickled = pickle.dumps(self._content, pickle.HIGHEST_PROTOCOL)
-            except (pickle.PicklingError, AttributeError, TypeError) as error:
-                raise ValidationError(
-                    f"can't be sent to another process ({error}); give its Nodes "
-                    "functions or classes of a module instead of lambdas, or use an "
-                    "executor of threads, or none",
-                    attr="model",
-                ) from error
-            self._hash = hashlib.sha256(self._pickled).hexdigest()
+        with self._lock:
+            if self._pickled is None:
+                pickled = _pickled(self._content)
+                self._hash = hashlib.sha256(pickled).hexdigest()
+                self._pickled = pickled
         return {"_pickled": self._pickled, "key": self._hash}
 
     def __setstate__(self, state):
         self._pickled = state["_pickled"]
         self.key = self._hash = state["key"]
         self._content = None
+        self._lock = threading.Lock()
+
+
+def _pickled(content):
+    buffer = io.BytesIO()
+    try:
+        _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(content)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValidationError(
+            f"can't be sent to another process ({error}); give its Nodes "
+            "functions or classes of a module instead of lambdas, or use an "
+            "executor of threads, or none",
+            attr="model",
+        ) from error
+    return buffer.getvalue()
+
+
+class _Pickler(pickle.Pickler):
+    """
+    Pickles networks so that they are unpickled without a warning.
+
+    Of each passthrough Node that is unpickled Nengo warns that its size_out is
+    overwritten with its size_in, which it was already; so it goes without. (To ignore
+    the warning is to change the process's filters, in a way that threads can't do at
+    once.)
+    """
+
+    def reducer_override(self, obj):
+        """Of `pickle.Pickler`."""
+        if not isinstance(obj, nengo.Node) or obj.output is not None:
+            return NotImplemented
+        reduced = obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL)
+        function, arguments, state, *rest = reduced
+        return function, arguments, {**state, "size_out": None}, *rest
 
 
 class Reference:

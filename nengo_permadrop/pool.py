@@ -1,18 +1,24 @@
 """Worker processes for draws that are simulated one by one."""
 
 import contextlib
-import multiprocessing
+import multiprocessing.context
 import os
 import signal
+import sys
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import resource_tracker
 
-# Read by the BLAS libraries and by Numba when a process loads them
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-)
+from threadpoolctl import ThreadpoolController
+
+# Read by libraries when a process loads them; by threadpoolctl's names for these
+_BLAS_VARIABLES = {
+    "openmp": "OMP_NUM_THREADS",
+    "openblas": "OPENBLAS_NUM_THREADS",
+    "mkl": "MKL_NUM_THREADS",
+    "blis": "BLIS_NUM_THREADS",
+}
+_NUMBA_VARIABLE = "NUMBA_NUM_THREADS"
+THREAD_VARIABLES = (*_BLAS_VARIABLES.values(), _NUMBA_VARIABLE)
 
 
 def usable_cpus():
@@ -35,6 +41,10 @@ class WorkerPool(ProcessPoolExecutor):
         with interrupts_wait():
             return super().submit(*args, **kwargs)
 
+    def processes(self):
+        """Those that were started, a list of `multiprocessing.Process`."""
+        return self._mp_context.started
+
 
 @contextlib.contextmanager
 def process_pool(workers):
@@ -42,7 +52,8 @@ def process_pool(workers):
     An executor of worker processes that ends at once when it is interrupted.
 
     Each process computes with one thread, unless the environment says otherwise: with
-    a process a CPU, more threads only wait for each other.
+    a process a CPU, more threads only wait for each other. (They limit themselves: the
+    environment of this process, which its own threads may be reading, isn't touched.)
 
     The processes are spawned, not forked: TensorFlow's threads don't survive a fork. So
     a script that uses this needs the guard ``if __name__ == "__main__":``.
@@ -60,33 +71,79 @@ def process_pool(workers):
     if workers == 1:
         yield None
         return
-    before = set(multiprocessing.active_children())
-    executor = WorkerPool(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=ignore_interrupt,
-    )
+    context = _SpawnContext()
+    executor = WorkerPool(workers, mp_context=context, initializer=_start_worker)
     try:
-        with _one_thread_each():
-            yield executor
+        yield executor
     except BaseException:
         # not to wait for the draws that are being simulated
         executor.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
+        context.terminate()
         raise
     executor.shutdown()
 
 
-@contextlib.contextmanager
-def _one_thread_each():
-    unset = [name for name in THREAD_VARIABLES if name not in os.environ]
-    os.environ.update(dict.fromkeys(unset, "1"))  # for processes started meanwhile
+class _SpawnContext(multiprocessing.context.SpawnContext):
+    """Spawns processes, and knows which: another thread may have started others."""
+
+    def __init__(self):
+        super().__init__()
+        self.started = []
+
+    def Process(self, *args, **kwargs):  # noqa: N802, the name is multiprocessing's
+        """As of any context of multiprocessing."""
+        process = super().Process(*args, **kwargs)
+        self.started.append(process)
+        return process
+
+    def terminate(self):
+        """End the processes that still run."""
+        for process in self.started:
+            if process.is_alive():
+                process.terminate()
+
+
+def _start_worker():
+    ignore_interrupt()
+    limit_threads(1)
+
+
+def limit_threads(n_threads):
+    """
+    Limit the threads of BLAS, OpenMP and Numba in this process.
+
+    What the environment says already, stays.
+
+    Parameters
+    ----------
+    n_threads : int
+        At least 1.
+    """
+    blas = {
+        library: variable
+        for library, variable in _BLAS_VARIABLES.items()
+        if variable not in os.environ
+    }
+    # libraries that are loaded already, NumPy's at least
+    controller = ThreadpoolController()
+    for library in blas:
+        controller.select(internal_api=library).limit(limits=n_threads)
+    # those that will be
+    os.environ.update(dict.fromkeys(blas.values(), str(n_threads)))
+    if _NUMBA_VARIABLE not in os.environ:
+        _limit_numba(n_threads)
+
+
+def _limit_numba(n_threads):
+    os.environ[_NUMBA_VARIABLE] = str(n_threads)
+    if "numba" not in sys.modules:
+        return
+    numba = sys.modules["numba"]
     try:
-        yield
-    finally:
-        for name in unset:
-            os.environ.pop(name, None)
+        numba.config.reload_config()  # as it does whenever it compiles
+    except RuntimeError:  # its threads run already: the variable may not change then
+        del os.environ[_NUMBA_VARIABLE]
+    numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
 
 
 @contextlib.contextmanager
@@ -100,6 +157,9 @@ def interrupts_wait():
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    # multiprocessing starts its tracker with the first process or lock, and thereafter
+    # this thread would get signals again, whatever was blocked before
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

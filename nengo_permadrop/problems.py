@@ -1,5 +1,7 @@
 """From a model and observations to what a backend computes."""
 
+import contextlib
+import contextvars
 import pickle
 import warnings
 
@@ -13,6 +15,23 @@ from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.networks import mask_processes
 from nengo_permadrop.parcel import Parcel
 from nengo_permadrop.transforms import PermanentDropout
+
+_onset_is_read = contextvars.ContextVar("onset_is_read", default=False)
+
+
+@contextlib.contextmanager
+def onset_is_read():
+    """
+    A context in which nothing warns that too little is left out to settle.
+
+    For what is of interest from the beginning of a presentation on. It holds for this
+    thread alone, which filters of warnings don't.
+    """
+    token = _onset_is_read.set(True)
+    try:
+        yield
+    finally:
+        _onset_is_read.reset(token)
 
 
 def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
@@ -94,7 +113,7 @@ def _converter_problem(conv, X, output, settle):
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     arrays = match_inputs(X, shapes)
     delay, _ = path_delay(conv)
-    if settle < delay:
+    if settle < delay and not _onset_is_read.get():
         warnings.warn(
             f"settle is {settle} s, but it takes the answer {delay:.3f} s to come "
             "through the synapses of this network: what is read before is still of its "

@@ -27,3 +27,35 @@ def nengo_precision():
     bits = nengo.rc.get("precision", "bits")
     yield
     nengo.rc.set("precision", "bits", bits)
+
+
+@pytest.fixture
+def written_env(monkeypatch):
+    """What is written to this process's environment, at any time by any thread."""
+    from nengo_permadrop.pool import THREAD_VARIABLES
+
+    for name in THREAD_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    written, putenv, unsetenv = [], os.putenv, os.unsetenv
+
+    def note(name):
+        if name != b"PYTEST_CURRENT_TEST":
+            written.append(name)
+
+    def noting_put(name, value):
+        note(name)
+        putenv(name, value)
+
+    def noting_unset(name):
+        note(name)
+        unsetenv(name)
+
+    # all that os.environ does comes to these
+    with monkeypatch.context() as context:
+        context.setattr(os, "putenv", noting_put)
+        context.setattr(os, "unsetenv", noting_unset)
+        os.environ["NOTED_AS_A_TEST"] = "1"
+        del os.environ["NOTED_AS_A_TEST"]
+        assert written == [b"NOTED_AS_A_TEST"] * 2
+        written.clear()
+        yield written

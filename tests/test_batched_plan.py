@@ -1,4 +1,5 @@
 import re
+import threading
 import tracemalloc
 
 import nengo
@@ -10,7 +11,7 @@ from nengo.processes import PresentInput
 
 import nengo_permadrop as npd
 from nengo_permadrop import testing
-from nengo_permadrop.batched import kernels, tables
+from nengo_permadrop.batched import kernels, plan_engine, tables
 from nengo_permadrop.nodes import Shift
 
 
@@ -383,3 +384,48 @@ def test_memory_does_not_grow_with_steps():
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def _broken_at(sim, replica, layer=0):
+    """Give a neuron of one replica a voltage that is NaN."""
+    columns = sim._engine.tables.state_columns[layer]
+    sim._engine._state[0][replica, columns.start] = np.nan
+
+
+@pytest.mark.parametrize("threads, n_blocks", [(1, 2), (2, 4), (8, 10)])
+def test_nan_in_any_block_is_reported(threads, n_blocks, monkeypatch):
+    monkeypatch.setattr(plan_engine, "n_threads", lambda: threads)
+    net = layered_network()
+    with npd.Simulator(net, 20, seed=3, progress_bar=False) as sim:
+        assert len(sim._engine._blocks) == n_blocks
+        for replica in range(20):
+            sim.reset()
+            sim.run_steps(3)
+            _broken_at(sim, replica)
+            with pytest.raises(SimulationError, match="not a number"):
+                sim.run_steps(2)
+
+
+def test_no_block_overwrites_what_another_has_found(monkeypatch):
+    """All blocks read their status, then the one with the NaN writes, then the rest."""
+    n_blocks, replica, kernel = 4, 2, kernels.run_block
+    read, written = threading.Barrier(n_blocks), threading.Event()
+
+    def run_block(order, *args):
+        *args, status = args
+        own = status.copy()
+        read.wait(timeout=60)
+        kernel(order, *args, own)
+        if replica not in order:
+            assert written.wait(timeout=60)
+        status[...] = own
+        if replica in order:
+            written.set()
+
+    monkeypatch.setattr(plan_engine, "n_threads", lambda: n_blocks)
+    with npd.Simulator(layered_network(), n_blocks, progress_bar=False) as sim:
+        assert len(sim._engine._blocks) == n_blocks
+        _broken_at(sim, replica)
+        monkeypatch.setattr(kernels, "run_block", run_block)
+        with pytest.raises(SimulationError, match="not a number"):
+            sim.run_steps(2)

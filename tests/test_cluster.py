@@ -9,12 +9,16 @@ import pytest
 from kmodels import mlp, observations
 from logged import LoggedNetwork
 from nengo.exceptions import ValidationError
+from process_helpers import threads_of_this_process
 
 import nengo_permadrop as npd
 from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.cluster import dask_executor
+from nengo_permadrop.pool import usable_cpus
 
 pytest.importorskip("distributed")
+import dask  # noqa: E402
+
 pytestmark = pytest.mark.filterwarnings("ignore:settle is")
 
 
@@ -87,10 +91,29 @@ def test_workers_listen_on_this_machine_alone_without_dashboard(executor):
     assert set(served) <= {"127.0.0.1"}
 
 
-def test_workers_share_the_cpus(executor):
-    threads = executor.client.run(os.getenv, "NUMBA_NUM_THREADS")
-    expected = max(1, len(os.sched_getaffinity(0)) // 2)
-    assert set(threads.values()) == {str(expected)}
+def test_workers_share_the_cpus_and_the_environment_stays(written_env):
+    with dask_executor("local:2") as executor:
+        run = executor.client.run
+        threads = run(threads_of_this_process).values()
+        said = run(os.getenv, "MKL_NUM_THREADS").values()
+        blocked = run(signal.pthread_sigmask, signal.SIG_BLOCK, []).values()
+    expected = max(1, usable_cpus() // 2)
+    assert len(threads) == len(said) == len(blocked) == 2
+    assert all(set(worker.values()) == {expected} for worker in threads)
+    assert set(said) == {str(expected)}  # libraries that are loaded later
+    assert all(signal.SIGINT in worker for worker in blocked)  # it is for this process
+    # by which Dask's own processes know their parent; it is read by nothing else
+    assert set(written_env) <= {b"__DASK_PARENT_PID"}
+
+
+def test_a_large_network_is_sent_without_a_warning(executor, recwarn):
+    before = dask.config.get("distributed.admin.large-graph-warning-threshold")
+    address, *_ = executor.client.nthreads()
+    future = executor.submit_to(address, len, bytes(11 * 10**6))
+    assert future.result(timeout=60) == 11 * 10**6
+    assert [str(w.message) for w in recwarn if "large graph" in str(w.message)] == []
+    after = dask.config.get("distributed.admin.large-graph-warning-threshold")
+    assert after == before
 
 
 def test_what_can_not_be_sent_says_so(executor, net):

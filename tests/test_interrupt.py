@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -36,14 +37,14 @@ def processes(group):
     return True
 
 
-def interrupt(argv, when, to_group, epochs=1):
+def interrupt(command, when, to_group, wait=0.5):
     """
-    Run the command and interrupt it once it has written something on standard error.
+    Run a command and interrupt it once it has written something on standard error.
 
     Returns its exit code, all that it wrote there, and whether it left processes.
     """
     process = subprocess.Popen(
-        [*COMMAND, str(epochs), *argv],
+        command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -57,7 +58,7 @@ def interrupt(argv, when, to_group, epochs=1):
                 break
             told += piece
         assert when in told, told.decode()
-        time.sleep(0.5)  # into the work
+        time.sleep(wait)  # into the work
         # a terminal signals the whole group, `kill` the one process
         (os.killpg if to_group else os.kill)(process.pid, signal.SIGINT)
         _, rest = process.communicate(timeout=TIMEOUT)
@@ -83,7 +84,7 @@ def test_study(options, when, to_group, epochs, tmp_path):
     for module in ("sklearn", "jinja2", "matplotlib", "tensorflow"):
         pytest.importorskip(module)
     argv = ["study", "--draws", "500", "-o", str(tmp_path / "out"), *options]
-    code, told, left = interrupt(argv, when, to_group, epochs)
+    code, told, left = interrupt([*COMMAND, str(epochs), *argv], when, to_group)
     assert code == 130, told
     assert "Traceback" not in told
     assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
@@ -93,11 +94,48 @@ def test_study(options, when, to_group, epochs, tmp_path):
 
 def test_bench():
     argv = ["bench", "--json", "--only", "batched", "--replicas", "200000"]
-    code, told, left = interrupt(argv, b"simulator ", to_group=False)
+    command = [*COMMAND, "1", *argv]
+    code, told, left = interrupt(command, b"simulator ", to_group=False)
     assert code == 130, told
     assert "Traceback" not in told
     assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
     assert not left
+
+
+# what infer would compute; some of it takes long
+DASK = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from logged import LoggedNetwork
+import nengo_permadrop.combo.infer
+from nengo_permadrop import cli
+
+def infer(dask=None, executor=None):
+    net = LoggedNetwork(Path({folder!r}), seconds={seconds})
+    print("Sampling", file=sys.stderr, flush=True)
+    net.sample(n_draws=1000, executor=executor)
+
+nengo_permadrop.combo.infer.infer = infer
+if __name__ == "__main__":
+    sys.exit(cli.main(["infer", "--dask", "local:2"]))
+"""
+
+
+@pytest.mark.parametrize("to_group, seconds", [(True, 0.05), (False, 30)])
+def test_dask(to_group, seconds, tmp_path):
+    pytest.importorskip("distributed")
+    script = tmp_path / "script.py"
+    folder = tmp_path / "log"
+    folder.mkdir()
+    tests = os.path.dirname(__file__)
+    script.write_text(DASK.format(tests=tests, folder=str(folder), seconds=seconds))
+    command = [sys.executable, str(script)]
+    code, told, left = interrupt(command, b"Sampling", to_group, wait=1.5)
+    assert code == 130, told
+    assert told.splitlines() == ["Sampling", "nengo-permadrop: interrupted"]
+    assert not left
+    assert list(folder.glob("chunk*")), "no worker was at work"
 
 
 class _Destroyed:
@@ -147,10 +185,19 @@ def test_where_it_is_ignored_it_stays_so():
 
 
 def test_in_another_thread():
-    with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(_in_context, 3).result() == 3
+    """Threads end in any order, and the hook is the process's."""
+    hook, both = sys.unraisablehook, threading.Barrier(2)
+    first = threading.Event()
 
+    def in_context(value):
+        assert value == 1 or first.wait(timeout=60)
+        with insistent():
+            first.set()
+            both.wait(timeout=60)  # both are in it
+            if value == 2:
+                time.sleep(0.1)
+            return value
 
-def _in_context(value):
-    with insistent():
-        return value
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(in_context, [1, 2])) == [1, 2]
+    assert sys.unraisablehook is hook

@@ -1,3 +1,5 @@
+import warnings
+
 import nengo
 import numpy as np
 import pytest
@@ -246,3 +248,57 @@ class TestResources:
         words = str(npd.loihi.resources(self.conv()))
         assert "2 of 128 cores" in words and "20 neurons off the chip" in words
         assert len(words.splitlines()) == 3
+
+
+def decoded_network():
+    """Whose weights nengo-loihi combines with others: built again for every mask."""
+    with nengo.Network(seed=0) as net:
+        net.stimulus = nengo.Node(np.full(6, 0.4))
+        a, b = (nengo.Ensemble(30, 6, label=label) for label in "ab")
+        nengo.Connection(net.stimulus, a)
+        nengo.Connection(a, b, transform=npd.PermanentDropout((6, 6), rate=0.5))
+        net.out = nengo.Node(size_in=6)
+        nengo.Connection(b, net.out, synapse=nengo.Lowpass(0.005))
+    return net
+
+
+def test_masks_leave_no_trace_in_the_network_while_it_is_built(monkeypatch):
+    """What another thread would see, at any time of a build."""
+    net = decoded_network()
+    conns = net.all_connections
+    loihi, seen = LoihiModel(net, DT), []
+    build = nengo_loihi.builder.Model.build
+
+    def looking(self, obj, *args, **kwargs):
+        seen.append([conn.seed for conn in conns])
+        return build(self, obj, *args, **kwargs)
+
+    monkeypatch.setattr(nengo_loihi.builder.Model, "build", looking)
+    loihi.write_masks(5)
+    assert not loihi.reused and len(seen) > 5
+    assert all(seeds == [None] * len(conns) for seeds in seen)
+
+
+def test_simulators_are_made_without_a_warning_nor_a_filter_of_warnings(
+    monkeypatch, recwarn
+):
+    """Filters are the process's: threads set them, and restore in any order."""
+    net, _ = presented(npd.Converter(mlp(), target="loihi", seed=1))
+    loihi = LoihiModel(net, DT)
+    recwarn.clear()
+    before = list(warnings.filters)
+    monkeypatch.setattr(nengo_loihi, "Simulator", Simulator := Filters(nengo_loihi))
+    loihi.simulator().close()
+    assert Simulator.filters == before
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+class Filters:
+    """Stands for `nengo_loihi.Simulator`; keeps the filters that it was called in."""
+
+    def __init__(self, module):
+        self.Simulator = module.Simulator
+
+    def __call__(self, *args, **kwargs):
+        self.filters = list(warnings.filters)
+        return self.Simulator(*args, **kwargs)

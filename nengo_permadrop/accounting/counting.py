@@ -9,8 +9,8 @@ the same seed. (On Loihi the host sees a spike one step late, so those of the la
 are not counted.)
 """
 
+import contextlib
 import pickle
-import warnings
 from dataclasses import dataclass
 
 import nengo
@@ -19,6 +19,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import Shift
 from nengo_permadrop.parcel import Parcel
+from nengo_permadrop.problems import onset_is_read
 from nengo_permadrop.sampler import sample
 from nengo_permadrop.transforms import PermanentDropout
 
@@ -135,9 +136,8 @@ class CountingNetwork:
         counts : list of `LayerCounts`
             Means over draws and observations.
         """
-        with warnings.catch_warnings():
-            if start == 0:  # the onset is counted: it isn't to be settled
-                warnings.filterwarnings("ignore", message="settle is ")
+        # where the onset is counted, it isn't to be settled
+        with onset_is_read() if start == 0 else contextlib.nullcontext():
             samples = sample(
                 self.conv,
                 X,

@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.precision import precision_stays
 from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.batched import Simulator
 from nengo_permadrop.batched.inputs import ReplicaInput
@@ -37,7 +38,8 @@ class BatchedBackend(Backend):
 
     @contextlib.contextmanager
     def session(self, problem):
-        session = _Session(problem)
+        with precision_stays():
+            session = _Session(problem)
         try:
             yield session
         finally:
@@ -61,6 +63,10 @@ class _Session:
 
     def __call__(self, replicas):
         """The answers of replicas, ``(n_replicas, n_outputs)``."""
+        with precision_stays():
+            return self._answers(replicas)
+
+    def _answers(self, replicas):
         self.sim.reset(
             n_replicas=len(replicas),
             mask_seeds=replicas.mask_seeds,

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import warnings
 
 import nengo
 import numpy as np
@@ -12,6 +11,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop import dl
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.precision import precision_changes
 from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
@@ -135,14 +135,16 @@ class _Player:
     def _build(self, minibatch_size):
         nengo_dl = require("nengo_dl")
         net, self.nodes, self.probe = presentation(self.problem, stimuli=True)
-        with net, warnings.catch_warnings():
+        with net:
             nengo_dl.configure_settings(inference_only=True, dtype=self.dtype)
-            warnings.filterwarnings("ignore", "No GPU support detected")
+        with precision_changes():
             self.sim = nengo_dl.Simulator(
                 net,
                 dt=self.problem.dt,
                 seed=self.problem.seed,
                 minibatch_size=minibatch_size,
+                # said, so that NengoDL doesn't warn that there is nothing else
+                device=None if nengo_dl.utils.tf_gpu_installed else "/cpu:0",
                 progress_bar=False,
             )
         self.ensembles = [

@@ -6,6 +6,7 @@ import logging
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.precision import precision_stays
 from nengo_permadrop.loihi.resources import measured
 from nengo_permadrop.loihi.runner import LoihiRunner
 from nengo_permadrop.neurons import fires_twice_a_step
@@ -48,14 +49,22 @@ class NengoLoihiBackend(Backend):
                 attr="backend_options",
             )
         _check_step(model, problem.dt)
-        used = measured(problem)
+        with precision_stays():
+            used = measured(problem)
         logger.info("%s", used)
         used.check(problem.options.get("n_chips", 1))
         return used.facts()
 
     @contextlib.contextmanager
     def session(self, problem):
-        yield LoihiRunner(problem)
+        with precision_stays():
+            runner = LoihiRunner(problem)
+
+        def answer(replicas):
+            with precision_stays():
+                return runner(replicas)
+
+        yield answer
 
 
 def _check_step(model, dt):

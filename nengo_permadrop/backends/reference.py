@@ -9,6 +9,7 @@ from nengo.builder.processes import SimProcess
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.precision import precision_stays
 from nengo_permadrop.backends.presentation import presentation, window_means
 from nengo_permadrop.builder import RedrawMask, built_dropouts
 from nengo_permadrop.masks import derive_seed
@@ -35,7 +36,8 @@ class NengoBackend(Backend):
 
     @contextlib.contextmanager
     def session(self, problem):
-        player = _Player(problem)
+        with precision_stays():
+            player = _Player(problem)
         try:
             yield player
         finally:
@@ -78,7 +80,8 @@ class _Player:
     def __call__(self, replicas):
         """The answers of replicas, ``(n_replicas, n_outputs)``."""
         rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
-        return np.array([self._play(*row) for row in rows])
+        with precision_stays():
+            return np.array([self._play(*row) for row in rows])
 
     def _play(self, observation, mask_seed, state_seed):
         for op, seed in self.redraws:

@@ -337,7 +337,8 @@ def run_block(
         Most spikes of a replica in a window, and most that a population reads.
     status : (n_populations,) ndarray of uint8
         Gets STATUS_INFINITE for a population whose state is not finite, STATUS_FULL for
-        one that fired so much that its spikes had no room.
+        one that fired so much that its spikes had no room. It is written without a
+        lock, so that no other block may have the same array.
     """
     n_block = order.shape[0]
     scratch = np.zeros(SCRATCH, dtype=numbers.dtype)

@@ -117,13 +117,15 @@ class PlanEngine:
         row_bytes = self.n_replicas * max(1, tables.n_outputs) * self.dtype.itemsize
         n_steps = max(1, min(n_steps, _OUTPUT_BYTES // row_bytes))
         output = np.zeros((self.n_replicas, n_steps, tables.n_outputs), self.dtype)
-        status = np.zeros(len(self.plan.populations), dtype=np.uint8)
+        # a row a block: blocks run at once, and one may overwrite what another has
+        # found in a place that they share
+        status = np.zeros((len(self._blocks), len(self.plan.populations)), np.uint8)
 
         self._interrupted = True  # until all blocks are done
         _run_blocks(
-            self._blocks,
-            lambda block: kernels.run_block(
-                block,
+            range(len(self._blocks)),
+            lambda number: kernels.run_block(
+                self._blocks[number],
                 self._leaders,
                 n_steps,
                 tables.populations,
@@ -138,12 +140,12 @@ class PlanEngine:
                 output,
                 tables.n_events,
                 tables.n_rows,
-                status,
+                status[number],
             ),
         )
         self._interrupted = False
         self.n_steps += n_steps
-        self._check(status)
+        self._check(np.bitwise_or.reduce(status))
         return {probe: self._read(probe, output) for probe in probes}
 
     def _check(self, status):

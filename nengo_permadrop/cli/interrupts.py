@@ -24,9 +24,13 @@ def insistent():
     - caught, by a bare ``except``: it is raised at the end of the context, as what was
       interrupted without knowing can't be relied on.
 
-    Where Ctrl-C is ignored, as under ``nohup``, it stays so. Only of use in the main
-    thread, which signals go to.
+    Where Ctrl-C is ignored, as under ``nohup``, it stays so. In another thread than the
+    main one, which signals go to, the context does nothing: what it sets is the
+    process's.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     came = threading.Event()
     hook = sys.unraisablehook
 
@@ -56,9 +60,7 @@ def insistent():
 def _noted(came):
     """A context in which Ctrl-C also sets an event."""
     handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(
-        handler
-    ):
+    if not callable(handler):
         yield
         return
 

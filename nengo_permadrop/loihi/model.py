@@ -8,7 +8,7 @@ weights are put in their place, and nengo-loihi's own code makes integers of all
 result is, bit for bit, what building the network with those masks gives.
 """
 
-import warnings
+import threading
 
 import nengo
 import numpy as np
@@ -20,6 +20,10 @@ from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import MaskProcess
 from nengo_permadrop.optional import require
 from nengo_permadrop.transforms import PermanentDropout
+
+# nengo-loihi adds parameters to the configuration of every network that it builds, and
+# threads may be building the same one
+BUILDING = threading.RLock()
 
 
 class LoihiModel:
@@ -91,14 +95,7 @@ class LoihiModel:
         if self.reused:
             self.chip.write(seeds)
         else:
-            own = {conn: conn.seed for conn in seeds}
-            try:
-                for conn, seed in seeds.items():
-                    conn.seed = seed
-                self._build(discretize=True)
-            finally:
-                for conn, seed in own.items():
-                    conn.seed = seed
+            self._build(discretize=True, seeds=seeds)
         self._mask_seed = mask_seed
         self._write_host_masks(seeds)
 
@@ -123,8 +120,7 @@ class LoihiModel:
         for chip_input in self.model.inputs:
             chip_input.spikes.clear()
         # the emulator fills arrays of integers with NaN before it sets them
-        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-            warnings.filterwarnings("ignore", ".* has already been built")
+        with np.errstate(invalid="ignore"):
             sim = require("nengo_loihi").Simulator(
                 self.network,
                 dt=self.dt,
@@ -155,9 +151,12 @@ class LoihiModel:
         models = {"host_pre": self.model.host_pre, "host": self.model.host}
         return [(models[name], sim.sims[name]) for name in models if name in sim.sims]
 
-    def _build(self, discretize):
+    def _build(self, discretize, seeds=None):
         builder = require("nengo_loihi").builder
         self.model = builder.Model(dt=self.dt)
+        # not written to the connections, which other threads' builds read
+        self.model.seeds.update(seeds or {})
+        self.model.seeded.update(dict.fromkeys(seeds or {}, True))
         if not self.validate:
             self.model.validation_level = builder.builder.ValidationLevel.NONE
         self._parts = {}
@@ -176,7 +175,9 @@ class LoihiModel:
                 self._parts[obj] = new
 
         self.model.build_callback = note
-        self.model.build(self.network, discretize=discretize)
+        with BUILDING:
+            self.model.build(self.network, discretize=discretize)
+        self.model.builder = _NothingToBuild
         hosts = (self.model.host_pre, self.model.host)
         self._host_dropouts = [
             (host, built) for host in hosts for built in built_dropouts(host)
@@ -204,3 +205,17 @@ class LoihiModel:
                 op.process = process.reseeded(seed)
             else:
                 op.process = process
+
+
+class _NothingToBuild:
+    """
+    The builder of a model that has been built.
+
+    nengo-loihi's simulator builds its network also into such a model. Nengo's builder
+    would do nothing either, but warn; and to ignore a warning is to change the filters
+    of the process, in a way that threads can't do at once.
+    """
+
+    @staticmethod
+    def build(model, obj, *args, **kwargs):
+        """As `nengo.builder.Builder.build`."""

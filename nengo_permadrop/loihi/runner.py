@@ -5,7 +5,7 @@ import numpy as np
 
 from nengo_permadrop.backends.presentation import presentation, window_means
 from nengo_permadrop.backends.reference import input_signal, with_state, write_state
-from nengo_permadrop.loihi.model import LoihiModel
+from nengo_permadrop.loihi.model import BUILDING, LoihiModel
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
 
@@ -28,7 +28,8 @@ class LoihiRunner:
     def __init__(self, problem, validate=True, reuse=True):
         self.problem = problem
         self.network, self._stimuli, self._probe = presentation(problem, stimuli=True)
-        configure(self.network, problem.model)
+        with BUILDING:
+            configure(self.network, problem.model)
         self.loihi = LoihiModel(
             self.network, problem.dt, validate=validate, reuse=reuse
         )
