@@ -158,6 +158,7 @@ def _keras2():
 def read_model(path):
     """As the command does it, which shows whether a user sees one line."""
     from nengo_permadrop import cli
+    from nengo_permadrop.loading import load_model
 
     err = io.StringIO()
     with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
@@ -166,6 +167,9 @@ def read_model(path):
         text = err.getvalue().removesuffix("\n")
         if "defect of the program" in text:
             raise RuntimeError(text)
+        if str(path) not in text:
+            load_model(path)  # what can't be converted can be loaded
+            return
         raise ValidationError(text, attr="model")
 
 

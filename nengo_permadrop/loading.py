@@ -18,14 +18,12 @@ from pathlib import Path
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.errors import DamagedFileError
-from nengo_permadrop.model_config import (
-    MAX_CONFIG,
-    SAVE_AGAIN,
-    check_config,
-    parse_config,
-)
-from nengo_permadrop.model_hdf5 import FREE_MEMORY, MAX_EXPANSION, WeightsFile
+from nengo_permadrop.model_config import MAX_CONFIG, check_config, parse_config
+from nengo_permadrop.model_hdf5 import SAVE_AGAIN, copy_weights
 from nengo_permadrop.optional import require
+
+# A part of a .keras file may unpack to so many times its size; Keras doesn't compress
+MAX_EXPANSION = 20
 
 
 def load_model(path, custom_objects=None, trust=False):
@@ -103,67 +101,66 @@ def load_weights(model, path):
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file of weights")
-    with WeightsFile(path) as file:
-        content, shapes = file.copy()
-        older = file.is_older
     before = model.get_weights()
-    try:
-        if not older and len(shapes) != len(before):
-            raise ValueError(f"{len(shapes)} arrays, and the model has {len(before)}")
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / ("weights.h5" if older else "new.weights.h5")
-            copy.write_bytes(content)
-            del content
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "weights.h5"
+        weights = copy_weights(path, copy)
+        if not weights.older:
+            copy = copy.rename(Path(folder) / "new.weights.h5")
+        try:
+            n_arrays = len(weights.shapes)
+            if not weights.older and n_arrays != len(before):
+                raise ValueError(f"{n_arrays} arrays, and the model has {len(before)}")
             model.load_weights(str(copy))
-    except Exception as error:  # Keras's are of many types
-        model.set_weights(before)
-        raise DamagedFileError(
-            path,
-            f"doesn't hold the weights of model '{model.name}' ({_in_short(error)})",
-            "take the file that was saved with it",
-        ) from error
+        except Exception as error:  # Keras's are of many types
+            model.set_weights(before)
+            raise DamagedFileError(
+                path,
+                f"doesn't hold the weights of model '{model.name}': {_in_short(error)}",
+                "take the file that was saved with it",
+            ) from error
 
 
 def _checked_copy(path, folder, custom_objects):
-    """Write what Keras may see of a model; return the file, config and shapes."""
+    """Write what Keras may see of a model; return the file, its config and shapes."""
     # as Keras decides: by the name and the content
-    if not path.name.endswith(".keras") or not zipfile.is_zipfile(path):
-        with WeightsFile(path) as file:
-            text = file.model_config()
-            if text is None:
-                raise DamagedFileError(
-                    path,
-                    "holds no model, perhaps only weights",
-                    "save the model with model.save, or build it and use load_weights",
-                )
-            config = _checked_config(text, path, custom_objects)
-            content, shapes = file.copy(model_config=json.dumps(config))
-        copy = folder / "model.h5"
-        copy.write_bytes(content)
-        return copy, config, shapes
-    weights = folder / "weights.h5"
+    if path.name.endswith(".keras") and zipfile.is_zipfile(path):
+        return _checked_archive(path, folder, custom_objects)
+    copy = folder / "model.h5"
+    weights = copy_weights(path, copy)
+    if weights.config is None:
+        raise DamagedFileError(
+            path,
+            "holds no model, perhaps only weights",
+            "save the model with model.save, or build it and use load_weights",
+        )
+    config = _checked_config(weights.config, path, custom_objects)
+    return copy, config, weights.shapes
+
+
+def _checked_archive(path, folder, custom_objects):
+    unpacked, weights_copy = folder / "unpacked.h5", folder / "weights.h5"
     try:
         with zipfile.ZipFile(path) as archive:
-            with _member(archive, "config.json", MAX_CONFIG) as member:
-                text = member.read()
-            with _member(archive, "model.weights.h5", FREE_MEMORY) as member:
-                with open(weights, "wb") as stream:
-                    shutil.copyfileobj(member, stream)
+            with _member(archive, "config.json") as member:
+                text = member.read(MAX_CONFIG + 1)
+            with (
+                _member(archive, "model.weights.h5") as member,
+                open(unpacked, "wb") as stream,
+            ):
+                shutil.copyfileobj(member, stream)
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # zipfile's, zlib's and lzma's are of many types
-        raise DamagedFileError(
-            path, f"damaged ({_in_short(error)})", SAVE_AGAIN
-        ) from error
+    except Exception as error:  # zipfile's and zlib's are of many types
+        raise DamagedFileError(path, _in_short(error), SAVE_AGAIN) from error
     config = _checked_config(text, path, custom_objects)
-    with WeightsFile(weights, name=path) as file:
-        content, shapes = file.copy()
+    weights = copy_weights(unpacked, weights_copy, name=path)
     copy = folder / "model.keras"
     with zipfile.ZipFile(copy, "w") as archive:
         archive.writestr("metadata.json", "{}")
         archive.writestr("config.json", json.dumps(config))
-        archive.writestr("model.weights.h5", content)
-    return copy, config, shapes
+        archive.write(weights_copy, "model.weights.h5")
+    return copy, config, weights.shapes
 
 
 def _checked_config(text, path, custom_objects):
@@ -179,10 +176,10 @@ def _names(custom_objects):
     return {*custom_objects, *map(registered, custom_objects.values())}
 
 
-def _member(archive, name, free):
-    """A member of a .keras file, open; refused if it would unpack to far more."""
+def _member(archive, name):
+    """A member of a .keras file, open; not one that would fill the disk."""
     info = archive.getinfo(name)
-    if info.file_size > max(free, MAX_EXPANSION * info.compress_size):
+    if info.file_size > max(MAX_CONFIG, MAX_EXPANSION * info.compress_size):
         raise ValueError(f"{name} would unpack to {info.file_size} bytes")
     return archive.open(info)
 

@@ -13,11 +13,10 @@ import sys
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.errors import DamagedFileError
+from nengo_permadrop.model_hdf5 import SAVE_AGAIN
 
 # Bytes. Configurations are kilobytes; as Python objects they take twenty times as much
 MAX_CONFIG = 2**23
-
-SAVE_AGAIN = "save the model again, or take another copy of the file"
 
 # Layers that compute with nothing but their inputs and weights. Not listed: those with
 # code (Lambda), with other files (StringLookup, TFSMLayer), or with pickles
@@ -57,9 +56,9 @@ _ACTIVATIONS = """
 """
 _INITIALIZERS = """
     constant glorot_normal glorot_uniform he_normal he_uniform identity
-    identity_initializer lecun_normal lecun_uniform normal one ones orthogonal orthogonal_initializer
-    random_normal random_uniform truncated_normal uniform variance_scaling zero
-    zeros
+    identity_initializer lecun_normal lecun_uniform normal one ones orthogonal
+    orthogonal_initializer random_normal random_uniform truncated_normal uniform
+    variance_scaling zero zeros
 """
 _REGULARIZERS = "l1 l2 l1_l2 l1l2 orthogonal_regularizer"
 _CONSTRAINTS = """
@@ -121,6 +120,12 @@ def parse_config(text, path):
     `.DamagedFileError`
         If it is no JSON, or not of a model.
     """
+    if len(text) > MAX_CONFIG:
+        raise DamagedFileError(
+            path,
+            f"the model's configuration has more than {MAX_CONFIG} characters",
+            SAVE_AGAIN,
+        )
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -32,5 +32,7 @@ def run(args):
     from nengo_permadrop.describe import conversion_facts, in_words
     from nengo_permadrop.loading import load_model
 
-    facts = conversion_facts(load_model(args.model, trust=args.trust), target=args.target)
+    facts = conversion_facts(
+        load_model(args.model, trust=args.trust), target=args.target
+    )
     show(args, facts, in_words(facts))
