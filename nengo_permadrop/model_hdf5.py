@@ -7,6 +7,7 @@ a second content of the same file.
 """
 
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -77,12 +78,17 @@ def copy_weights(path, copy, name=None):
     try:
         found = json.loads(result.stdout)
     except ValueError as error:
-        said = (result.stderr.strip().splitlines() or [f"code {result.returncode}"])[-1]
-        raise DamagedFileError(
-            name, f"its HDF5 can't be read: the reader ended with {said}", SAVE_AGAIN
-        ) from error
+        raise DamagedFileError(name, _ended(result), SAVE_AGAIN) from error
     if "failed" in found:
         raise OSError(f"{name} can't be copied to be loaded: {found['failed']}")
     if "damaged" in found:
         raise DamagedFileError(name, found["damaged"], SAVE_AGAIN)
     return Weights(**found)
+
+
+def _ended(process):
+    """Why a reader has ended without an answer, in words."""
+    if process.returncode == -getattr(signal, "SIGXCPU", 0):
+        return "damaged such that the HDF5 library doesn't come to an end"
+    said = process.stderr.strip().splitlines() or [f"code {process.returncode}"]
+    return f"damaged such that the HDF5 library ends with: {said[-1]}"

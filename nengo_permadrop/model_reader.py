@@ -18,6 +18,7 @@ import math
 import os
 import re
 import sys
+import time
 
 import h5py
 import numpy as np
@@ -28,9 +29,9 @@ FREE_MEMORY = 2**26
 # Weights don't compress that well; what does is made to fill the memory.
 MAX_EXPANSION = 20
 
-# Of the process, beside what its modules take: bytes, seconds, and bytes a second
+# Of the process, after its modules are imported: bytes, seconds, and bytes a second
 WORKING_MEMORY = 2**28
-CPU_SECONDS = 4
+CPU_SECONDS = 2
 CPU_SPEED = 2e7
 
 # deflate, shuffle, fletcher32, szip, nbit, scaleoffset and h5py's own lzf: HDF5 looks
@@ -304,7 +305,8 @@ def _limit(size):
         resource.setrlimit(resource.RLIMIT_AS, (taken + more, hard))
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        seconds = math.ceil(CPU_SECONDS + size / CPU_SPEED)
+        more = CPU_SECONDS + size / CPU_SPEED
+        seconds = math.ceil(time.process_time() + more)
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
