@@ -187,7 +187,8 @@ def save_state(path):
     from nengo_permadrop.combo.saved import TrainingFiles
 
     files = TrainingFiles(str(path).removesuffix(".state.npz"))
-    record = {"options": {"epochs": 3}, "history": [{"loss": 1.0}], "data": "00"}
+    record = {"options": {"epochs": 3}, "history": [{"loss": 1.0}]}
+    record.update(data="00", architecture="00")
     rng = np.random.default_rng(0)
     files.save_state(record, [rng.random((8, 4))], [rng.random(4), np.array(3)])
 

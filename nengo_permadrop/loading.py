@@ -171,7 +171,7 @@ def _checked_config(text, path, custom_objects):
 
 def _names(custom_objects):
     """The names under which Keras finds the user's objects."""
-    registered = require("keras").utils.get_registered_name
+    registered = _keras().utils.get_registered_name
     custom_objects = custom_objects or {}
     return {*custom_objects, *map(registered, custom_objects.values())}
 
@@ -186,7 +186,7 @@ def _member(archive, name):
 
 def _check_needs(path, copy, config, shapes, custom_objects):
     """Check that a model needs no more weights than its file has, without making it."""
-    keras = require("keras")
+    keras = _keras()
 
     def needed_keras2():
         # variables of a graph that never runs take no memory
@@ -229,11 +229,16 @@ def _apart(function):
         random.setstate(state)
 
 
-def _load(path, copy, custom_objects, **options):
-    from nengo_permadrop import keras_layers  # registers our layers with Keras
+def _keras():
+    """Keras, which knows our layers."""
+    from nengo_permadrop import keras_layers  # registers them
 
+    return keras_layers.keras
+
+
+def _load(path, copy, custom_objects, **options):
     try:
-        return keras_layers.keras.models.load_model(
+        return _keras().models.load_model(
             str(copy), custom_objects=custom_objects, compile=False, **options
         )
     except (ImportError, MemoryError, DamagedFileError):
@@ -244,7 +249,7 @@ def _load(path, copy, custom_objects, **options):
 
 def _load_trusted(path, custom_objects):
     # Keras 2 takes the option for .keras files only
-    is_keras2 = require("keras").__version__.startswith("2.")
+    is_keras2 = _keras().__version__.startswith("2.")
     unsafe = not is_keras2 or path.name.endswith(".keras")
     options = {"safe_mode": False} if unsafe else {}
     model = _load(path, path, custom_objects, **options)
