@@ -7,6 +7,7 @@ checked is written to a new file: Keras sees that alone.
 """
 
 import concurrent.futures
+import errno
 import json
 import math
 import random
@@ -149,9 +150,10 @@ def _checked_archive(path, folder, custom_objects):
                 open(unpacked, "wb") as stream,
             ):
                 shutil.copyfileobj(member, stream)
-    except (OSError, MemoryError):
-        raise
     except Exception as error:  # zipfile's and zlib's are of many types
+        # it seeks where there is nothing in a damaged archive
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise DamagedFileError(path, _in_short(error), SAVE_AGAIN) from error
     config = _checked_config(text, path, custom_objects)
     weights = copy_weights(unpacked, weights_copy, name=path)
@@ -179,6 +181,8 @@ def _names(custom_objects):
 def _member(archive, name):
     """A member of a .keras file, open; not one that would fill the disk."""
     info = archive.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed in a way that Keras doesn't use")
     if info.file_size > max(MAX_CONFIG, MAX_EXPANSION * info.compress_size):
         raise ValueError(f"{name} would unpack to {info.file_size} bytes")
     return archive.open(info)

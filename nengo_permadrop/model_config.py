@@ -92,6 +92,7 @@ _CLASS_NAMES = set().union(
 )
 # values of a recurrent layer that gives its state, too
 _N_STATES = {"LSTM": 3, "GRU": 2, "SimpleRNN": 2}
+_BUILTIN = ("builtins", "function")
 _NUMBERS = ("bool", "float", "int", "uint", "bfloat")
 _OUR_NAMES = {
     prefix + name
@@ -198,7 +199,7 @@ def _walk(config):
             inner = value.get("config")
             name = inner.get("name") if isinstance(inner, dict) else None
             if isinstance(name, str):
-                layer = f"'{name}'"
+                layer = repr(name)
         yield key, value, layer
         if isinstance(value, dict):
             stack.extend((key, item, layer) for key, item in value.items())
@@ -226,8 +227,10 @@ def _unknown_object(value, allowed):
         return f"the {'function' if class_name == 'function' else 'class'} {name!r}"
     if registered not in (None, class_name, name, *allowed):
         return f"the registered name {registered!r}"
-    in_keras = module in (None, "builtins", "keras") or (
-        isinstance(module, str) and module.startswith("keras.")
+    # where Keras 3 says that its own functions are
+    in_keras = module in (None, "keras") or (
+        isinstance(module, str)
+        and (module.startswith("keras.") or (module, class_name) == _BUILTIN)
     )
     if not in_keras and value.get("registered_name", class_name) not in allowed:
         return f"the module {module!r}"
@@ -292,12 +295,12 @@ def check_nodes(model, path):
                     for source, _, tensor_index in nodes.pop(0):
                         if not 0 <= tensor_index < n_outputs[source]:
                             raise ValueError(
-                                f"layer '{name}' takes a value of "
-                                f"'{source}' that there isn't"
+                                f"layer {name!r} takes a value of {source!r} that "
+                                "there isn't"
                             )
             if sum(map(len, waiting.values())) == before:
                 stuck = next(name for name, nodes in waiting.items() if nodes)
-                raise ValueError(f"layer '{stuck}' takes a value that there isn't")
+                raise ValueError(f"layer {stuck!r} takes a value that there isn't")
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedFileError(
             path,
@@ -311,10 +314,12 @@ def _first_node(layer):
     if layer["class_name"] == "InputLayer":
         return None
     inner = layer["config"]
-    if not isinstance(inner, dict) or not isinstance(inner.get("layers"), list):
+    if isinstance(inner, dict):
+        inner = inner.get("layers")
+    if not isinstance(inner, list) or not inner:
         return 0
     # a model that begins with its input has a node of its own
-    head = inner["layers"][0]
+    head = inner[0]
     return int(
         head["class_name"] == "InputLayer"
         or (

@@ -7,6 +7,7 @@ a second content of the same file.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -73,7 +74,10 @@ def copy_weights(path, copy, name=None):
     require("h5py")  # or says how to install it
     command = [sys.executable, "-P", str(_READER), str(path), str(copy)]
     # the folder of a relative path is that of this process
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "HDF5_PLUGIN_PRELOAD": "::"}  # no plugins
+    result = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=environment
+    )
     name = path if name is None else name
     try:
         found = json.loads(result.stdout)

@@ -92,7 +92,7 @@ class WeightsFile:
             except OSError as error:
                 raise DamagedError(f"not an HDF5 file ({error})") from error
             self._root = self._file
-            whole = "model_weights" in self._file
+            whole = _link(self._file, "model_weights") is not None
             if whole:
                 self._root = self._child(self._file, "model_weights", h5py.Group)
             self.is_older = whole or any(
@@ -136,7 +136,7 @@ class WeightsFile:
     def _copy_older(self, target):
         self._copy_names(self._root, target)
         layers = _names(target, "layer_names")
-        if "top_level_model_weights" in self._root:
+        if _link(self._root, "top_level_model_weights") is not None:
             layers = [*layers, "top_level_model_weights"]
         for layer in layers:
             source = self._child(self._root, layer, h5py.Group)
@@ -190,13 +190,11 @@ class WeightsFile:
         if any(part in ("", ".") for part in parts):
             raise DamagedError(f"{path!r} is not a name of something in it")
         for part in parts:
-            link = group.get(part, getlink=True)
+            link = _link(group, part)
             if link is None:
                 raise DamagedError(f"it has no {path!r}")
-            if not isinstance(link, h5py.HardLink):
-                raise DamagedError(
-                    f"{path!r} is a link ({type(link).__name__}) to something else"
-                )
+            if link != h5py.h5l.TYPE_HARD:
+                raise DamagedError(f"{path!r} is a link to something else")
             group = group[part]
             if part is not parts[-1] and not isinstance(group, h5py.Group):
                 raise DamagedError(f"{part!r} of {path!r} is not a group")
@@ -219,9 +217,10 @@ class WeightsFile:
         return values
 
     def _check_storage(self, dataset):
-        name, dtype, shape = dataset.name, dataset.dtype, dataset.shape
-        if dataset.external or dataset.is_virtual:
+        name = dataset.name
+        if dataset.external or dataset.is_virtual:  # before its shape, which opens them
             raise DamagedError(f"the values of {name!r} are in other files")
+        dtype, shape = dataset.dtype, dataset.shape
         bfloat16 = dtype.kind == "V" and dtype.names is None and dtype.itemsize == 2
         if shape is None or not (dtype.kind in "biuf" or bfloat16):
             raise DamagedError(f"{name!r} is not an array of numbers ({dtype})")
@@ -256,6 +255,12 @@ class WeightsFile:
                 f"{name!r} would take {declared} bytes of memory, far more than its "
                 f"{stored} bytes in the file"
             )
+
+
+def _link(group, name):
+    """Type of a link, which is not followed (as h5py's ``in`` does); None if absent."""
+    links, name = group.id.links, name.encode()
+    return links.get_info(name).type if links.exists(name) else None
 
 
 def _names(group, kind):

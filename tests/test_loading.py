@@ -124,6 +124,12 @@ def test_a_savedmodel_is_not_run(marker, spaces, tmp_path):
     [
         {"module": "leaves_a_file", "registered_name": None},
         {"module": "leaves_a_file"},
+        {"module": "builtins", "registered_name": None},
+        {
+            "class_name": "PermanentDropout",
+            "module": "leaves_a_file",
+            "registered_name": None,
+        },
         {"module": "leaves_a_file", "registered_name": "leaves>Dense"},
         {"registered_name": "Custom>SGD"},
         {"module": ["leaves_a_file"]},
@@ -251,9 +257,26 @@ def test_what_keras_has_loads(suffix, tmp_path):
     assert same_weights(load_model(path), kmodel)
 
 
+def nested_sequentials():
+    """Of all ways to give the input, each used twice, and one with a state."""
+    inp = keras.Input((3,))
+    x = inp
+    for inner in (
+        keras.Sequential([keras.Input((3,)), layers.Dense(3)]),
+        keras.Sequential([layers.Dense(3, input_shape=(3,))]),
+        keras.Sequential([layers.Dense(3)]),
+    ):
+        x = inner(layers.add([inner(x), x]))
+    sequence = layers.Reshape((3, 1))(x)
+    x, *state = layers.LSTM(3, return_state=True)(sequence)
+    x = layers.LSTM(3)(sequence, initial_state=state)
+    return keras.Model(inp, x)
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_nested_and_shared_models_load(suffix, tmp_path):
-    kmodel = combo()
+@pytest.mark.parametrize("build", [combo, nested_sequentials])
+def test_nested_and_shared_models_load(build, suffix, tmp_path):
+    kmodel = build()
     path = save(kmodel, tmp_path / f"model.{suffix}")
     assert same_weights(load_model(path), kmodel)
 
@@ -336,13 +359,17 @@ def virtual(path):
         file.create_virtual_dataset(name, layout)
 
 
-def a_group_twice(path):
+def a_group(path):
     with h5py.File(path, "r+") as file:
         name = weight_name(file)
-        names = file[name].parent
         del file[name]
         file[name] = file["model_weights"]
-        assert names
+
+
+def twice(path):
+    with h5py.File(path, "r+") as file:
+        names = file["model_weights"].attrs["layer_names"]
+        file["model_weights"].attrs["layer_names"] = [*names, *names]
 
 
 def not_finite(value):
@@ -360,7 +387,8 @@ def not_finite(value):
         (moved_to(lambda _, name: h5py.SoftLink(f"/{name}")), "is a link"),
         (external, "in other files"),
         (virtual, "in other files"),
-        (a_group_twice, "is not a dataset"),
+        (twice, "is in it twice"),
+        (a_group, "is not a dataset"),
         (replaced(dtype="f4"), "are absent"),
         (replaced(dtype="f4", shape=(10**5, 10**4)), "are absent"),
         (replaced(dtype="f4", chunks=(1, 1)), "are absent"),
