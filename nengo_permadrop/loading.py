@@ -1,56 +1,79 @@
-"""Loading Keras models from files, without running code that is hidden in them."""
+"""
+Loading Keras models and weights from files that others may have made.
 
+Keras runs code that a model file holds or names, and takes the memory that it declares.
+Here a file is read as data, checked (`.model_config`, `.model_hdf5`), and what was
+checked is written to a new file: Keras sees that alone.
+"""
+
+import concurrent.futures
+import errno
 import json
+import math
+import random
 import shutil
 import tempfile
 import zipfile
 from pathlib import Path
 
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.errors import DamagedFileError
+from nengo_permadrop.model_config import MAX_CONFIG, check_config, parse_config
+from nengo_permadrop.model_hdf5 import SAVE_AGAIN, copy_weights
 from nengo_permadrop.optional import require
 
+# A part of a .keras file may unpack to so many times its size; Keras doesn't compress
+MAX_EXPANSION = 20
 
-def load_model(path, custom_objects=None, allow_lambda=False):
+
+def load_model(path, custom_objects=None, trust=False):
     """
     Load a saved Keras model, with permanent dropout and SoftLIF layers if it has any.
+
+    Nothing that the file holds or names is run: see :ref:`converting-code`.
 
     Parameters
     ----------
     path : str or path-like
-        An ``.h5`` file (CANDLE's too), a ``.keras`` file or a SavedModel folder.
+        An ``.h5`` file (CANDLE's too) or a ``.keras`` file; with ``trust``, a
+        SavedModel folder, too.
     custom_objects : dict, optional
         Other custom classes of the model, by name, as in `keras.models.load_model`.
-    allow_lambda : bool, optional
-        A Lambda layer holds Python code, which loading the model runs. True means that
-        you trust the file.
+    trust : bool, optional
+        Load it as Keras does, whatever code that runs. True means that you trust
+        whoever made the file.
 
     Returns
     -------
     kmodel : `keras.Model`
+        Not compiled.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If the file holds a Lambda layer and ``allow_lambda`` is not set, or no model.
+    nengo.exceptions.ValidationError
+        A ValueError. If the model may run code and ``trust`` is not set.
+    `.DamagedFileError`
+        A ValidationError. If the file holds no model, or a damaged one.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such model file")
-    if not allow_lambda and "Lambda" in _class_names(path):
-        raise ValueError(
-            f"{path} contains a Lambda layer, which is Python code that loading the "
-            "model would run. Replace it by a named layer; or, if you trust the file, "
-            "load it with allow_lambda=True"
+    if trust:
+        return _load_trusted(path, custom_objects)
+    if not path.is_file():
+        raise ValidationError(
+            f"{path} is not loaded, as it is no file. A SavedModel folder is a program "
+            "that loading would run. Save the model as .h5 or .keras; or, if you trust "
+            "whoever made the folder, load it with trust=True (--trust)",
+            attr="model",
         )
-    from nengo_permadrop import keras_layers  # registers our layers with Keras
-
-    # Keras checks for itself where it can: in .keras files, and from version 3 on
-    checks = path.suffix == ".keras" or keras_layers.keras.__version__[0] != "2"
-    options = {"safe_mode": not allow_lambda} if checks else {}
-    return keras_layers.keras.models.load_model(
-        str(path), custom_objects=custom_objects, compile=False, **options
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        copy, config, shapes = _checked_copy(path, Path(folder), custom_objects)
+        _check_needs(path, copy, config, shapes, custom_objects)
+        return _load(path, copy, custom_objects)
 
 
 def load_weights(model, path):
@@ -64,7 +87,8 @@ def load_weights(model, path):
     Parameters
     ----------
     model : `keras.Model`
-        Of the same layers as the one whose weights were saved.
+        Of the same layers as the one whose weights were saved. It keeps its weights if
+        those of the file can't be loaded.
     path : str or path-like
         An HDF5 file of weights, or of a whole model.
 
@@ -72,85 +96,184 @@ def load_weights(model, path):
     ------
     FileNotFoundError
         If there is no such file.
-    ValueError
-        If it holds no weights, or those of another model.
+    `.DamagedFileError`
+        A ValueError. If it holds no weights, those of another model, or damaged ones.
     """
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file of weights")
-    h5py = require("h5py")
-    try:
-        with h5py.File(path, "r") as file:
-            older = "layer_names" in file.attrs or "model_weights" in file
-            found = _count_weights(file)
-    except OSError as error:
-        raise ValueError(f"{path}: not a file of weights ({error})") from error
-    n_weights = len(model.get_weights())
-    try:
-        if not older and found != n_weights:
-            raise ValueError(f"{found} arrays, and the model has {n_weights}")
-        with tempfile.TemporaryDirectory() as folder:
-            name = "weights.h5" if older else "new.weights.h5"
-            model.load_weights(str(_under_another_name(path, Path(folder) / name)))
-    except Exception as error:  # h5py's and Keras's are of many types
-        raise ValueError(
-            f"{path} doesn't hold the weights of model '{model.name}' ({error}); take "
-            "the file that was saved with it"
-        ) from error
+    before = model.get_weights()
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "weights.h5"
+        weights = copy_weights(path, copy)
+        if not weights.older:
+            copy = copy.rename(Path(folder) / "new.weights.h5")
+        try:
+            n_arrays = len(weights.shapes)
+            if not weights.older and n_arrays != len(before):
+                raise ValueError(f"{n_arrays} arrays, and the model has {len(before)}")
+            model.load_weights(str(copy))
+        except Exception as error:  # Keras's are of many types
+            model.set_weights(before)
+            raise DamagedFileError(
+                path,
+                f"doesn't hold the weights of model '{model.name}': {_in_short(error)}",
+                "take the file that was saved with it",
+            ) from error
 
 
-def _count_weights(file):
-    """Number of arrays of weights in a file of Keras's newer format."""
-    names = []
-    file.visit(names.append)
-    return sum(
-        hasattr(file[name], "shape")
-        and not name.startswith(("optimizer", "metrics"))  # of compiled models
-        for name in names
+def _checked_copy(path, folder, custom_objects):
+    """Write what Keras may see of a model; return the file, its config and shapes."""
+    # as Keras decides: by the name and the content
+    if path.name.endswith(".keras") and zipfile.is_zipfile(path):
+        return _checked_archive(path, folder, custom_objects)
+    copy = folder / "model.h5"
+    weights = copy_weights(path, copy)
+    if weights.config is None:
+        raise DamagedFileError(
+            path,
+            "holds no model, perhaps only weights",
+            "save the model with model.save, or build it and use load_weights",
+        )
+    config = _checked_config(weights.config, path, custom_objects)
+    return copy, config, weights.shapes
+
+
+def _checked_archive(path, folder, custom_objects):
+    unpacked, weights_copy = folder / "unpacked.h5", folder / "weights.h5"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            with _member(archive, "config.json") as member:
+                text = member.read(MAX_CONFIG + 1)
+            with (
+                _member(archive, "model.weights.h5") as member,
+                open(unpacked, "wb") as stream,
+            ):
+                shutil.copyfileobj(member, stream)
+    except Exception as error:  # zipfile's and zlib's are of many types
+        # it seeks where there is nothing in a damaged archive
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        raise DamagedFileError(path, _in_short(error), SAVE_AGAIN) from error
+    config = _checked_config(text, path, custom_objects)
+    weights = copy_weights(unpacked, weights_copy, name=path)
+    copy = folder / "model.keras"
+    with zipfile.ZipFile(copy, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("config.json", json.dumps(config))
+        archive.write(weights_copy, "model.weights.h5")
+    return copy, config, weights.shapes
+
+
+def _checked_config(text, path, custom_objects):
+    config = parse_config(text, path)
+    check_config(config, path, _names(custom_objects))
+    return config
+
+
+def _names(custom_objects):
+    """The names under which Keras finds the user's objects."""
+    registered = _keras().utils.get_registered_name
+    custom_objects = custom_objects or {}
+    return {*custom_objects, *map(registered, custom_objects.values())}
+
+
+def _member(archive, name):
+    """A member of a .keras file, open; not one that would fill the disk."""
+    info = archive.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed in a way that Keras doesn't use")
+    if info.file_size > max(MAX_CONFIG, MAX_EXPANSION * info.compress_size):
+        raise ValueError(f"{name} would unpack to {info.file_size} bytes")
+    return archive.open(info)
+
+
+def _check_needs(path, copy, config, shapes, custom_objects):
+    """Check that a model needs no more weights than its file has, without making it."""
+    keras = _keras()
+
+    def needed_keras2():
+        # variables of a graph that never runs take no memory
+        with require("tensorflow").Graph().as_default():
+            model = keras.models.model_from_json(json.dumps(config), custom_objects)
+            return sum(math.prod(weight.shape) for weight in model.weights)
+
+    def needed_keras3():
+        # nor do those within this scope, whose shapes are compared with the file's
+        with keras.StatelessScope(initialize_variables=False):
+            _load(path, copy, custom_objects)
+        return 0
+
+    present = sum(map(math.prod, shapes.values()))
+    is_keras2 = keras.__version__.startswith("2.")
+    try:
+        needed = _apart(needed_keras2 if is_keras2 else needed_keras3)
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:
+        if custom_objects:  # which may not work so; loading will show it
+            return
+        raise _not_made(path, error) from error
+    if needed > present:
+        raise DamagedFileError(
+            path, f"its layers need {needed} weights, and it has {present}", SAVE_AGAIN
+        )
+
+
+def _apart(function):
+    """Call a function such that it leaves no trace in Keras's state, nor ``random``'s.
+
+    Keras keeps its names, scopes and seeds by thread.
+    """
+    state = random.getstate()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as executor:
+            return executor.submit(function).result()
+    finally:
+        random.setstate(state)
+
+
+def _keras():
+    """Keras, which knows our layers."""
+    from nengo_permadrop import keras_layers  # registers them
+
+    return keras_layers.keras
+
+
+def _load(path, copy, custom_objects, **options):
+    try:
+        return _keras().models.load_model(
+            str(copy), custom_objects=custom_objects, compile=False, **options
+        )
+    except (ImportError, MemoryError, DamagedFileError):
+        raise
+    except Exception as error:  # Keras's are of many types
+        raise _not_made(path, error) from error
+
+
+def _load_trusted(path, custom_objects):
+    # Keras 2 takes the option for .keras files only
+    is_keras2 = _keras().__version__.startswith("2.")
+    unsafe = not is_keras2 or path.name.endswith(".keras")
+    options = {"safe_mode": False} if unsafe else {}
+    model = _load(path, path, custom_objects, **options)
+    if not hasattr(model, "get_config"):
+        raise DamagedFileError(
+            path, "not a SavedModel that Keras has written", SAVE_AGAIN
+        )
+    return model
+
+
+def _not_made(path, error):
+    if isinstance(error, DamagedFileError):
+        return error
+    return DamagedFileError(
+        path, f"Keras can't make its model ({_in_short(error)})", SAVE_AGAIN
     )
 
 
-def _under_another_name(path, link):
-    try:
-        link.symlink_to(path.resolve())
-    except OSError:  # a system without links
-        shutil.copyfile(path, link)
-    return link
-
-
-def _class_names(path):
-    """The names of all layer classes in a model file, read as data only."""
-    if path.is_dir():
-        # one JSON document a layer, inside a protocol buffer
-        metadata = path / "keras_metadata.pb"
-        if not metadata.exists():
-            raise ValueError(f"{path}: not a SavedModel that Keras has written")
-        text = metadata.read_bytes().decode("utf-8", errors="replace")
-        return {"Lambda"} if '"class_name": "Lambda"' in text else set()
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
-    else:
-        try:
-            with require("h5py").File(path, "r") as file:
-                config = file.attrs.get("model_config")
-        except OSError as error:
-            raise ValueError(f"{path}: not a Keras model file ({error})") from error
-        if config is None:
-            raise ValueError(
-                f"{path}: holds no model, perhaps only weights; save the model with "
-                "model.save, or build it and use its load_weights"
-            )
-        config = json.loads(config)
-    return set(_find_class_names(config))
-
-
-def _find_class_names(config):
-    if isinstance(config, dict):
-        if isinstance(config.get("class_name"), str):
-            yield config["class_name"].rpartition(">")[2]
-        for value in config.values():
-            yield from _find_class_names(value)
-    elif isinstance(config, list):
-        for value in config:
-            yield from _find_class_names(value)
+def _in_short(error, length=300):
+    """An error in one line; Keras's may repeat a whole configuration."""
+    text = " ".join(str(error).split())
+    text = text if len(text) <= length else f"{text[:length]}..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -131,7 +131,7 @@ def for_dataset(dataset, seed=0, **options):
     )
 
 
-def trained(model, weights=None):
+def trained(model, weights=None, trust=False):
     """
     A network that was trained before.
 
@@ -141,6 +141,8 @@ def trained(model, weights=None):
         A network or its file.
     weights : str or path-like, optional
         File of other weights for it.
+    trust : bool, optional
+        Load the network whatever code that runs, as in `.load_model`.
 
     Returns
     -------
@@ -150,13 +152,15 @@ def trained(model, weights=None):
 
     Raises
     ------
-    FileNotFoundError, ValueError, nengo.exceptions.ValidationError
-        If a file is missing or isn't what it should be.
+    FileNotFoundError
+        If a file is missing.
+    nengo.exceptions.ValidationError
+        If a file isn't what it should be, a `.DamagedFileError`, or may run code.
     """
     record = {}
     if isinstance(model, (str, os.PathLike)):
         record = read_record(model) or {}
-        model = load_model(model)
+        model = load_model(model, trust=trust)
     if weights is not None:
         load_weights(model, weights)
     return model, record

@@ -59,6 +59,7 @@ def study(
     anneal=None,
     calibrate=False,
     synapse=None,
+    trust=False,
 ):
     """
     Train, convert, draw from both networks, and compare.
@@ -114,6 +115,8 @@ def study(
     synapse : float, optional
         Time constant of Lowpass synapses, in seconds; by default the converter's
         synapses. Longer ones take noise off the spikes, and take longer to settle.
+    trust : bool, optional
+        Load ``model`` whatever code that runs, as in `.load_model`.
 
     Returns
     -------
@@ -159,7 +162,9 @@ def study(
     _check(options)
     _check_given(dataset, model, weights, epochs, model_options, dataset_options)
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
-    given, record = models.trained(model, weights) if model is not None else (None, {})
+    given, record = None, {}
+    if model is not None:
+        given, record = models.trained(model, weights, trust)
     if isinstance(dataset, str):
         loading = {
             "seed": seeds["data"],

@@ -343,7 +343,7 @@ def test_a_lambda_is_refused_before_anything_is_done(folder, options, tmp_path):
         infer(**options)
     assert not options["output"].exists()
     with pytest.raises(ValueError, match="doesn't hold the weights of model"):
-        infer(**options, allow_lambda=True)  # it has none
+        infer(**options, trust=True)  # it has none
 
 
 def test_models_of_candle_are_scaled_as_candle_does(folder, model, options, tmp_path):

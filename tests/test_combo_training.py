@@ -209,7 +209,7 @@ def test_nothing_to_resume(dataset, tmp_path):
     with pytest.raises(ValidationError, match="none.state.npz doesn't exist"):
         combo.train(network(dataset), dataset, **options)
     (tmp_path / "none.state.npz").write_bytes(b"PK damaged")
-    with pytest.raises(ValidationError, match="none.state.npz can't be read"):
+    with pytest.raises(ValidationError, match="none.state.npz: can't be read"):
         combo.train(network(dataset), dataset, **options)
 
 

@@ -58,7 +58,7 @@ def test_of_a_whole_model(saved, kmodel, tmp_path):
 @pytest.mark.parametrize("units", [(5,), (5, 4, 4), (5, 3)])
 def test_of_another_model(saved, tmp_path, name, units):
     saved.save_weights(str(tmp_path / name))
-    with pytest.raises(ValueError, match=f"{name} doesn't hold the weights of model"):
+    with pytest.raises(ValueError, match=f"{name}: doesn't hold the weights of model"):
         load_weights(mlp(units=units), tmp_path / name)
 
 
@@ -66,7 +66,7 @@ def test_not_weights(kmodel, tmp_path):
     with pytest.raises(FileNotFoundError, match="no.h5: no such file"):
         load_weights(kmodel, tmp_path / "no.h5")
     (tmp_path / "text.h5").write_text("nonsense")
-    with pytest.raises(ValueError, match="text.h5: not a file of weights"):
+    with pytest.raises(ValueError, match="text.h5: not an HDF5 file"):
         load_weights(kmodel, tmp_path / "text.h5")
     before = weights(kmodel)
     import h5py

@@ -57,6 +57,16 @@ def add_times(command):
     )
 
 
+def add_trust(command):
+    """Add the option that allows a model file to run code."""
+    command.add_argument(
+        "--trust",
+        action="store_true",
+        help="load the model whatever code that runs, as of Lambda layers or of a "
+        "SavedModel folder; for files of those whom you trust",
+    )
+
+
 def count(text):
     """A whole number, at least 1."""
     number = int(text)

@@ -2,7 +2,7 @@
 
 import shtab
 
-from nengo_permadrop.cli.arguments import add_command
+from nengo_permadrop.cli.arguments import add_command, add_trust
 from nengo_permadrop.cli.output import show
 
 
@@ -18,6 +18,7 @@ def add(commands):
         "model", help=".h5 or .keras file, or SavedModel folder"
     )
     model.complete = shtab.FILE
+    add_trust(command)
     command.add_argument(
         "--target",
         choices=("nengo", "loihi"),
@@ -31,5 +32,7 @@ def run(args):
     from nengo_permadrop.describe import conversion_facts, in_words
     from nengo_permadrop.loading import load_model
 
-    facts = conversion_facts(load_model(args.model), target=args.target)
+    facts = conversion_facts(
+        load_model(args.model, trust=args.trust), target=args.target
+    )
     show(args, facts, in_words(facts))

@@ -3,7 +3,13 @@
 import shtab
 
 from nengo_permadrop import datasets
-from nengo_permadrop.cli.arguments import add_command, add_times, count, seed
+from nengo_permadrop.cli.arguments import (
+    add_command,
+    add_times,
+    add_trust,
+    count,
+    seed,
+)
 from nengo_permadrop.cli.output import show
 
 
@@ -18,6 +24,7 @@ def add(commands):
     option = command.add_argument
     model = option("model", help=".h5 or .keras file, such as the model.h5 of a study")
     model.complete = shtab.FILE
+    add_trust(command)
     option(
         "--dataset",
         choices=datasets.names(),
@@ -62,7 +69,7 @@ def run(args):
     from nengo_permadrop.masks import derive_seed
     from nengo_permadrop.study import SEEDED
 
-    model = load_model(args.model)
+    model = load_model(args.model, trust=args.trust)
     dataset = datasets.load(
         args.dataset, seed=derive_seed(args.seed, SEEDED.index("data"))
     )

@@ -5,7 +5,13 @@ import inspect
 import sys
 
 from nengo_permadrop.backends import backend_names
-from nengo_permadrop.cli.arguments import add_command, add_times, count, seed
+from nengo_permadrop.cli.arguments import (
+    add_command,
+    add_times,
+    add_trust,
+    count,
+    seed,
+)
 from nengo_permadrop.cli.output import show
 
 
@@ -125,11 +131,7 @@ def _add_options(command):
         action="store_true",
         help="scale features anew on each set, as CANDLE does, for its own models",
     )
-    option(
-        "--allow-lambda",
-        action="store_true",
-        help="trust a model with Lambda layers, which are Python code",
-    )
+    add_trust(command)
     add_times(command)
     option(
         "--workers",

@@ -7,7 +7,13 @@ import shtab
 from nengo_permadrop import datasets
 from nengo_permadrop.backends import backend_names
 from nengo_permadrop.cli import codes
-from nengo_permadrop.cli.arguments import add_command, add_times, count, seed
+from nengo_permadrop.cli.arguments import (
+    add_command,
+    add_times,
+    add_trust,
+    count,
+    seed,
+)
 from nengo_permadrop.cli.output import show
 
 
@@ -86,6 +92,7 @@ def add(commands):
         "trained again",
     )
     option("--weights", metavar="FILE", help="other weights for --model")
+    add_trust(command)
     option(
         "--epochs",
         type=count,
@@ -136,6 +143,7 @@ def run(args):
         anneal=args.anneal,
         calibrate=args.calibrate,
         synapse=args.synapse,
+        trust=args.trust,
     )
     verdict = result.verdict()
     report = os.path.join(output, "report.html")

@@ -67,7 +67,7 @@ def infer(
     quantiles=(),
     seed=0,
     candle_scaling=False,
-    allow_lambda=False,
+    trust=False,
     presentation_time=None,
     settle=None,
     executor=None,
@@ -120,8 +120,8 @@ def infer(
     candle_scaling : bool, optional
         Fit the scaling of features anew on the sets, as CANDLE does, for the models
         that CANDLE has published. By default, that of training is used.
-    allow_lambda : bool, optional
-        As in `.load_model`.
+    trust : bool, optional
+        Load the model whatever code that runs, as in `.load_model`.
     presentation_time : float, optional
         Seconds that a row is shown; by default 0.06 more than ``settle``.
     settle : float, optional
@@ -142,12 +142,12 @@ def infer(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If an argument is out of range, or the model doesn't fit the data.
+        If an argument is out of range, the model doesn't fit the data, or it may run
+        code and ``trust`` isn't set.
     FileNotFoundError, `.DataFileError`
         If a file is missing or not as it should be.
-    ValueError
-        If the model has a Lambda layer and ``allow_lambda`` isn't set; nothing of it
-        has been run then.
+    `.DamagedFileError`
+        If the model or its weights can't be read.
     """
     from tqdm.auto import tqdm
 
@@ -165,7 +165,7 @@ def infer(
             raise ValidationError(f"must be at least {least}, got {value}", attr=attr)
     engine = get_backend(backend)
     tables = PredictionTables(output, sample_set, drug_set, quantiles)
-    kmodel = _load(model_file, weights_file, allow_lambda)
+    kmodel = _load(model_file, weights_file, trust)
     features = model_features(
         model_file, data_dir, use_landmark_genes, preprocess_rnaseq, candle_scaling
     )
@@ -208,10 +208,10 @@ def infer(
     )
 
 
-def _load(model_file, weights_file, allow_lambda):
+def _load(model_file, weights_file, trust):
     from nengo_permadrop.loading import load_model, load_weights
 
-    kmodel = load_model(model_file, allow_lambda=allow_lambda)
+    kmodel = load_model(model_file, trust=trust)
     if weights_file is not None:
         if not Path(weights_file).exists():
             raise FileNotFoundError(

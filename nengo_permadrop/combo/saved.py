@@ -4,11 +4,13 @@ import csv
 import hashlib
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.errors import DamagedFileError
 from nengo_permadrop.files import atomic_path, write_text
 from nengo_permadrop.optional import require
 
@@ -105,7 +107,9 @@ class TrainingFiles:
         Raises
         ------
         nengo.exceptions.ValidationError
-            If there is no such file, or it is damaged. It is read without pickle.
+            If there is no such file. It is read without pickle.
+        `.DamagedFileError`
+            If it is damaged.
         """
         if not self.state.exists():
             raise ValidationError(
@@ -114,18 +118,21 @@ class TrainingFiles:
                 attr="resume",
             )
         try:
+            _check_stored(self.state)
             with np.load(self.state, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            record = json.loads(str(arrays.pop("record")))
+            record = _checked_record(str(arrays.pop("record")), "architecture")
+            weights, optimizer = (
+                [arrays.pop(f"{kind}_{i}") for i in range(_count(arrays, kind))]
+                for kind in ("weights", "optimizer")
+            )
         except Exception as error:  # a damaged archive raises almost anything
-            raise ValidationError(
-                f"{self.state} can't be read ({error}); start without resume",
-                attr="resume",
+            raise DamagedFileError(
+                self.state,
+                f"can't be read ({_words(error)})",
+                "start without resume",
             ) from error
-        return record, *(
-            [arrays[f"{kind}_{i}"] for i in range(sum(kind in name for name in arrays))]
-            for kind in ("weights", "optimizer")
-        )
+        return record, weights, optimizer
 
 
 def read_record(model_file):
@@ -147,7 +154,7 @@ def read_record(model_file):
 
     Raises
     ------
-    nengo.exceptions.ValidationError
+    `.DamagedFileError`
         If the file is damaged.
     """
     path = Path(model_file)
@@ -155,13 +162,43 @@ def read_record(model_file):
     if not path.name.endswith(MODEL_SUFFIX) or not record.exists():
         return None
     try:
-        return json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValidationError(
-            f"{record} can't be read ({error}); train the model again, or remove the "
-            "file",
-            attr="model",
+        return _checked_record(record.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(
+            record,
+            f"can't be read ({_words(error)})",
+            "train the model again, or remove the file",
         ) from error
+
+
+def _checked_record(text, *more):
+    """A record from its JSON, with all that is taken from it elsewhere."""
+    record = json.loads(text)
+    if not isinstance(record, dict):
+        raise ValueError("it holds no names")
+    kinds = {"options": dict, "history": list, "data": str, **dict.fromkeys(more, str)}
+    for name, kind in kinds.items():
+        if not isinstance(record.get(name), kind):
+            raise ValueError(f"{name} is {record.get(name)!r}")
+    if not isinstance(record.get("data_options"), dict | None):
+        raise ValueError(f"data_options is {record['data_options']!r}")
+    return record
+
+
+def _check_stored(path):
+    """Refuse an archive that would unpack to more than its size; ours don't unpack."""
+    with zipfile.ZipFile(path) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    if size > path.stat().st_size:
+        raise ValueError(f"it would unpack to {size} bytes")
+
+
+def _words(error):
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _count(names, kind):
+    return sum(name.startswith(kind) for name in names)
 
 
 def fingerprint(dataset):
