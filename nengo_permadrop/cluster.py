@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import re
-import warnings
 from concurrent.futures import Executor
 
 from nengo.exceptions import ValidationError
@@ -11,6 +10,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.optional import require
 from nengo_permadrop.parcel import Reference
 from nengo_permadrop.pool import THREAD_VARIABLES, usable_cpus
+from nengo_permadrop.quiet import ignoring
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +66,7 @@ class DaskExecutor(Executor):
         -------
         future : `concurrent.futures.Future`
         """
-        with warnings.catch_warnings():
-            # it is the network, and must go there
-            warnings.filterwarnings("ignore", "Sending large graph")
+        with ignoring("Sending large graph"):  # it is the network, and must go there
             return self._executor.submit(
                 fn, *args, workers=[worker], allow_other_workers=True
             )

@@ -3,9 +3,10 @@
 import hashlib
 import pickle
 import uuid
-import warnings
 
 from nengo.exceptions import ValidationError
+
+from nengo_permadrop.quiet import ignoring
 
 
 class Parcel:
@@ -39,12 +40,9 @@ class Parcel:
         """What the parcel holds."""
         if self._content is None:
             # only now: what hands parcels on, like a scheduler, needs no network
-            with warnings.catch_warnings():
-                # Nengo says of each passthrough Node that is unpickled that its
-                # size_out is its size_in, as it was
-                warnings.filterwarnings(
-                    "ignore", "'Node.size_out' is being overwritten"
-                )
+            # Nengo says of each passthrough Node that is unpickled that its size_out is
+            # its size_in, as it was
+            with ignoring("'Node.size_out' is being overwritten"):
                 self._content = pickle.loads(self._pickled)
         return self._content
 

@@ -1,6 +1,5 @@
 """From a model and observations to what a backend computes."""
 
-import pickle
 import warnings
 
 import nengo
@@ -10,8 +9,8 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.backends import Problem
 from nengo_permadrop.converter.settling import path_delay
 from nengo_permadrop.inputs import match_inputs
+from nengo_permadrop.isolation import copied, outside_networks
 from nengo_permadrop.networks import mask_processes
-from nengo_permadrop.parcel import Parcel
 from nengo_permadrop.transforms import PermanentDropout
 
 
@@ -100,12 +99,12 @@ def _converter_problem(conv, X, output, settle):
             "through the synapses of this network: what is read before is still of its "
             f"initial state. Take at least settle={conv.settling_time:.3f} (the "
             "converter's settling_time)",
-            stacklevel=4,
+            stacklevel=5,
         )
     name = _output_name(output, conv.outputs)
     # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
     # that this converter happens to have
-    conv = pickle.loads(pickle.dumps(Parcel(conv))).content
+    conv = copied(conv)
     conv.seed = None
     conv.reseed(0)
     return Problem(
@@ -135,7 +134,7 @@ def side_by_side(conv, name):
     outputs = [copy.outputs[name] for copy in conv.copies]
     if len(outputs) == 1:
         return outputs[0]
-    with conv:
+    with outside_networks(), conv:
         node = nengo.Node(size_in=sum(output.size_out for output in outputs))
         first = 0
         for output in outputs:

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import warnings
 
 import nengo
 import numpy as np
@@ -13,8 +12,10 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop import dl
 from nengo_permadrop.backends import Backend, register_backend
 from nengo_permadrop.backends.presentation import presentation
+from nengo_permadrop.isolation import outside_networks
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
+from nengo_permadrop.quiet import ignoring
 from nengo_permadrop.transforms import PermanentDropout
 
 _DEFAULTS = {"minibatch_size": 250, "dtype": "float32"}
@@ -135,9 +136,12 @@ class _Player:
     def _build(self, minibatch_size):
         nengo_dl = require("nengo_dl")
         net, self.nodes, self.probe = presentation(self.problem, stimuli=True)
-        with net, warnings.catch_warnings():
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(outside_networks())
+            stack.enter_context(net)
+            stack.enter_context(ignoring("No GPU support detected"))
+            stack.enter_context(_precision_kept())
             nengo_dl.configure_settings(inference_only=True, dtype=self.dtype)
-            warnings.filterwarnings("ignore", "No GPU support detected")
             self.sim = nengo_dl.Simulator(
                 net,
                 dt=self.problem.dt,
@@ -202,6 +206,16 @@ class _Player:
                 if isinstance(signals.get(name), Signal):
                     values[signals[name]] = np.stack([state[name] for state in states])
         return values
+
+
+@contextlib.contextmanager
+def _precision_kept():
+    """Nengo's precision, which NengoDL leaves as it needs it if building fails."""
+    bits = nengo.rc.get("precision", "bits")
+    try:
+        yield
+    finally:
+        nengo.rc.set("precision", "bits", bits)
 
 
 def _option(problem, name):

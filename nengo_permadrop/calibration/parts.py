@@ -6,6 +6,7 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.batched.simulator import Simulator
+from nengo_permadrop.isolation import outside_networks, own_network
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.nodes import Shift
 from nengo_permadrop.transforms import PermanentDropout
@@ -109,8 +110,7 @@ def mean_currents(conv, parts, X, options, time, settle):
     """
     n, n_draws, seed = len(X[0]), options["n_draws"], options["seed"]
     at_once = max(1, _REPLICAS // n)
-    with nengo.Network(seed=0) as net:
-        net.add(conv)
+    with own_network(0, conv) as net:
         probes = [part.probe(conv) for part in parts]
     nodes = list(conv.inputs.values())
     found = {part: [] for part in parts}
@@ -167,7 +167,7 @@ def correct(conv, part, gain, bias):
     elif constant is not None:
         constant.output = gain * constant.output + bias
     else:
-        with conv:
+        with outside_networks(), conv:
             constant = nengo.Node(bias, label=f"{obj.label}.bias")
             nengo.Connection(constant, obj, synapse=None)
 

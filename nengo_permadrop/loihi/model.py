@@ -8,8 +8,6 @@ weights are put in their place, and nengo-loihi's own code makes integers of all
 result is, bit for bit, what building the network with those masks gives.
 """
 
-import warnings
-
 import nengo
 import numpy as np
 from nengo.builder.processes import SimProcess
@@ -19,6 +17,7 @@ from nengo_permadrop.loihi.weights import ChipWeights, WeightsNotFound
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import MaskProcess
 from nengo_permadrop.optional import require
+from nengo_permadrop.quiet import ignoring
 from nengo_permadrop.transforms import PermanentDropout
 
 
@@ -123,8 +122,7 @@ class LoihiModel:
         for chip_input in self.model.inputs:
             chip_input.spikes.clear()
         # the emulator fills arrays of integers with NaN before it sets them
-        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-            warnings.filterwarnings("ignore", ".* has already been built")
+        with ignoring(".* has already been built"), np.errstate(invalid="ignore"):
             sim = require("nengo_loihi").Simulator(
                 self.network,
                 dt=self.dt,
