@@ -4,18 +4,22 @@ Working with networks of our own, without a trace in those of the user.
 Functions of this package make networks to simulate, and may be called anywhere: inside
 ``with net:``, too, where what is made goes into ``net``, and takes its defaults. And
 backends note things in the configuration of the networks that they build. So networks
-that the package makes for itself are made by `own_network`, and what it copies is
-copied by `copied`.
+that the package makes for itself are made by `own_network`, what it copies is copied by
+`copied`, and simulators are built in `building`.
 """
 
 import contextlib
 import inspect
 import pickle
+import threading
 
 import nengo
+import numpy as np
 from nengo.config import ClassParams, Config, InstanceParams
 
 from nengo_permadrop.parcel import Parcel
+
+_building = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -135,3 +139,22 @@ def copied(network):
     """
     with outside_networks():
         return pickle.loads(pickle.dumps(Parcel(network))).content
+
+
+@contextlib.contextmanager
+def building():
+    """
+    A context in which simulators are built, outside of networks, by a thread at a time.
+
+    What builders make, like the connection of a probe, has the defaults of the network
+    that is being made. Nengo draws a seed from NumPy's global generator whenever it builds a network, also
+    if it doesn't need it, as the network has one. Here the generator is left as it was.
+    And NengoDL sets Nengo's precision, which is that of the process, while it builds:
+    what is built meanwhile would be of that precision, too.
+    """
+    with _building, outside_networks():
+        state = np.random.get_state(legacy=False)
+        try:
+            yield
+        finally:
+            np.random.set_state(state)

@@ -12,7 +12,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop import dl
 from nengo_permadrop.backends import Backend, register_backend
 from nengo_permadrop.backends.presentation import presentation
-from nengo_permadrop.isolation import outside_networks
+from nengo_permadrop.isolation import building
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
 from nengo_permadrop.quiet import ignoring
@@ -137,7 +137,7 @@ class _Player:
         nengo_dl = require("nengo_dl")
         net, self.nodes, self.probe = presentation(self.problem, stimuli=True)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(outside_networks())
+            stack.enter_context(building())
             stack.enter_context(net)
             stack.enter_context(ignoring("No GPU support detected"))
             stack.enter_context(_precision_kept())

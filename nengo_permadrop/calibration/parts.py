@@ -6,7 +6,7 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.batched.simulator import Simulator
-from nengo_permadrop.isolation import outside_networks, own_network
+from nengo_permadrop.isolation import building, outside_networks, own_network
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.nodes import Shift
 from nengo_permadrop.transforms import PermanentDropout
@@ -114,14 +114,16 @@ def mean_currents(conv, parts, X, options, time, settle):
         probes = [part.probe(conv) for part in parts]
     nodes = list(conv.inputs.values())
     found = {part: [] for part in parts}
-    with Simulator(
-        net,
-        n_replicas=1,
-        dt=options["dt"],
-        seed=0,
-        progress_bar=False,
-        inputs={node: x[:1] for node, x in zip(nodes, X)},
-    ) as sim:
+    with building():
+        sim = Simulator(
+            net,
+            n_replicas=1,
+            dt=options["dt"],
+            seed=0,
+            progress_bar=False,
+            inputs={node: x[:1] for node, x in zip(nodes, X)},
+        )
+    with sim:
         for first in range(0, n_draws, at_once):
             draws = np.arange(first, min(first + at_once, n_draws))
             seeds = derive_seed(

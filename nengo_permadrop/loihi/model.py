@@ -13,6 +13,7 @@ import numpy as np
 from nengo.builder.processes import SimProcess
 
 from nengo_permadrop.builder import RedrawMask, built_dropouts
+from nengo_permadrop.isolation import building
 from nengo_permadrop.loihi.weights import ChipWeights, WeightsNotFound
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import MaskProcess
@@ -122,7 +123,11 @@ class LoihiModel:
         for chip_input in self.model.inputs:
             chip_input.spikes.clear()
         # the emulator fills arrays of integers with NaN before it sets them
-        with ignoring(".* has already been built"), np.errstate(invalid="ignore"):
+        with (
+            building(),
+            ignoring(".* has already been built"),
+            np.errstate(invalid="ignore"),
+        ):
             sim = require("nengo_loihi").Simulator(
                 self.network,
                 dt=self.dt,
@@ -174,7 +179,8 @@ class LoihiModel:
                 self._parts[obj] = new
 
         self.model.build_callback = note
-        self.model.build(self.network, discretize=discretize)
+        with building():
+            self.model.build(self.network, discretize=discretize)
         hosts = (self.model.host_pre, self.model.host)
         self._host_dropouts = [
             (host, built) for host in hosts for built in built_dropouts(host)
