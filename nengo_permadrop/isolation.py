@@ -146,11 +146,11 @@ def building():
     """
     A context in which simulators are built, outside of networks, by a thread at a time.
 
-    What builders make, like the connection of a probe, has the defaults of the network
-    that is being made. Nengo draws a seed from NumPy's global generator whenever it builds a network, also
-    if it doesn't need it, as the network has one. Here the generator is left as it was.
-    And NengoDL sets Nengo's precision, which is that of the process, while it builds:
-    what is built meanwhile would be of that precision, too.
+    What builders make, like the connection of a probe, would take the defaults of the
+    network that is being made. Nengo draws a seed from NumPy's global generator
+    whenever it builds a network, also if the network has a seed; here the generator is
+    left as it was. And NengoDL sets Nengo's precision, which is that of the process,
+    while it builds: what is built meanwhile would be of that precision, too.
     """
     with _building, outside_networks():
         state = np.random.get_state(legacy=False)

@@ -136,11 +136,8 @@ class _Player:
     def _build(self, minibatch_size):
         nengo_dl = require("nengo_dl")
         net, self.nodes, self.probe = presentation(self.problem, stimuli=True)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(building())
-            stack.enter_context(net)
-            stack.enter_context(ignoring("No GPU support detected"))
-            stack.enter_context(_precision_kept())
+        no_gpu = ignoring("No GPU support detected")
+        with building(), net, no_gpu, _precision_kept():
             nengo_dl.configure_settings(inference_only=True, dtype=self.dtype)
             self.sim = nengo_dl.Simulator(
                 net,
