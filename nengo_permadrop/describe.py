@@ -4,6 +4,7 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.converter import Converter
+from nengo_permadrop.isolation import own_network
 
 N_VERIFIED = 5
 
@@ -31,7 +32,7 @@ def conversion_facts(kmodel, target="nengo"):
     nengo_permadrop.ConversionError
         If the model can't be converted, or the conversion computes something else.
     """
-    with nengo.Network(seed=0):
+    with own_network(0):
         conv = Converter(kmodel, target=target)
     rng = np.random.RandomState(0)
     error = conv.verify(

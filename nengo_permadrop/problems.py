@@ -1,8 +1,5 @@
 """From a model and observations to what a backend computes."""
 
-import contextlib
-import contextvars
-import pickle
 import warnings
 
 import nengo
@@ -12,26 +9,9 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.backends import Problem
 from nengo_permadrop.converter.settling import path_delay
 from nengo_permadrop.inputs import match_inputs
+from nengo_permadrop.isolation import copied, outside_networks
 from nengo_permadrop.networks import mask_processes
-from nengo_permadrop.parcel import Parcel
 from nengo_permadrop.transforms import PermanentDropout
-
-_onset_is_read = contextvars.ContextVar("onset_is_read", default=False)
-
-
-@contextlib.contextmanager
-def onset_is_read():
-    """
-    A context in which nothing warns that too little is left out to settle.
-
-    For what is of interest from the beginning of a presentation on. It holds for this
-    thread alone, which filters of warnings don't.
-    """
-    token = _onset_is_read.set(True)
-    try:
-        yield
-    finally:
-        _onset_is_read.reset(token)
 
 
 def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
@@ -113,18 +93,18 @@ def _converter_problem(conv, X, output, settle):
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     arrays = match_inputs(X, shapes)
     delay, _ = path_delay(conv)
-    if settle < delay and not _onset_is_read.get():
+    if settle < delay:
         warnings.warn(
             f"settle is {settle} s, but it takes the answer {delay:.3f} s to come "
             "through the synapses of this network: what is read before is still of its "
             f"initial state. Take at least settle={conv.settling_time:.3f} (the "
             "converter's settling_time)",
-            stacklevel=4,
+            stacklevel=5,
         )
     name = _output_name(output, conv.outputs)
     # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
     # that this converter happens to have
-    conv = pickle.loads(pickle.dumps(Parcel(conv))).content
+    conv = copied(conv)
     conv.seed = None
     conv.reseed(0)
     return Problem(
@@ -154,7 +134,7 @@ def side_by_side(conv, name):
     outputs = [copy.outputs[name] for copy in conv.copies]
     if len(outputs) == 1:
         return outputs[0]
-    with conv:
+    with outside_networks(), conv:
         node = nengo.Node(size_in=sum(output.size_out for output in outputs))
         first = 0
         for output in outputs:

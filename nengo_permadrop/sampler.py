@@ -12,6 +12,7 @@ from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.converter.graph import read_model
 from nengo_permadrop.digest import digest
 from nengo_permadrop.execution import compute
+from nengo_permadrop.isolation import outside_networks
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.problems import make_problem
 from nengo_permadrop.samples import MASKS, PredictiveSamples
@@ -144,6 +145,52 @@ def sample(
         If ``settle`` is shorter than the delay of the synapses of a converted network;
         if a chunk of the checkpoint is damaged (it is computed again).
     """
+    return draw_samples(
+        model,
+        X,
+        n_draws=n_draws,
+        backend=backend,
+        presentation_time=presentation_time,
+        settle=settle,
+        seed=seed,
+        masks=masks,
+        executor=executor,
+        progress=progress,
+        checkpoint=checkpoint,
+        max_memory=max_memory,
+        run=run,
+        output=output,
+        dt=dt,
+        dropout=dropout,
+        backend_options=backend_options,
+        first_observation=first_observation,
+    )
+
+
+def draw_samples(
+    model,
+    X,
+    *,
+    n_draws,
+    backend,
+    presentation_time,
+    settle,
+    seed,
+    masks="observation",
+    executor=None,
+    progress=True,
+    checkpoint=None,
+    max_memory=None,
+    run="restart",
+    output=None,
+    dt=0.001,
+    dropout=None,
+    backend_options=None,
+    first_observation=0,
+    from_onset=False,
+):
+    """`sample`; with ``from_onset``, what is read before the network has settled is
+    read on purpose, and isn't warned of."""
     if run not in RUNS:
         raise ValidationError(
             f"must be one of {', '.join(map(repr, RUNS))}, got {run!r}", attr="run"
@@ -159,30 +206,33 @@ def sample(
             f"must be an integer >= 0, got {first_observation}",
             attr="first_observation",
         )
-    unsettled = np.inf if run == "single" else settle  # shorter is no fault there
-    problem = make_problem(engine, model, X, output, dropout, unsettled)
-    problem.presentation_time, problem.settle = presentation_time, settle
-    problem.dt, problem.seed = dt, int(seed)
-    problem.options.update(_options(engine, backend_options))
-    n_runs = -(-n_draws // problem.n_copies)
-    if run == "single":
-        run_on(engine, problem, n_windows=n_runs)
-        n_runs = 1
-    store = None
-    if checkpoint is not None:  # before a backend prepares the network for itself
-        identity = _identity(engine, problem, masks, int(first_observation))
-        store = Checkpoint(checkpoint, identity)
-    facts = engine.check(problem)
+    options = _options(engine, backend_options)
+    # shorter than the delay is no fault there
+    unsettled = np.inf if run == "single" or from_onset else settle
+    with outside_networks():  # of the caller's, for backends that make networks too
+        problem = make_problem(engine, model, X, output, dropout, unsettled)
+        problem.presentation_time, problem.settle = presentation_time, settle
+        problem.dt, problem.seed = dt, int(seed)
+        problem.options.update(options)
+        n_runs = -(-n_draws // problem.n_copies)
+        if run == "single":
+            run_on(engine, problem, n_windows=n_runs)
+            n_runs = 1
+        store = None
+        if checkpoint is not None:  # before a backend prepares the network for itself
+            identity = _identity(engine, problem, masks, int(first_observation))
+            store = Checkpoint(checkpoint, identity)
+        facts = engine.check(problem)
 
-    n_observations = len(problem.X[0])
-    replicas = _replicas(
-        int(seed), n_runs, n_observations, masks, int(first_observation)
-    )
-    start = time.perf_counter()
-    with contextlib.nullcontext() if store is None else store:
-        answers = compute(
-            engine, problem, replicas, executor, progress, max_memory, store
+        n_observations = len(problem.X[0])
+        replicas = _replicas(
+            int(seed), n_runs, n_observations, masks, int(first_observation)
         )
+        start = time.perf_counter()
+        with contextlib.nullcontext() if store is None else store:
+            answers = compute(
+                engine, problem, replicas, executor, progress, max_memory, store
+            )
     parts = (n_runs, n_observations, problem.n_windows, problem.n_copies, -1)
     values = answers.reshape(parts).transpose(0, 2, 3, 1, 4)
     return PredictiveSamples(

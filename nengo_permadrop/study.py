@@ -6,12 +6,12 @@ and the predictive distributions of both are compared by Kolmogorov-Smirnov test
 Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
 """
 
-import nengo
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.converter.settling import default_times
+from nengo_permadrop.isolation import own_network
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.pool import process_pool, usable_cpus
 from nengo_permadrop.provenance import Steps, versions
@@ -193,7 +193,8 @@ def study(
     settling_time = None
     if settle is None:
         # of the network before training: weights make no difference to it
-        untrained = npd.Converter(model, target=target, synapse=synapse)
+        with own_network(0):
+            untrained = npd.Converter(model, target=target, synapse=synapse)
         settling_time = untrained.settling_time
     presentation_time, settle = default_times(settling_time, presentation_time, settle)
     options.update(settle=settle, presentation_time=presentation_time)
@@ -228,7 +229,7 @@ def study(
             for name in ("validation", "test")
         }
     with steps("conversion", "converting it to spiking neurons, and verifying that"):
-        with nengo.Network(seed=seeds["network"]):
+        with own_network(seeds["network"]):
             conv = npd.Converter(model, target=target, synapse=synapse)
         error = conv.verify(shown.take(slice(5)).inputs)
     if calibrate:

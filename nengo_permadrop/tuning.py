@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import nengo
 import numpy as np
 import pandas as pd
 from nengo.exceptions import ValidationError
 from nengo.utils.numpy import is_integer
 
 from nengo_permadrop.converter.reference import rate_twin
+from nengo_permadrop.isolation import own_network
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.sampler import sample
 from nengo_permadrop.stats import ks_agreement
@@ -215,7 +215,7 @@ def _rate_samples(conv, X, n_draws, seed, options):
         raise ValidationError(
             f"must be a Converter of spiking neurons, got {conv}", attr="conv"
         )
-    with nengo.Network(seed=0):
+    with own_network(0):
         rate = rate_twin(conv)
     dt = options["dt"]
     known = ("output", "masks", "dt", "progress", "max_memory")

@@ -9,8 +9,6 @@ the same seed. (On Loihi the host sees a spike one step late, so those of the la
 are not counted.)
 """
 
-import contextlib
-import pickle
 from dataclasses import dataclass
 
 import nengo
@@ -18,9 +16,8 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import Shift
-from nengo_permadrop.parcel import Parcel
-from nengo_permadrop.problems import onset_is_read
-from nengo_permadrop.sampler import sample
+from nengo_permadrop.isolation import copied, outside_networks
+from nengo_permadrop.sampler import draw_samples
 from nengo_permadrop.transforms import PermanentDropout
 
 _OUTPUT = "counts"
@@ -108,12 +105,12 @@ class CountingNetwork:
 
     def __init__(self, conv, dt):
         _check(conv)
-        self.conv = pickle.loads(pickle.dumps(Parcel(conv))).content
+        self.conv = copied(conv)
         self.dt = dt
         self.input_counts = self._input_counts()
         self.ensembles = list(self.conv.all_ensembles)
         groups = self._groups()
-        with self.conv:
+        with outside_networks(), self.conv:
             # with a seed, so that it takes none from what is there already
             with nengo.Network(label="counters", seed=0):
                 self._lay_counters(groups)
@@ -136,17 +133,16 @@ class CountingNetwork:
         counts : list of `LayerCounts`
             Means over draws and observations.
         """
-        # where the onset is counted, it isn't to be settled
-        with onset_is_read() if start == 0 else contextlib.nullcontext():
-            samples = sample(
-                self.conv,
-                X,
-                output=_OUTPUT,
-                presentation_time=stop,
-                settle=start,
-                dt=self.dt,
-                **options,
-            )
+        samples = draw_samples(
+            self.conv,
+            X,
+            output=_OUTPUT,
+            presentation_time=stop,
+            settle=start,
+            dt=self.dt,
+            from_onset=start == 0,  # it is counted, too
+            **options,
+        )
         n_steps = int(round(stop / self.dt)) - int(round(start / self.dt))
         # what was counted are whole numbers; backends compute in single precision
         totals = np.rint(samples.values * n_steps).mean(axis=(0, 1))

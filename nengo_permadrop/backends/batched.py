@@ -9,6 +9,7 @@ from nengo_permadrop.backends.precision import precision_stays
 from nengo_permadrop.backends.presentation import presentation
 from nengo_permadrop.batched import Simulator
 from nengo_permadrop.batched.inputs import ReplicaInput
+from nengo_permadrop.isolation import building
 from nengo_permadrop.version import version
 
 _MEMORY = 2**30  # bytes
@@ -52,14 +53,15 @@ class _Session:
     def __init__(self, problem):
         self.problem = problem
         net, self.nodes, self.probe = presentation(problem)
-        self.sim = Simulator(
-            net,
-            n_replicas=1,
-            dt=problem.dt,
-            seed=problem.seed,
-            progress_bar=False,
-            inputs=self._inputs([0]),
-        )
+        with building():
+            self.sim = Simulator(
+                net,
+                n_replicas=1,
+                dt=problem.dt,
+                seed=problem.seed,
+                progress_bar=False,
+                inputs=self._inputs([0]),
+            )
 
     def __call__(self, replicas):
         """The answers of replicas, ``(n_replicas, n_outputs)``."""

@@ -13,6 +13,7 @@ from nengo_permadrop import dl
 from nengo_permadrop.backends import Backend, register_backend
 from nengo_permadrop.backends.precision import precision_changes
 from nengo_permadrop.backends.presentation import presentation
+from nengo_permadrop.isolation import building
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
 from nengo_permadrop.transforms import PermanentDropout
@@ -137,7 +138,8 @@ class _Player:
         net, self.nodes, self.probe = presentation(self.problem, stimuli=True)
         with net:
             nengo_dl.configure_settings(inference_only=True, dtype=self.dtype)
-        with precision_changes():
+        # in this order: who has Nengo's precision stay may be waiting to build
+        with precision_changes(), building():
             self.sim = nengo_dl.Simulator(
                 net,
                 dt=self.problem.dt,

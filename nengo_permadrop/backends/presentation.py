@@ -3,13 +3,15 @@
 import nengo
 import numpy as np
 
+from nengo_permadrop.isolation import own_network
+
 
 def presentation(problem, stimuli=False):
     """
     A network that holds the problem's network, and can show it observations.
 
-    The problem's network is its first member, so that seeds which Nengo derives from
-    its place are the same on all backends.
+    The problem's network, or rather its `.stand_in`, is its first member, so that seeds
+    which Nengo derives from its place are the same on all backends.
 
     Parameters
     ----------
@@ -26,8 +28,7 @@ def presentation(problem, stimuli=False):
         Of the problem's output.
     """
     nodes = list(problem.inputs)
-    with nengo.Network(seed=problem.seed) as net:
-        net.add(problem.model)
+    with own_network(problem.seed, problem.model) as net:
         if stimuli:
             with nengo.Network():
                 for i, node in enumerate(nodes):

@@ -12,6 +12,7 @@ from nengo_permadrop.backends import Backend, register_backend
 from nengo_permadrop.backends.precision import precision_stays
 from nengo_permadrop.backends.presentation import presentation, window_means
 from nengo_permadrop.builder import RedrawMask, built_dropouts
+from nengo_permadrop.isolation import building
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import MaskProcess
 
@@ -51,7 +52,8 @@ class _Player:
         self.problem = problem
         net, nodes, self.probe = presentation(problem, stimuli=True)
         self.model = Model(dt=problem.dt)
-        self.model.build(net)
+        with building():
+            self.model.build(net)
         self.inputs = [input_signal(self.model, node) for node in nodes]
 
         self.dropouts = built_dropouts(self.model)

@@ -235,8 +235,7 @@ class Reader:
         if base.ndim != 1 or signal.ndim != 1:
             raise NotPlanned(f"{signal!r} is not a vector")
         if base not in self._known:
-            self._known[base] = None  # being read
-            self._known[base] = self._read_base(base)
+            self._read_all_before(base)
         expression = self._known[base]
         if expression is None:
             raise NotPlanned(f"{base!r} depends on itself")
@@ -255,6 +254,29 @@ class Reader:
             gain = np.reshape(step.D, (1, 1))
             return StateSpace(np.zeros((1, 1)), gain, np.ones((1, 1)))
         return StateSpace(step.A, np.reshape(step.B, (order, 1)), step.C)
+
+    def _read_all_before(self, base):
+        """Read a signal, and first what it is made of: not by recursion, as a network
+        may be deeper than Python's stack."""
+        stack = [base]
+        while stack:
+            current = stack[-1]
+            self._known[current] = None  # being read
+            before = next(
+                (s for s in self._made_of(current) if s not in self._known), None
+            )
+            if before is not None:
+                stack.append(before)
+            else:
+                self._known[current] = self._read_base(current)
+                stack.pop()
+
+    def _made_of(self, base):
+        """The vectors that the expression of another is made of."""
+        for op in self.writers[base]:
+            signal = getattr(op, self._SOURCES.get(type(op), ""), None)
+            if signal is not None and signal.base.ndim == 1:
+                yield signal.base
 
     def _read_base(self, base):
         writers = self.writers[base]
@@ -355,6 +377,13 @@ class Reader:
             raise NotPlanned(f"{signal!r} differs between replicas or changes")
         return np.asarray(signal.initial_value, dtype=np.float64)
 
+    _SOURCES = {
+        Copy: "src",
+        DotInc: "X",
+        ElementwiseInc: "X",
+        SimProcess: "input",
+        SimPyFunc: "x",
+    }
     _READERS = {
         Reset: _read_reset,
         Copy: _read_copy,

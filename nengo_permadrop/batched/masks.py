@@ -1,5 +1,7 @@
 """The replicas' dropout masks."""
 
+from collections import defaultdict
+
 import numpy as np
 from nengo.builder.operator import DotInc
 from nengo.dists import Distribution
@@ -90,19 +92,18 @@ def separable_dropouts(model):
     separable, other : lists of `.BuiltDropout`
     """
     separable, other = [], []
+    touching = defaultdict(list)
+    for op in model.operators:
+        for signal in op.all_signals:
+            touching[signal.base].append(op)
     for built in built_dropouts(model):
         signal = model.sig[built.conn]["weights"]
-        touching = [
-            op
-            for op in model.operators
-            if any(s.base is signal.base for s in op.all_signals)
-        ]
         if (
             not isinstance(built.dropout.init.base, Distribution)
             and signal is built.weights
             and all(
                 isinstance(op, RedrawMask) or (type(op) is DotInc and op.A is signal)
-                for op in touching
+                for op in touching[signal.base]
             )
         ):
             separable.append(built)

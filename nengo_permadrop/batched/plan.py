@@ -192,24 +192,43 @@ class _Planner:
         return op
 
     def _neurons(self, signal):
-        """The number of the population with this output; it is added if it is new."""
-        if signal not in self.sources:
-            self.sources[signal] = None  # being added
-            op = self.reader.neurons[signal]
-            neuron_type, ensemble = op.neurons, self._ensembles.get(signal)
-            if not has_kernel(neuron_type) or ensemble is None:
-                raise NotPlanned(f"{neuron_type} has no compiled kernel")
-            current, curve = op.J, None
-            if is_regular(neuron_type):
-                current, curve = self.reader.neurons[op.J].J, neuron_type.base_type
-                if not has_curve(neuron_type):
-                    raise NotPlanned(f"{curve} has rates that the kernels can't know")
-            self.sources[signal] = self._add(
-                self.reader.read(current), f"{ensemble}", neuron_type, ensemble, curve
-            )
-        if self.sources[signal] is None:
-            raise NotPlanned(f"{signal!r} depends on itself")
+        """The number of the population with this output; it is added if it is new.
+
+        Those before it are added first, and not by recursion: a network may be deeper
+        than Python's stack.
+        """
+        waiting, stack = {}, [signal]
+        while stack:
+            current = stack[-1]
+            if self.sources.get(current) is not None:
+                stack.pop()
+                continue
+            if current not in waiting:
+                self.sources[current] = None
+                waiting[current] = self._described(current)
+            before = (term.source for term in waiting[current][0].terms if term.spiking)
+            first = next((s for s in before if self.sources.get(s) is None), None)
+            if first in waiting:
+                raise NotPlanned(f"{first!r} depends on itself")
+            if first is not None:
+                stack.append(first)
+            else:
+                self.sources[current] = self._add(*waiting.pop(current))
         return self.sources[signal]
+
+    def _described(self, signal):
+        """What `_add` takes, of the neurons with this output."""
+        op = self.reader.neurons[signal]
+        neuron_type, ensemble = op.neurons, self._ensembles.get(signal)
+        if not has_kernel(neuron_type) or ensemble is None:
+            raise NotPlanned(f"{neuron_type} has no compiled kernel")
+        current, curve = op.J, None
+        if is_regular(neuron_type):
+            current, curve = self.reader.neurons[op.J].J, neuron_type.base_type
+            if not has_curve(neuron_type):
+                raise NotPlanned(f"{curve} has rates that the kernels can't know")
+        expression = self.reader.read(current)
+        return expression, f"{ensemble}", neuron_type, ensemble, curve
 
     def _add(self, expression, name, neuron_type=None, ensemble=None, curve=None):
         spikes = tuple(term for term in expression.terms if term.spiking)

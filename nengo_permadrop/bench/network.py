@@ -3,6 +3,7 @@
 import nengo
 import numpy as np
 
+from nengo_permadrop.isolation import own_network
 from nengo_permadrop.transforms import PermanentDropout
 
 INPUTS = ("cell", "drug1", "drug2")
@@ -105,7 +106,7 @@ class BenchNetwork:
             With attributes ``stimuli`` (Nodes), ``output`` (a Node) and ``probe``.
         """
         synapse = nengo.Alpha(self.tau_synapse)
-        with nengo.Network(seed=self.seed) as net:
+        with own_network(self.seed) as net:
             net.stimuli = [nengo.Node(np.zeros(x.shape[1])) for x in self.X]
             sources = dict(zip(INPUTS, net.stimuli))
             for number, (reads, weights) in enumerate(self.layers):

@@ -10,7 +10,6 @@ and a bias for each neuron.
 
 import warnings
 
-import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
@@ -19,6 +18,7 @@ from nengo_permadrop.calibration.records import Calibration, Correction
 from nengo_permadrop.converter.reference import rate_twin
 from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.inputs import match_inputs
+from nengo_permadrop.isolation import own_network
 
 # Seconds that are read, if nothing is said
 READ_TIME = 0.1
@@ -126,7 +126,7 @@ def calibrate(
 
     # Both from the graph: with masks that depend on the seed alone, and don't change
     # during a presentation
-    with nengo.Network(seed=0):
+    with own_network(0):
         spiking, rate = _spiking_twin(conv), rate_twin(conv)
     levels = find_levels(spiking)
     parts = [part for level in levels for part in level]

@@ -6,6 +6,7 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.batched.simulator import Simulator
+from nengo_permadrop.isolation import building, outside_networks, own_network
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.nodes import Shift
 from nengo_permadrop.transforms import PermanentDropout
@@ -57,29 +58,38 @@ def find_levels(conv):
         By the number of layers of neurons before them; the outputs are the last.
         Ensembles that only Nodes drive are left out: their currents are right.
     """
-    incoming = {}
-    for conn in conv.all_connections:
-        incoming.setdefault(_owner(conn.post_obj), []).append(_owner(conn.pre_obj))
-    depths = {}
-
-    def depth(obj):  # number of layers of neurons before it
-        if obj not in depths:
-            depths[obj] = max(
-                (
-                    depth(pre) + isinstance(pre, nengo.Ensemble)
-                    for pre in incoming.get(obj, ())
-                ),
-                default=0,
-            )
-        return depths[obj]
-
+    depths = _depths(conv)
     levels = {}
     for number, ensemble in enumerate(conv.all_ensembles):
-        if depth(ensemble) > 0:
-            part = Part(ensemble.label, number)
-            levels.setdefault(depth(ensemble), []).append(part)
+        depth = depths.get(ensemble, 0)
+        if depth > 0:
+            levels.setdefault(depth, []).append(Part(ensemble.label, number))
     ordered = [levels[key] for key in sorted(levels)]
     return [*ordered, [Part(name, None) for name in conv.outputs]]
+
+
+def _depths(network):
+    """How many layers of neurons come before each ensemble and Node, at the most.
+
+    Those that nothing is connected to are left out. Not by recursion, as a network may
+    be deeper than Python's stack.
+    """
+    outgoing, missing = {}, {}  # connections from, and number of those yet to come in
+    for conn in network.all_connections:
+        pre, post = _owner(conn.pre_obj), _owner(conn.post_obj)
+        outgoing.setdefault(pre, []).append(post)
+        missing[post] = missing.get(post, 0) + 1
+    depths = {}
+    ready = [pre for pre in outgoing if pre not in missing]
+    while ready:
+        pre = ready.pop()
+        for post in outgoing.get(pre, ()):
+            depth = depths.get(pre, 0) + isinstance(pre, nengo.Ensemble)
+            depths[post] = max(depths.get(post, 0), depth)
+            missing[post] -= 1
+            if missing[post] == 0:
+                ready.append(post)
+    return depths
 
 
 def _owner(obj):
@@ -109,19 +119,20 @@ def mean_currents(conv, parts, X, options, time, settle):
     """
     n, n_draws, seed = len(X[0]), options["n_draws"], options["seed"]
     at_once = max(1, _REPLICAS // n)
-    with nengo.Network(seed=0) as net:
-        net.add(conv)
+    with own_network(0, conv) as net:
         probes = [part.probe(conv) for part in parts]
     nodes = list(conv.inputs.values())
     found = {part: [] for part in parts}
-    with Simulator(
-        net,
-        n_replicas=1,
-        dt=options["dt"],
-        seed=0,
-        progress_bar=False,
-        inputs={node: x[:1] for node, x in zip(nodes, X)},
-    ) as sim:
+    with building():
+        sim = Simulator(
+            net,
+            n_replicas=1,
+            dt=options["dt"],
+            seed=0,
+            progress_bar=False,
+            inputs={node: x[:1] for node, x in zip(nodes, X)},
+        )
+    with sim:
         for first in range(0, n_draws, at_once):
             draws = np.arange(first, min(first + at_once, n_draws))
             seeds = derive_seed(
@@ -167,7 +178,7 @@ def correct(conv, part, gain, bias):
     elif constant is not None:
         constant.output = gain * constant.output + bias
     else:
-        with conv:
+        with outside_networks(), conv:
             constant = nengo.Node(bias, label=f"{obj.label}.bias")
             nengo.Connection(constant, obj, synapse=None)
 

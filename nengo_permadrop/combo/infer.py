@@ -21,6 +21,7 @@ from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.converter.graph import read_model
 from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.digest import digest
+from nengo_permadrop.isolation import own_network
 from nengo_permadrop.version import version
 
 # Bytes that the features of a block of rows may take, and its predictions: a block is
@@ -247,7 +248,8 @@ def _prepared(kmodel, engine, presentation_time, settle, pairs):
     if engine.takes == "keras":
         return kmodel, {"dropout": "off"}
     target = "loihi" if engine.name == "nengo_loihi" else "nengo"
-    conv = npd.Converter(kmodel, target=target, dropout="off")
+    with own_network(0):
+        conv = npd.Converter(kmodel, target=target, dropout="off")
     conv.verify(list(pairs.rows(0, 2).gather().values()))
     presentation_time, settle = default_times(
         conv.settling_time, presentation_time, settle

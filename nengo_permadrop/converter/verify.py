@@ -6,6 +6,7 @@ import numpy as np
 from nengo_permadrop.converter.errors import ConversionError
 from nengo_permadrop.converter.reference import KerasForward, rate_twin
 from nengo_permadrop.inputs import match_inputs
+from nengo_permadrop.isolation import building, own_network
 
 # A power of two: with times that are exact in any precision that Nengo is set to, each
 # step shows the next observation
@@ -50,7 +51,7 @@ def verify(conv, X, tolerance):
 
 def _rate_network(conv, inputs, dropping):
     """Outputs of the same network in rate neurons, (n_observations, size) each."""
-    with nengo.Network(seed=0) as net:
+    with own_network(0) as net:
         twin = rate_twin(conv, smooth=True)
         probes = [nengo.Probe(node) for node in twin.outputs.values()]
         for x, node in zip(inputs, twin.inputs.values()):
@@ -64,6 +65,8 @@ def _rate_network(conv, inputs, dropping):
                 if not dropping:
                     base = conn.transform.init.base
                     conn.transform = nengo.Dense(conn.transform.shape, init=base)
-    with nengo.Simulator(net, dt=_DT, progress_bar=False) as sim:
+    with building():
+        sim = nengo.Simulator(net, dt=_DT, progress_bar=False)
+    with sim:
         sim.run_steps(len(inputs[0]), progress_bar=False)
     return [sim.data[probe] for probe in probes]

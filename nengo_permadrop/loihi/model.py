@@ -8,22 +8,17 @@ weights are put in their place, and nengo-loihi's own code makes integers of all
 result is, bit for bit, what building the network with those masks gives.
 """
 
-import threading
-
 import nengo
 import numpy as np
 from nengo.builder.processes import SimProcess
 
 from nengo_permadrop.builder import RedrawMask, built_dropouts
+from nengo_permadrop.isolation import building
 from nengo_permadrop.loihi.weights import ChipWeights, WeightsNotFound
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.networks import MaskProcess
 from nengo_permadrop.optional import require
 from nengo_permadrop.transforms import PermanentDropout
-
-# nengo-loihi adds parameters to the configuration of every network that it builds, and
-# threads may be building the same one
-BUILDING = threading.RLock()
 
 
 class LoihiModel:
@@ -120,7 +115,7 @@ class LoihiModel:
         for chip_input in self.model.inputs:
             chip_input.spikes.clear()
         # the emulator fills arrays of integers with NaN before it sets them
-        with np.errstate(invalid="ignore"):
+        with building(), np.errstate(invalid="ignore"):
             sim = require("nengo_loihi").Simulator(
                 self.network,
                 dt=self.dt,
@@ -175,7 +170,7 @@ class LoihiModel:
                 self._parts[obj] = new
 
         self.model.build_callback = note
-        with BUILDING:
+        with building():
             self.model.build(self.network, discretize=discretize)
         self.model.builder = _NothingToBuild
         hosts = (self.model.host_pre, self.model.host)

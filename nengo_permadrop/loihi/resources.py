@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.isolation import own_network
 from nengo_permadrop.optional import require
 
 CORES_PER_CHIP = 128
@@ -316,11 +317,8 @@ def _used(loihi, spikes=None, host_spikes=None):
 
 def _outermost(network):
     """A network with a seed and the configuration of the one in it."""
-    import nengo
-
     from nengo_permadrop.loihi.runner import configure
 
-    with nengo.Network(seed=0) as outer:
-        outer.add(network)
-    configure(outer, network)
+    with own_network(0, network) as outer:
+        configure(outer, outer.networks[0])
     return outer

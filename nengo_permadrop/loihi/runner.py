@@ -5,7 +5,7 @@ import numpy as np
 
 from nengo_permadrop.backends.presentation import presentation, window_means
 from nengo_permadrop.backends.reference import input_signal, with_state, write_state
-from nengo_permadrop.loihi.model import BUILDING, LoihiModel
+from nengo_permadrop.loihi.model import LoihiModel
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
 
@@ -28,8 +28,7 @@ class LoihiRunner:
     def __init__(self, problem, validate=True, reuse=True):
         self.problem = problem
         self.network, self._stimuli, self._probe = presentation(problem, stimuli=True)
-        with BUILDING:
-            configure(self.network, problem.model)
+        configure(self.network, self.network.networks[0])
         self.loihi = LoihiModel(
             self.network, problem.dt, validate=validate, reuse=reuse
         )
@@ -88,7 +87,7 @@ class LoihiRunner:
 
 def configure(outer, inner):
     """
-    Give a network the nengo-loihi configuration of one that was added to it.
+    Give a network the nengo-loihi configuration of one in it.
 
     nengo-loihi asks the outermost network what is on the chip. (It asks the network
     that an ensemble is in for the shape of its blocks.)
