@@ -75,8 +75,10 @@ class DaskExecutor(Executor):
         -------
         future : `concurrent.futures.Future`
         """
+        import dask
+
         # Dask warns of large arguments; but it is the network, and must go there
-        with _SENDING, require("dask").config.set(_NOT_TOO_LARGE):
+        with _SENDING, dask.config.set(_NOT_TOO_LARGE):
             return self._executor.submit(
                 fn, *args, workers=[worker], allow_other_workers=True
             )

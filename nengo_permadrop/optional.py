@@ -16,7 +16,6 @@ EXTRAS = {
     "arviz": "arviz",
     "sklearn": "study",
     "jinja2": "study",
-    "dask": "dask",
     "distributed": "dask",
     "snntorch": "bench",
     "spikingjelly": "bench",
