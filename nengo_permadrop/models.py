@@ -62,7 +62,15 @@ def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo", n_outputs=
     return keras.Model(inputs, layers.output(x, n_outputs), name="mlp")
 
 
-def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nengo"):
+def combo_small(
+    n_genes,
+    n_descriptors,
+    units=200,
+    rate=0.1,
+    seed=0,
+    target="nengo",
+    n_outputs=1,
+):
     """
     CANDLE's Combo network with fewer units; see `nengo_permadrop.combo.model`.
 
@@ -90,6 +98,7 @@ def combo_small(n_genes, n_descriptors, units=200, rate=0.1, seed=0, target="nen
         rate=rate,
         seed=seed,
         target=target,
+        n_outputs=n_outputs,
     )
 
 
@@ -117,11 +126,11 @@ def for_dataset(dataset, seed=0, **options):
         If no network is known for the data set's inputs.
     """
     features = dataset.n_features
+    options = {"n_outputs": len(dataset.output_names), **options}
     if tuple(features) == COMBO_INPUTS:
         build = combo.model if dataset.name == "combo" else combo_small
         return build(features["cell"], features["drug1"], seed=seed, **options)
     if tuple(features) == ("input",):
-        options = {"n_outputs": len(dataset.output_names), **options}
         return mlp(features["input"], seed=seed, **options)
     raise ValidationError(
         f"no network is known for the inputs {', '.join(features)} of data set "

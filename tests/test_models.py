@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
+import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
 from nengo_permadrop.keras_layers import SoftLIF, keras
 
@@ -46,3 +47,15 @@ def test_as_many_outputs_as_the_target_has_columns():
     digits = datasets.load("digits")
     assert models.for_dataset(digits, units=(5,)).output_shape == (None, 10)
     assert models.for_dataset(digits, units=(5,), n_outputs=2).output_shape == (None, 2)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_outputs_of_combo_small(outputs):
+    kmodel = models.combo_small(3, 2, units=4, n_outputs=outputs)
+    assert kmodel.output_shape == (None, outputs)
+    data = datasets.load("combo-small")
+    given = {} if outputs == 1 else {"n_outputs": outputs}
+    kmodel = models.for_dataset(data, units=4, **given)
+    assert kmodel.output_shape == (None, outputs)
+    conv = npd.Converter(kmodel)
+    assert conv.output.size_out == outputs

@@ -16,6 +16,7 @@ def model(
     seed=0,
     target="nengo",
     gamma=SOFTLIF["gamma"],
+    n_outputs=1,
 ):
     """
     CANDLE's Combo network [1]_.
@@ -50,6 +51,8 @@ def model(
         Width of SoftLIF's smoothing, in units of the neurons' input current. A network
         that has learned with the usual one ends nearer to its spiking version when it
         is trained on with a smaller one.
+    n_outputs : int, optional
+        Elements of its one output.
 
     Returns
     -------
@@ -91,4 +94,4 @@ def model(
         before, x = x, layers.hidden(x, units, f"hidden{i + 1}")
         if residual and before.shape[-1] == units:
             x = keras.layers.Add(name=f"hidden{i + 1}_residual")([x, before])
-    return keras.Model([cell, drug1, drug2], layers.output(x), name="combo")
+    return keras.Model([cell, drug1, drug2], layers.output(x, n_outputs), name="combo")

@@ -66,7 +66,7 @@ def _rate_network(conv, inputs, dropping):
                     base = conn.transform.init.base
                     conn.transform = nengo.Dense(conn.transform.shape, init=base)
     with building():
-        sim = nengo.Simulator(net, dt=_DT, progress_bar=False)
+        sim = nengo.Simulator(net, dt=_DT, progress_bar=False, optimize=False)
     with sim:
         sim.run_steps(len(inputs[0]), progress_bar=False)
     return [sim.data[probe] for probe in probes]
