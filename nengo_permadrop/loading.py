@@ -106,6 +106,8 @@ def load_weights(model, path):
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file of weights")
+    if not path.is_file():
+        raise DamagedFileError(path, "is no file", "name an HDF5 file of weights")
     before = model.get_weights()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "weights.h5"
