@@ -7,6 +7,7 @@ checked is written to a new file: Keras sees that alone.
 """
 
 import concurrent.futures
+import contextlib
 import errno
 import json
 import math
@@ -25,6 +26,9 @@ from nengo_permadrop.optional import require
 
 # A part of a .keras file may unpack to so many times its size; Keras doesn't compress
 MAX_EXPANSION = 20
+
+# Values that layers may have beside their weights, such as states of random numbers
+SMALL_STATES = 2**16
 
 
 def load_model(path, custom_objects=None, trust=False):
@@ -71,9 +75,9 @@ def load_model(path, custom_objects=None, trust=False):
             attr="model",
         )
     with tempfile.TemporaryDirectory() as folder:
-        copy, config, shapes = _checked_copy(path, Path(folder), custom_objects)
-        _check_needs(path, copy, config, shapes, custom_objects)
-        return _load(path, copy, custom_objects)
+        copy, shapes = _checked_copy(path, Path(folder), custom_objects)
+        with _limited(path, copy, custom_objects, shapes):
+            return _load(path, copy, custom_objects)
 
 
 def load_weights(model, path):
@@ -102,6 +106,8 @@ def load_weights(model, path):
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file of weights")
+    if not path.is_file():
+        raise DamagedFileError(path, "is no file", "name an HDF5 file of weights")
     before = model.get_weights()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "weights.h5"
@@ -123,7 +129,7 @@ def load_weights(model, path):
 
 
 def _checked_copy(path, folder, custom_objects):
-    """Write what Keras may see of a model; return the file, its config and shapes."""
+    """Write what Keras may see of a model; return the file, and shapes."""
     # as Keras decides: by the name and the content
     if path.name.endswith(".keras") and zipfile.is_zipfile(path):
         return _checked_archive(path, folder, custom_objects)
@@ -135,8 +141,8 @@ def _checked_copy(path, folder, custom_objects):
             "holds no model, perhaps only weights",
             "save the model with model.save, or build it and use load_weights",
         )
-    config = _checked_config(weights.config, path, custom_objects)
-    return copy, config, weights.shapes
+    _checked_config(weights.config, path, custom_objects)
+    return copy, weights.shapes
 
 
 def _checked_archive(path, folder, custom_objects):
@@ -162,7 +168,7 @@ def _checked_archive(path, folder, custom_objects):
         archive.writestr("metadata.json", "{}")
         archive.writestr("config.json", json.dumps(config))
         archive.write(weights_copy, "model.weights.h5")
-    return copy, config, weights.shapes
+    return copy, weights.shapes
 
 
 def _checked_config(text, path, custom_objects):
@@ -188,36 +194,39 @@ def _member(archive, name):
     return archive.open(info)
 
 
-def _check_needs(path, copy, config, shapes, custom_objects):
-    """Check that a model needs no more weights than its file has, without making it."""
-    keras = _keras()
-
-    def needed_keras2():
-        # variables of a graph that never runs take no memory
-        with require("tensorflow").Graph().as_default():
-            model = keras.models.model_from_json(json.dumps(config), custom_objects)
-            return sum(math.prod(weight.shape) for weight in model.weights)
-
-    def needed_keras3():
-        # nor do those within this scope, whose shapes are compared with the file's
-        with keras.StatelessScope(initialize_variables=False):
-            _load(path, copy, custom_objects)
-        return 0
-
+@contextlib.contextmanager
+def _limited(path, copy, custom_objects, shapes):
+    """Within it, Keras makes no model that has more weights than its file."""
     present = sum(map(math.prod, shapes.values()))
-    is_keras2 = keras.__version__.startswith("2.")
-    try:
-        needed = _apart(needed_keras2 if is_keras2 else needed_keras3)
-    except (ImportError, MemoryError):
-        raise
-    except Exception as error:
-        if custom_objects:  # which may not work so; loading will show it
-            return
-        raise _not_made(path, error) from error
-    if needed > present:
-        raise DamagedFileError(
-            path, f"its layers need {needed} weights, and it has {present}", SAVE_AGAIN
-        )
+    if _keras().__version__.startswith("2."):
+        with require("tensorflow").variable_creator_scope(_counted(path, present)):
+            yield
+        return
+
+    def load_without_values():
+        # shapes are compared with the file's, and no variable gets its memory
+        with _keras().StatelessScope(initialize_variables=False):
+            _load(path, copy, custom_objects)
+
+    _apart(load_without_values)
+    yield
+
+
+def _counted(path, present):
+    """A creator of variables that raises before there are too many values."""
+    made = 0
+
+    def create(next_creator, **kwargs):
+        nonlocal made
+        shape = kwargs.get("shape")
+        made += 1 if shape is None else shape.num_elements() or 0
+        if made > present + SMALL_STATES:
+            raise DamagedFileError(
+                path, f"its layers need more weights than its {present}", SAVE_AGAIN
+            )
+        return next_creator(**kwargs)
+
+    return create
 
 
 def _apart(function):
@@ -248,7 +257,9 @@ def _load(path, copy, custom_objects, **options):
     except (ImportError, MemoryError, DamagedFileError):
         raise
     except Exception as error:  # Keras's are of many types
-        raise _not_made(path, error) from error
+        raise DamagedFileError(
+            path, f"Keras can't make its model ({_in_short(error)})", SAVE_AGAIN
+        ) from error
 
 
 def _load_trusted(path, custom_objects):
@@ -262,14 +273,6 @@ def _load_trusted(path, custom_objects):
             path, "not a SavedModel that Keras has written", SAVE_AGAIN
         )
     return model
-
-
-def _not_made(path, error):
-    if isinstance(error, DamagedFileError):
-        return error
-    return DamagedFileError(
-        path, f"Keras can't make its model ({_in_short(error)})", SAVE_AGAIN
-    )
 
 
 def _in_short(error, length=300):

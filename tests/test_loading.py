@@ -149,7 +149,6 @@ def test_layers_that_are_refused(marker, suffix, change, tmp_path):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize(
     "key, value",
     [
@@ -185,8 +184,8 @@ def test_layers_that_are_refused(marker, suffix, change, tmp_path):
     ],
     ids=str,
 )
-def test_entries_that_are_refused(marker, suffix, key, value, tmp_path):
-    path = save(mlp(units=(3,)), tmp_path / f"model.{suffix}")
+def test_entries_that_are_refused(marker, key, value, tmp_path):
+    path = save(mlp(units=(3,)), tmp_path / "model.keras")
     edit_layer(path, "Dense", lambda layer: layer["config"].update({key: value}))
     with pytest.raises(ValidationError, match="'dense.* has (the|an) .*trust"):
         load_model(path)
@@ -442,7 +441,7 @@ def test_a_configuration_that_needs_more_weights(suffix, tmp_path):
         layer["config"]["units"] = 10**10
 
     edit_layer(path, "Dense", larger)
-    words = "need [0-9]{11} weights" if KERAS2 else "Keras can't make its model"
+    words = "need more weights than its 25" if KERAS2 else "Keras can't make its model"
     with pytest.raises(DamagedFileError, match=words):
         load_model(path)
 

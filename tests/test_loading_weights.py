@@ -65,6 +65,8 @@ def test_of_another_model(saved, tmp_path, name, units):
 def test_not_weights(kmodel, tmp_path):
     with pytest.raises(FileNotFoundError, match="no.h5: no such file"):
         load_weights(kmodel, tmp_path / "no.h5")
+    with pytest.raises(ValueError, match="is no file"):
+        load_weights(kmodel, tmp_path)
     (tmp_path / "text.h5").write_text("nonsense")
     with pytest.raises(ValueError, match="text.h5: not an HDF5 file"):
         load_weights(kmodel, tmp_path / "text.h5")
