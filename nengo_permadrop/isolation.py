@@ -64,6 +64,26 @@ def own_network(seed, *members, label=None):
         yield network
 
 
+def add_made(network, add_to_container):
+    """
+    Add a network that is made to the one that it is made in, if there is one.
+
+    Nengo's networks are added when they begin to be made. One whose arguments may turn
+    out wrong in the middle is better made with ``add_to_container=False`` and added
+    with this at the end: half of it would stay otherwise.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+    add_to_container : bool or None
+        As in `nengo.Network`.
+    """
+    if add_to_container is None:
+        add_to_container = len(nengo.Network.context) > 0
+    if add_to_container:
+        nengo.Network.add(network)
+
+
 def stand_in(network):
     """
     A network of the same objects, that backends may configure as they like.
