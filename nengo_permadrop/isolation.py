@@ -9,6 +9,7 @@ that the package makes for itself are made by `own_network`, what it copies is c
 """
 
 import contextlib
+import copy
 import inspect
 import pickle
 import threading
@@ -121,7 +122,10 @@ def _copied_config(config):
     for key, old in config.params.items():
         if inspect.isclass(key):
             params = ClassParams(key)
-            params._extra_params = dict(old._extra_params)
+            # parameters hold their values, those of each object, themselves
+            params._extra_params = {
+                name: copy.copy(param) for name, param in old._extra_params.items()
+            }
             _set_again(params, old, old.params)
             new.params[key] = params
     for key, old in config.params.items():
