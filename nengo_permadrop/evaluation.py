@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nengo_permadrop.generators import generators_kept
 from nengo_permadrop.optional import require
 
 
@@ -47,17 +48,17 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
     n_rows : int, optional
         So many rows, from the first one on, or all if there are fewer.
     seed : int, optional
-        Set as the global seed of TensorFlow, NumPy and ``random``, because Keras takes
-        its randomness there.
+        Set as the global seed of TensorFlow, because Keras takes its randomness there.
 
     Returns
     -------
     scores : {str: float}
         As in `scores`.
     """
-    require("keras").utils.set_random_seed(seed)
     rows = rows.take(slice(n_rows))
-    prediction = np.mean([predict(model, rows) for _ in range(n_draws)], axis=0)
+    with generators_kept():
+        require("keras").utils.set_random_seed(seed)
+        prediction = np.mean([predict(model, rows) for _ in range(n_draws)], axis=0)
     return scores(rows.target, prediction)
 
 

@@ -11,6 +11,7 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.isolation import add_made
 from nengo_permadrop.probes import KSProbe
 
 WIDTH, HEIGHT = 320, 200  # of the picture, in its own units
@@ -90,7 +91,7 @@ class DistributionView(nengo.Network):
         seed=None,
         add_to_container=None,
     ):
-        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        super().__init__(label=label, seed=seed, add_to_container=False)
         with self:
             self.probe = KSProbe(
                 target, reference, window, settle, synapse, observation, label="probe"
@@ -117,6 +118,7 @@ class DistributionView(nengo.Network):
             nengo.Connection(node, self.view[: node.size_out], synapse=None)
             if n_features:
                 nengo.Connection(observation, self.view[node.size_out :], synapse=None)
+        add_made(self, add_to_container)
 
 
 class Picture:

@@ -9,6 +9,7 @@ that the package makes for itself are made by `own_network`, what it copies is c
 """
 
 import contextlib
+import copy
 import inspect
 import pickle
 import threading
@@ -64,6 +65,26 @@ def own_network(seed, *members, label=None):
         yield network
 
 
+def add_made(network, add_to_container):
+    """
+    Add a network that is made to the one that it is made in, if there is one.
+
+    Nengo's networks are added when they begin to be made. One whose arguments may turn
+    out wrong in the middle is better made with ``add_to_container=False`` and added
+    with this at the end: half of it would stay otherwise.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+    add_to_container : bool or None
+        As in `nengo.Network`.
+    """
+    if add_to_container is None:
+        add_to_container = len(nengo.Network.context) > 0
+    if add_to_container:
+        nengo.Network.add(network)
+
+
 def stand_in(network):
     """
     A network of the same objects, that backends may configure as they like.
@@ -101,7 +122,10 @@ def _copied_config(config):
     for key, old in config.params.items():
         if inspect.isclass(key):
             params = ClassParams(key)
-            params._extra_params = dict(old._extra_params)
+            # parameters hold their values, those of each object, themselves
+            params._extra_params = {
+                name: copy.copy(param) for name, param in old._extra_params.items()
+            }
             _set_again(params, old, old.params)
             new.params[key] = params
     for key, old in config.params.items():

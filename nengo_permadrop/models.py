@@ -13,6 +13,7 @@ from nengo_permadrop import combo
 from nengo_permadrop.combo.saved import fingerprint, read_record
 from nengo_permadrop.datasets.combo.rows import INPUTS as COMBO_INPUTS
 from nengo_permadrop.evaluation import mean_scores
+from nengo_permadrop.generators import generators_kept
 from nengo_permadrop.loading import load_model, load_weights
 from nengo_permadrop.optional import require
 from nengo_permadrop.recipe import RecipeLayers
@@ -259,7 +260,7 @@ def train(
         Of Adam.
     seed : int, optional
         Decides order of the rows and dropout masks. It is set as the global seed of
-        TensorFlow, NumPy and ``random``, because Keras takes its randomness there.
+        TensorFlow, because Keras takes its randomness there.
     progress : bool, optional
         Show a bar of the epochs, with the losses, and the time that is left if
         training doesn't stop early.
@@ -272,10 +273,11 @@ def train(
     from tqdm.auto import tqdm
 
     keras = require("keras")
-    keras.utils.set_random_seed(seed)
-    model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate))
     stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
-    with tqdm(total=epochs, desc="Training", unit="epoch", disable=not progress) as bar:
+    bar = tqdm(total=epochs, desc="Training", unit="epoch", disable=not progress)
+    with generators_kept(), bar:
+        keras.utils.set_random_seed(seed)
+        model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate))
 
         def tell(epoch, logs):
             bar.set_postfix(logs, refresh=False)

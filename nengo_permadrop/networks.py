@@ -6,6 +6,7 @@ from nengo.exceptions import ValidationError
 from nengo.params import IntParam, NumberParam
 
 from nengo_permadrop.builder.transforms import redraw_index
+from nengo_permadrop.isolation import add_made
 from nengo_permadrop.masks import keep_mask, mask_key
 from nengo_permadrop.optional import require
 
@@ -221,7 +222,7 @@ class DropoutGate(nengo.Network):
             )
         if not inhibition > 0:
             raise ValidationError(f"must be > 0, got {inhibition}", attr="inhibition")
-        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        super().__init__(label=label, seed=seed, add_to_container=False)
         n = neurons.size_in
         if seed is None:
             seed = np.random.randint(2**31)
@@ -238,6 +239,7 @@ class DropoutGate(nengo.Network):
         if self.release is None:
             self._lead = _decay_time(conn.synapse, 1 / (NEURON_GAIN * inhibition))
         self.redraw_every(redraw, lead=lead)
+        add_made(self, add_to_container)
 
     def _connect(self, sign, strength, neurons, synapse, label):
         """Neurons that fire while the signal has a sign, and what they do."""

@@ -9,6 +9,7 @@ all that they have taken.
 import nengo
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.isolation import add_made
 from nengo_permadrop.windows import KSProcess, MomentsProcess, Reference
 
 
@@ -24,17 +25,25 @@ class WindowProbe(nengo.Network):
     observation : Nengo object or None
     synapse : `nengo.synapses.Synapse`, float or None
     default_label : str
+    add_to_container : bool, optional
     **network
         Arguments of `nengo.Network`.
     """
 
     def __init__(
-        self, target, make_process, observation, synapse, default_label, **network
+        self,
+        target,
+        make_process,
+        observation,
+        synapse,
+        default_label,
+        add_to_container=None,
+        **network,
     ):
         size = _size_out(target, "target")
         n_features = 0 if observation is None else _size_out(observation, "observation")
         process = make_process(size, n_features)
-        super().__init__(**network)
+        super().__init__(add_to_container=False, **network)
         with self:
             self.node = nengo.Node(process, label=self.label or default_label)
             self.reset = nengo.Node(size_in=1, label="reset")
@@ -45,6 +54,7 @@ class WindowProbe(nengo.Network):
         self.output = self.node[: process.n_statistics * size]
         self.count = self.node[process.n_statistics * size]
         self.value = self.node[process.n_statistics * size + 1 :]
+        add_made(self, add_to_container)
 
 
 class KSProbe(WindowProbe):

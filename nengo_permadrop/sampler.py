@@ -65,6 +65,8 @@ def sample(
         other, on the reference simulator), "nengo_dl" (many at once on NengoDL),
         "nengo_loihi" (one after the other, on Loihi or its emulator) or "keras" (the
         classical forward pass). The first three give the same samples, to rounding.
+        (NengoDL sets TensorFlow's global seed, and while it builds a network, Nengo's
+        precision for the whole process.)
     presentation_time : float, optional
         Seconds of simulated time that an observation is shown. Not used by Keras.
     settle : float, optional

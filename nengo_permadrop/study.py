@@ -76,7 +76,8 @@ def study(
         What simulates the spiking network. "nengo_loihi" trains and converts for Loihi.
     seed : int, optional
         Decides everything random: data, training, masks and voltages. The same seed
-        gives the same samples.
+        gives the same samples. Seeds that derive from it are set as TensorFlow's global
+        seed.
     output : str or path-like, optional
         Folder for the report and all files; None writes none.
     presentation_time : float, optional

@@ -15,11 +15,27 @@ import traces
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop import bench, describe, loihi, metrics, plots
+from nengo_permadrop import (
+    bench,
+    datasets,
+    describe,
+    evaluation,
+    isolation,
+    loihi,
+    metrics,
+    models,
+    plots,
+)
 from nengo_permadrop.converter.graph import read_model
 from nengo_permadrop.digest import digest
+from nengo_permadrop.gui import DistributionView
+from nengo_permadrop.isolation import stand_in
 
 N_THREADS = 8
+ALONE = [  # not in threads: Keras trains with global seeds; one of NengoDL's is enough
+    "training",
+    "sample_plain_nengo_dl",
+]
 TIMES = {"presentation_time": 0.05, "settle": 0.04}
 SAMPLED = {"n_draws": 2, "progress": False}
 
@@ -193,9 +209,8 @@ def _energy(world):
 
 @case("arviz")
 def _tune_window(world):
-    windows = [0.02, 0.1]
     with contextlib.suppress(ValidationError):  # that none agrees is an answer, too
-        return npd.tune_window(world.conv, world.X, 20, windows=windows).window
+        return npd.tune_window(world.conv, world.X, 20, windows=[0.06]).window
 
 
 @case("nengo_loihi")
@@ -270,22 +285,29 @@ def _plots(world):
     return plots.plot_predictive(world.samples, ax=axes).get_xlim()
 
 
-KNOWN = {
-    # NengoDL seeds TensorFlow, as `sample` says
+@case("sklearn")
+def _training(world):
+    data = datasets.load("diabetes")
+    model = models.mlp(10, units=(4,))
+    losses = models.train(model, data, epochs=1)["loss"]
+    return losses, evaluation.mean_scores(model, data.test, n_draws=2)["mse"]
+
+
+KNOWN = {  # what is documented to be left
+    # NengoDL seeds TensorFlow
     _sample_nengo_dl: ["tensorflow"],
     _sample_plain_nengo_dl: ["tensorflow"],
     # as nengo.Simulator, of which it takes the place, it draws seeds where Nengo does
     _simulator: ["numpy"],
+    _training: ["tensorflow"],
 }
 
 
 @pytest.mark.parametrize("function", CASES)
 def test_same_answer_and_no_trace(function, world):
     """Outside, inside, in a network in a network, and again."""
-    first = function(world)  # imports and compiles, and makes entries of what it reads
-    expected = function(world)
-    _assert_equal(first, expected)
-    for networks in ([], [world.net], [world.net, world.plain], [world.net]):
+    expected = function(world)  # imports, which may warn and set what they like
+    for networks in ([], [world.net, world.plain], [world.net]):
         with contextlib.ExitStack() as stack:
             for network in networks:
                 stack.enter_context(network)
@@ -296,7 +318,7 @@ def test_same_answer_and_no_trace(function, world):
         _assert_equal(answer, expected)
 
 
-@pytest.mark.parametrize("function", CASES)
+@pytest.mark.parametrize("function", [c for c in CASES if c.id not in ALONE])
 def test_in_threads(function, world):
     """Eight at once, all of them inside the same network."""
     expected = function(world)
@@ -341,3 +363,137 @@ def _assert_equal(answer, expected):
         np.testing.assert_array_equal(answer, expected)
     else:
         assert np.all(answer == expected)
+
+
+class Refused(Exception):
+    """What a user's own function raises."""
+
+
+def _failing_node(world):
+    def fails(t, x):
+        if t > 0.005:
+            raise Refused
+        return x
+
+    with nengo.Network(seed=0, add_to_container=False) as net:
+        node = nengo.Node(np.zeros(2))
+        a = nengo.Ensemble(3, 1)
+        dropout = npd.PermanentDropout((3, 2), init=np.ones((3, 2)))
+        nengo.Connection(node, a.neurons, transform=dropout)
+        out = nengo.Node(fails, size_in=1)
+        nengo.Connection(a, out)
+    _drawn(net, {node: world.X[:, :2]}, output=out)
+
+
+def _unsupported_layer(world):
+    layers, keras = kmodels.layers, kmodels.keras
+    x = inputs = keras.Input((3,), name="x")
+    for layer in (layers.Dense(4, activation="relu"), layers.Softmax()):
+        x = layer(x)
+    npd.Converter(keras.Model(inputs, x))
+
+
+FAILURES = {
+    "Converter": (_unsupported_layer, npd.ConversionError),
+    "sample": (lambda world: _drawn(world.conv, world.X[:, :2]), ValidationError),
+    "a Node's function": (_failing_node, Refused),
+    "verify": (
+        lambda world: world.conv.verify(world.X, tolerance=0.0),
+        npd.ConversionError,
+    ),
+    "calibrate": (
+        lambda world: npd.calibrate(world.conv, world.X, n_draws=0),
+        ValidationError,
+    ),
+    "energy": (
+        lambda world: npd.energy(world.conv, world.X[:, :2], **SAMPLED, **TIMES),
+        ValidationError,
+    ),
+    "gate": (
+        lambda world: npd.networks.DropoutGate(
+            world.net.all_ensembles[0].neurons, redraw=0.1, lead=0.2, seed=0
+        ),
+        ValidationError,
+    ),
+    "KSProbe": (
+        lambda world: npd.KSProbe(world.conv.output, np.zeros((5, 3)), 0.1),
+        ValidationError,
+    ),
+    "view": (
+        lambda world: DistributionView(world.conv.output, [0.0, 1.0], 0.1, n_bins=0),
+        ValidationError,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_failing_midway_leaves_no_trace(name, world):
+    function, error = FAILURES[name]
+    before = _traces(world)
+    with pytest.raises(error), world.net:
+        function(world)
+    assert not traces.differences(before, _traces(world))
+
+
+def test_what_is_made_is_added(world):
+    """Networks that are meant to be in the user's are, and once."""
+    with nengo.Network(seed=0) as net:
+        made = [npd.Converter(world.graph, copies=2)]
+        ensemble = made[0].all_ensembles[0]
+        made.append(npd.KSProbe(made[0].output, [0.0, 1.0], 0.1))
+        made.append(npd.LiveDistribution(made[0].output, 0.1))
+        made.append(DistributionView(made[0].output, [0.0, 1.0], 0.1))
+        made.append(npd.networks.DropoutGate(ensemble.neurons, seed=0))
+        for kind in (npd.KSProbe, npd.LiveDistribution):
+            reference = {} if kind is npd.LiveDistribution else {"reference": [0.0]}
+            kind(made[0].output, window=0.1, add_to_container=False, **reference)
+        npd.Converter(world.graph, add_to_container=False)
+    assert net.networks == made
+    assert made[0].networks == made[0].copies[1:]
+    assert not net.nodes + net.ensembles + net.connections + net.probes
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("nengo_loihi") is None, reason="needs nengo_loihi"
+)
+def test_a_converter_outside_does_not_configure_the_network(world):
+    with nengo.Network(seed=0) as net:
+        before = traces.of_network(net)
+        npd.Converter(
+            world.loihi.graph, target="loihi", copies=2, add_to_container=False
+        )
+    assert traces.of_network(net) == before
+
+
+def test_stand_ins(world):
+    """They have all that a network has, and what is done to them stays with them."""
+    net = world.net
+    liked = nengo.params.BoolParam("liked", False)
+    net.config[nengo.Ensemble].set_param("liked", liked)
+    ensemble = net.all_ensembles[0]
+    net.config[ensemble].liked = True
+    before = traces.of_network(net)
+    twin = stand_in(net)
+    assert type(twin.networks[0]) is npd.Converter and twin.label == net.label
+    assert twin.seed == net.seed and twin.all_objects != net.all_objects
+    for objects in ("ensembles", "nodes", "connections", "probes"):
+        assert getattr(twin, f"all_{objects}") == getattr(net, f"all_{objects}")
+    assert twin.config[ensemble].liked and not twin.config[net.all_ensembles[1]].liked
+    assert twin.config[nengo.Probe].synapse == nengo.Lowpass(0.1)
+    twin.config[ensemble].liked = False
+    twin.config[nengo.Probe].synapse = None
+    twin.config[nengo.Node].set_param("new", nengo.params.BoolParam("new", True))
+    with twin.networks[0]:
+        nengo.Node(0.0)
+    assert traces.of_network(net) == before
+
+
+def test_contexts_come_back(world):
+    with world.net, pytest.raises(Refused):
+        with isolation.own_network(0, world.plain) as net:
+            assert list(nengo.Network.context) == [net]
+            assert nengo.Probe.synapse.default is nengo.Config.default(
+                nengo.Probe, "synapse"
+            )
+            raise Refused
+    assert not nengo.Network.context and not nengo.Config.context

@@ -10,6 +10,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.combo.saved import TrainingFiles, fingerprint
 from nengo_permadrop.datasets.combo.scaling import features_path
 from nengo_permadrop.evaluation import predict, scores
+from nengo_permadrop.generators import generators_kept
 from nengo_permadrop.loading import load_weights
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
@@ -72,8 +73,7 @@ def train(
         Reduce the learning rate on plateaus, see `plateau_rate`.
     seed : int, optional
         Decides order of the rows and dropout masks. Seeds that derive from it are set
-        as the global seed of TensorFlow, NumPy and ``random``, because Keras takes its
-        randomness there.
+        as the global seed of TensorFlow, because Keras takes its randomness there.
     resume : bool, optional
         Go on after the last whole epoch whose state is found at ``prefix``.
     data_options : dict, optional
@@ -106,10 +106,11 @@ def train(
         "seed": seed,
     }
     _check(epochs, options, dataset, prefix, resume)
-    training = _Training(model, dataset, prefix, options, data_options)
-    if resume:
-        training.resume()
-    training.run(epochs, progress)
+    with generators_kept():
+        training = _Training(model, dataset, prefix, options, data_options)
+        if resume:
+            training.resume()
+        training.run(epochs, progress)
     return training.history()
 
 

@@ -9,6 +9,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.graph import ModelGraph, read_model
 from nengo_permadrop.converter.settling import path_delay
+from nengo_permadrop.isolation import add_made
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.neurons import TARGETS
 from nengo_permadrop.optional import require
@@ -140,7 +141,7 @@ class Converter(nengo.Network):
         context = nengo.Network.context
         parent = context[-1] if len(context) > 0 else None
         number = len(parent.networks) if parent is not None else 0
-        super().__init__(label=label, seed=seed, add_to_container=add_to_container)
+        super().__init__(label=label, seed=seed, add_to_container=False)
         if seed is None and parent is not None and parent.seed is not None:
             seed = derive_seed(parent.seed, number)
 
@@ -171,7 +172,9 @@ class Converter(nengo.Network):
                 _OTHER_CURVE[target].format(_some(builder.other_curves)), stacklevel=2
             )
         if target == "loihi":
-            self.configure_loihi(context[0] if len(context) > 0 else self)
+            alone = parent is None or add_to_container is False
+            self.configure_loihi(self if alone else context[0])
+        add_made(self, add_to_container)
 
     def _copy(self, label):
         """Another network of the same layers in this one, with the same inputs."""
@@ -185,7 +188,9 @@ class Converter(nengo.Network):
                 scale_firing_rates=self.scale_firing_rates,
                 redraw=self.redraw,
                 label=label,
+                add_to_container=False,  # which would configure the outermost network
             )
+            self.add(copy)
             for name, node in self.inputs.items():
                 nengo.Connection(node, copy.inputs[name], synapse=None)
         return copy
@@ -263,18 +268,26 @@ class Converter(nengo.Network):
             A few observations, ``(n_observations, ...)`` an input.
         tolerance : float, optional
             Largest difference allowed, relative to the largest output where that is
-            greater than 1.
+            greater than 1. The network is compared with Keras's layers in the precision
+            that they compute in, but at least in float32: of a model whose policy is
+            float16, bfloat16 or a mixed one, the network is compared with the same
+            layers and weights in float32, as Keras's own rounding is far above this
+            tolerance. That the model's answers are those in float32 but for rounding
+            (0.125 of the largest output in float16, 0.25 in bfloat16) is checked, too.
 
         Returns
         -------
         error : float
-            The largest difference found.
+            The largest difference found; without Keras's own rounding in half
+            precision.
 
         Raises
         ------
         ConversionError
             If the difference is larger, with the output and observation it was found
-            at; or if the converter was made without a Keras model.
+            at; if half precision changes the model's own answers by more than rounding,
+            as it does where values overflow; or if the converter was made without a
+            Keras model.
         """
         from nengo_permadrop.converter.verify import verify
 

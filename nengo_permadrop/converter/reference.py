@@ -10,6 +10,8 @@ from nengo_permadrop.converter.layers import REFUSED, describe, permanent_rate
 
 DROPOUTS = ("Dropout", "PermanentDropout")
 
+_HALF = ("bfloat16", "float16")  # the coarser one first
+
 
 class KerasForward:
     """
@@ -28,10 +30,15 @@ class KerasForward:
     smooth : bool, optional
         Give SoftLIF layers that are trained for Loihi their smooth curve instead of
         Loihi's, which has steps: there, how numbers are rounded decides.
+    single : bool, optional
+        Compute in float32 what the model computes in half precision.
 
     Attributes
     ----------
     graph : `.ModelGraph`
+    half : str or None
+        The half precision that the model, or a layer of it, computes in: "bfloat16" or
+        "float16"; None if there is none, or ``single`` is set.
     dropouts : list of (str, int, float)
         Path, number of units and rate of each permanent dropout, in the model's order.
 
@@ -41,10 +48,17 @@ class KerasForward:
         If the model has layers that are random in another way than dropping units.
     """
 
-    def __init__(self, kmodel, dropout="permanent", smooth=False):
+    def __init__(self, kmodel, dropout="permanent", smooth=False, single=False):
         self.graph, self._layers = read_model(kmodel)
         if smooth:
             self._layers = [_smoothed_layer(layer) for layer in self._layers]
+        if single:
+            self._layers = [
+                self._single(call, layer)
+                for call, layer in zip(self.graph.calls, self._layers)
+            ]
+        dtypes = {layer.compute_dtype for layer in self._layers}
+        self.half = next((dtype for dtype in _HALF if dtype in dtypes), None)
         self._rates = {}
         self.dropouts = []
         for call in self.graph.calls:
@@ -94,6 +108,18 @@ class KerasForward:
                 result = layer(argument, **_without_training(call.options))
             values[call.output] = result
         return [np.asarray(values[index]) for index in self.graph.outputs.values()]
+
+    def _single(self, call, layer):
+        """A layer that does the same in float32, if it computes in half precision."""
+        if layer.compute_dtype not in _HALF:
+            return layer
+        single = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+        weights = layer.get_weights()
+        if weights:
+            shapes = [(None, *self.graph.shapes[index]) for index in call.inputs]
+            single.build(shapes[0] if len(shapes) == 1 else shapes)
+            single.set_weights([weight.astype(np.float32) for weight in weights])
+        return single
 
 
 def rate_twin(conv, smooth=False):

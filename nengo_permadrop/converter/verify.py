@@ -12,6 +12,10 @@ from nengo_permadrop.isolation import building, own_network
 # step shows the next observation
 _DT = 2.0**-10
 
+# What half precision may change, relative to the largest output: 128 and 32 units in
+# the last place. Six layers of 200 units came to 0.03 in both
+HALF_TOLERANCE = {"float16": 128 * 2.0**-10, "bfloat16": 32 * 2.0**-7}
+
 
 def verify(conv, X, tolerance):
     """See `.Converter.verify`."""
@@ -24,29 +28,57 @@ def verify(conv, X, tolerance):
         )
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     inputs = match_inputs(X, shapes)
-    forward = KerasForward(conv.kmodel, dropout=conv.dropout, smooth=True)
+    own = KerasForward(conv.kmodel, dropout=conv.dropout, smooth=True)
+    single = own
+    if own.half is not None:
+        single = KerasForward(conv.kmodel, conv.dropout, smooth=True, single=True)
     n = len(inputs[0])
     masks = [np.tile(dropout.keep(), (n, 1)) for dropout in conv.dropouts]
     worst = 0.0
     for keras_masks, what in ((None, "without dropout"), (masks, "with its masks")):
-        expected = forward(inputs, keras_masks)
+        expected = single(inputs, keras_masks)
+        if own.half is not None:
+            _check_rounding(conv, own.half, own(inputs, keras_masks), expected)
         actual = _rate_network(conv, inputs, dropping=keras_masks is not None)
         for name, y, x in zip(conv.outputs, expected, actual):
-            y = y.reshape(n, -1)
-            errors = np.abs(y - x) / max(1.0, np.abs(y).max())
+            errors = _relative(x, y)
             error = errors.max()
             if not error <= tolerance:  # NaN is not
                 row, unit = np.unravel_index(np.argmax(errors), errors.shape)
+                found, wanted = x[row, unit], y.reshape(n, -1)[row, unit]
                 raise ConversionError(
                     f"output '{name}'",
                     f"the converted network, {what}, differs from Keras by {error:.2g} "
                     f"of the largest output, at observation {row}, unit {unit}: "
-                    f"{x[row, unit]:.6g} instead of {y[row, unit]:.6g}",
+                    f"{found:.6g} instead of {wanted:.6g}",
                     f"The tolerance is {tolerance:g}. If the weights of the Keras "
                     "model have changed since, convert it again",
                 )
             worst = max(worst, float(error))
     return worst
+
+
+def _relative(answers, expected):
+    """Differences, relative to the largest output where that is greater than 1."""
+    expected = np.asarray(expected, dtype=float).reshape(len(expected), -1)
+    answers = np.asarray(answers, dtype=float).reshape(expected.shape)
+    return np.abs(expected - answers) / max(1.0, np.abs(expected).max())
+
+
+def _check_rounding(conv, dtype, rounded, expected):
+    """Raise if what Keras gives in half precision is something else than in float32."""
+    limit = HALF_TOLERANCE[dtype]
+    for name, y, x in zip(conv.outputs, expected, rounded):
+        error = _relative(x, y).max()
+        if not error <= limit:
+            raise ConversionError(
+                f"output '{name}'",
+                f"Keras's own answers in {dtype} are off by {error:.2g} of the largest "
+                f"output from those of the same layers in float32; {limit:g} at most "
+                "is taken for rounding",
+                "Smaller values may help, or a model that computes in float32 "
+                "(mixed_bfloat16 if float16 overflows)",
+            )
 
 
 def _rate_network(conv, inputs, dropping):
