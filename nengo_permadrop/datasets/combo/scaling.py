@@ -105,7 +105,7 @@ class TableScaling:
             )
         empty = np.isnan(table.values).all(axis=0)
         if empty.all():
-            raise DataFileError(f"{table.path}: has no values; check the file")
+            raise DataFileError(table.path, "has no values")
         return cls._fit(
             table.values[:, ~empty],
             table.columns[~empty],
@@ -201,10 +201,10 @@ class TableScaling:
         missing = [name for name in self.columns if name not in places]
         if missing:
             raise DataFileError(
-                f"{table.path}: has no column {missing[0]!r} ({len(missing)} columns "
-                f"of the {len(self.columns)} that the model was trained on are "
-                "missing); use the file with the features that the model was trained "
-                "on"
+                table.path,
+                f"has no column {str(missing[0])!r} ({len(missing)} columns of the "
+                f"{len(self.columns)} that the model was trained on are missing)",
+                "use the file with the features that the model was trained on",
             )
         unknown = set(places).difference(self.columns, self.left_out)
         if unknown:
