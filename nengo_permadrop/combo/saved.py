@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.archives import read_npz, readable
+from nengo_permadrop.archives import read_npz, readable, write_npz
 from nengo_permadrop.files import atomic_path, write_text
 from nengo_permadrop.optional import require
 
@@ -91,8 +91,7 @@ class TrainingFiles:
         """
         arrays = {f"weights_{i}": array for i, array in enumerate(weights)}
         arrays.update({f"optimizer_{i}": array for i, array in enumerate(optimizer)})
-        with atomic_path(self.state) as temporary:
-            np.savez(temporary, record=np.array(json.dumps(record)), **arrays)
+        write_npz(self.state, record=np.array(json.dumps(record)), **arrays)
 
     def load_state(self):
         """
