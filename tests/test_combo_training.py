@@ -226,6 +226,18 @@ def test_another_network_or_data_set_is_not_resumed(whole, dataset, folder):
         combo.train(network(dataset), other, whole[0], resume=True, **OPTIONS)
 
 
+@pytest.mark.parametrize("what", ["weights", "optimizer"])
+def test_a_state_of_another_keras_is_not_resumed(whole, dataset, tmp_path, what):
+    """Its optimizers may have other variables; none is left out in silence."""
+    record, weights, optimizer = TrainingFiles(whole[0]).load_state()
+    changed = {"weights": weights, "optimizer": optimizer}
+    changed[what] = changed[what][:-1]
+    TrainingFiles(tmp_path / "combo").save_state(record, **changed)
+    with pytest.raises(ValidationError, match=f"state.npz holds other {what}"):
+        prefix = tmp_path / "combo"
+        combo.train(network(dataset), dataset, prefix, resume=True, **OPTIONS)
+
+
 def test_nothing_to_resume(dataset, tmp_path):
     options = {**OPTIONS, "prefix": tmp_path / "none", "resume": True}
     with pytest.raises(ValidationError, match="none.state.npz doesn't exist"):
