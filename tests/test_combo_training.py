@@ -11,6 +11,7 @@ from nengo_permadrop import cli, combo, datasets
 from nengo_permadrop.combo.saved import TrainingFiles, fingerprint, read_record
 from nengo_permadrop.combo.training import plateau_rate
 from nengo_permadrop.datasets.combo import FeatureScaling, features_path, generate_files
+from nengo_permadrop.errors import DamagedFileError
 from nengo_permadrop.loading import load_model, load_weights
 
 pytest.importorskip("sklearn")
@@ -59,6 +60,27 @@ def _whole(dataset, tmp_path_factory):
 
 def same(weights, others):
     return all(np.array_equal(one, other) for one, other in zip(weights, others))
+
+
+def test_a_state_of_which_an_array_is_lost_is_damaged(tmp_path):
+    """By one flipped byte in the directory of the archive; zipfile doesn't notice."""
+    files = TrainingFiles(tmp_path / "saved")
+    record = dict.fromkeys(("options", "data", "architecture", "history"))
+    weights, optimizer = [np.zeros(2), np.ones(3)], [np.array(1)]
+    files.save_state(record, weights, optimizer)
+    found = files.load_state()
+    assert found[0] == record and len(found[1]) == 2 and len(found[2]) == 1
+    with np.load(files.state) as archive:
+        arrays = dict(archive)
+    for change in (
+        {"weights_1": None},
+        {"optimizer_0": None},
+        {"weights_2": weights[0]},
+    ):
+        changed = {k: v for k, v in {**arrays, **change}.items() if v is not None}
+        np.savez(files.state, **changed)
+        with pytest.raises(DamagedFileError, match="saved.state.npz: is damaged"):
+            files.load_state()
 
 
 def test_history(whole):
@@ -204,12 +226,24 @@ def test_another_network_or_data_set_is_not_resumed(whole, dataset, folder):
         combo.train(network(dataset), other, whole[0], resume=True, **OPTIONS)
 
 
+@pytest.mark.parametrize("what", ["weights", "optimizer"])
+def test_a_state_of_another_keras_is_not_resumed(whole, dataset, tmp_path, what):
+    """Its optimizers may have other variables; none is left out in silence."""
+    record, weights, optimizer = TrainingFiles(whole[0]).load_state()
+    changed = {"weights": weights, "optimizer": optimizer}
+    changed[what] = changed[what][:-1]
+    TrainingFiles(tmp_path / "combo").save_state(record, **changed)
+    with pytest.raises(ValidationError, match=f"state.npz holds other {what}"):
+        prefix = tmp_path / "combo"
+        combo.train(network(dataset), dataset, prefix, resume=True, **OPTIONS)
+
+
 def test_nothing_to_resume(dataset, tmp_path):
     options = {**OPTIONS, "prefix": tmp_path / "none", "resume": True}
     with pytest.raises(ValidationError, match="none.state.npz doesn't exist"):
         combo.train(network(dataset), dataset, **options)
     (tmp_path / "none.state.npz").write_bytes(b"PK damaged")
-    with pytest.raises(ValidationError, match="none.state.npz: can't be read"):
+    with pytest.raises(DamagedFileError, match="none.state.npz: is damaged"):
         combo.train(network(dataset), dataset, **options)
 
 

@@ -4,13 +4,12 @@ import csv
 import hashlib
 import io
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.errors import DamagedFileError
+from nengo_permadrop.archives import read_npz, readable, write_npz
 from nengo_permadrop.files import atomic_path, write_text
 from nengo_permadrop.optional import require
 
@@ -92,8 +91,10 @@ class TrainingFiles:
         """
         arrays = {f"weights_{i}": array for i, array in enumerate(weights)}
         arrays.update({f"optimizer_{i}": array for i, array in enumerate(optimizer)})
-        with atomic_path(self.state) as temporary:
-            np.savez(temporary, record=np.array(json.dumps(record)), **arrays)
+        # an archive in which a member has been lost doesn't notice it
+        counts = np.array([len(weights), len(optimizer)])
+        text = np.array(json.dumps(record))
+        write_npz(self.state, record=text, counts=counts, **arrays)
 
     def load_state(self):
         """
@@ -107,9 +108,9 @@ class TrainingFiles:
         Raises
         ------
         nengo.exceptions.ValidationError
-            If there is no such file. It is read without pickle.
-        `.DamagedFileError`
-            If it is damaged.
+            If there is no such file.
+        nengo_permadrop.errors.DamagedFileError
+            If it is damaged. It is read without pickle.
         """
         if not self.state.exists():
             raise ValidationError(
@@ -117,21 +118,15 @@ class TrainingFiles:
                 "start without resume",
                 attr="resume",
             )
-        try:
-            _check_stored(self.state)
-            with np.load(self.state, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+        what, fix = "the state of a training", "start without resume"
+        arrays = read_npz(self.state, what, fix)
+        with readable(self.state, what, fix):
             record = _checked_record(str(arrays.pop("record")), "architecture")
-            weights, optimizer = (
-                [arrays.pop(f"{kind}_{i}") for i in range(_count(arrays, kind))]
-                for kind in ("weights", "optimizer")
-            )
-        except Exception as error:  # a damaged archive raises almost anything
-            raise DamagedFileError(
-                self.state,
-                f"can't be read ({_words(error)})",
-                "start without resume",
-            ) from error
+            n_weights, n_optimizer = arrays.pop("counts").tolist()
+            weights = [arrays.pop(f"weights_{i}") for i in range(n_weights)]
+            optimizer = [arrays.pop(f"optimizer_{i}") for i in range(n_optimizer)]
+            if arrays:
+                raise ValueError(f"has a member {min(arrays)!r}")
         return record, weights, optimizer
 
 
@@ -154,21 +149,16 @@ def read_record(model_file):
 
     Raises
     ------
-    `.DamagedFileError`
+    nengo_permadrop.errors.DamagedFileError
         If the file is damaged.
     """
     path = Path(model_file)
     record = TrainingFiles(path.with_name(path.name.removesuffix(MODEL_SUFFIX))).record
     if not path.name.endswith(MODEL_SUFFIX) or not record.exists():
         return None
-    try:
-        return _checked_record(record.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DamagedFileError(
-            record,
-            f"can't be read ({_words(error)})",
-            "train the model again, or remove the file",
-        ) from error
+    fix = "train the model again, or remove the file"
+    with readable(record, "the record of a training", fix):
+        return _checked_record(record.read_bytes().decode("utf-8"))
 
 
 def _checked_record(text, *more):
@@ -183,22 +173,6 @@ def _checked_record(text, *more):
     if not isinstance(record.get("data_options"), dict | None):
         raise ValueError(f"data_options is {record['data_options']!r}")
     return record
-
-
-def _check_stored(path):
-    """Refuse an archive that would unpack to more than its size; ours don't unpack."""
-    with zipfile.ZipFile(path) as archive:
-        size = sum(info.file_size for info in archive.infolist())
-    if size > path.stat().st_size:
-        raise ValueError(f"it would unpack to {size} bytes")
-
-
-def _words(error):
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _count(names, kind):
-    return sum(name.startswith(kind) for name in names)
 
 
 def fingerprint(dataset):
