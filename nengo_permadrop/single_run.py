@@ -23,7 +23,12 @@ import math
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.converter.settling import arrivals, holder, path_delay
+from nengo_permadrop.converter.settling import (
+    arrivals,
+    holder,
+    path_delay,
+    settling_time,
+)
 from nengo_permadrop.networks import DropoutGate
 from nengo_permadrop.transforms import PermanentDropout
 
@@ -68,8 +73,8 @@ def run_on(engine, problem, n_windows):
     else:
         _check_redraws(model, window)
     lag = output_lag(model, problem.settle)
-    total, spread = path_delay(model)
-    n_lost = math.ceil((total + 2 * spread - lag - problem.settle) / window - 1e-9)
+    settled = settling_time(model)
+    n_lost = math.ceil((settled - lag - problem.settle) / window - 1e-9)
     problem.n_windows = n_windows
     problem.begin = max(0, n_lost) * window + round(lag / problem.dt) * problem.dt
 

@@ -8,7 +8,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.graph import ModelGraph, read_model
-from nengo_permadrop.converter.settling import path_delay
+from nengo_permadrop.converter.settling import settling_time
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.neurons import TARGETS
 from nengo_permadrop.optional import require
@@ -203,12 +203,11 @@ class Converter(nengo.Network):
         """
         Seconds until the output has settled, after an observation is shown.
 
-        The delays that the synapses of the longest path add up to, and twice the spread
+        The delays that the synapses of the slowest path add up to, and twice the spread
         of these delays. What is read before is still of the network's initial state:
         take it as ``settle`` in `.sample`.
         """
-        mean, spread = path_delay(self)
-        return mean + 2 * spread
+        return settling_time(self)
 
     def reseed(self, seed):
         """
