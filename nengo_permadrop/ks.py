@@ -3,6 +3,12 @@ The two-sample Kolmogorov-Smirnov statistic and its exact null distribution.
 
 Statistics are kept as integers where they are computed, "heights" in units of
 ``1 / lcm(n_a, n_b)``, so that equal ones compare equal.
+
+Networks compute in single precision, so that equal answers differ by rounding. Among
+draws that spread this makes no difference. But a set of draws that is the same but for
+rounding, such as that of an output which no dropout reaches, is taken for one value, and
+draws of the other set that differ from it by no more than rounding for equal to it:
+see `ROUNDING`.
 """
 
 import math
@@ -12,6 +18,11 @@ import scipy.stats
 
 # Above this many draws in all, SciPy's asymptotic distribution instead of the exact one
 EXACT_LIMIT = 20_000
+
+# Relative to the largest absolute value of a set of draws: differences that rounding
+# makes, of some operations in single precision. (Around 0 there is nothing to compare
+# them with, and they count.)
+ROUNDING = 16 * float(np.finfo(np.float32).eps)
 
 _NULL_CACHE = {}  # (n_a, n_b, height): probability; see null_sf
 
@@ -125,7 +136,8 @@ def ks_heights(a, b, tie_rng=None):
     Walking through the pooled values in order, a value of ``a`` is a step up, one of
     ``b`` a step down, by amounts that bring the walk back to 0; the height is how far
     it gets from 0. It counts only between different values, unless ``tie_rng`` is there
-    to put equal ones in order.
+    to put equal ones in order. What is equal but for rounding to the only value of a
+    set is equal to it.
 
     Parameters
     ----------
@@ -139,7 +151,7 @@ def ks_heights(a, b, tie_rng=None):
     tied : (n_tests,) ndarray of bool
         Whether any values were equal.
     """
-    pooled = np.concatenate([a, b])
+    pooled = np.concatenate(_without_rounding(a, b))
     keys = (pooled,) if tie_rng is None else (tie_rng.random(pooled.shape), pooled)
     order = np.lexsort(keys, axis=0)
     gcd = math.gcd(len(a), len(b))
@@ -149,3 +161,16 @@ def ks_heights(a, b, tie_rng=None):
     if tie_rng is None:
         walk[:-1][equal] = 0
     return np.abs(walk).max(axis=0), equal.any(axis=0)
+
+
+def _without_rounding(a, b):
+    """The same draws; but those that equal the only value of a set have that value."""
+    for x, y in ((a, b), (b, a)):
+        tolerance = ROUNDING * np.abs(x).max(axis=0)
+        constant = x.max(axis=0) - x.min(axis=0) <= tolerance
+        # of a single draw nothing is known, unless there is nothing else
+        if not constant.any() or (len(x) == 1 < len(y)):
+            continue
+        value = np.where(constant, x[0], np.nan)  # nothing is near to NaN
+        a, b = (np.where(np.abs(z - value) <= tolerance, value, z) for z in (a, b))
+    return a, b

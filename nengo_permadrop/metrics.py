@@ -28,7 +28,13 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.validation import validated_targets
+from nengo_permadrop.validation import (
+    check_integer,
+    check_levels,
+    check_number,
+    check_samples,
+    validated_targets,
+)
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -61,7 +67,8 @@ def interval(samples, level):
     .. [1] Hyndman, R. J., & Fan, Y. (1996). Sample quantiles in statistical packages.
        The American Statistician 50(4), definition 6.
     """
-    highest = highest_level(samples.n_draws)
+    highest = highest_level(check_samples(samples).n_draws)
+    level = check_number(level, "level")
     if not 0 < level <= highest:
         needed = f"needs {_draws_for(level)} draws" if 0 < level < 1 else "isn't one"
         raise ValidationError(
@@ -122,7 +129,7 @@ def coverage(samples, y, levels=LEVELS):
     array([0.9])
     """
     y = validated_targets(y, samples)
-    found = []
+    levels, found = check_levels(levels, "levels"), []
     for level in np.atleast_1d(levels):
         low, high = interval(samples, level)
         found.append(np.mean((low <= y) & (y <= high), axis=0))
@@ -153,8 +160,8 @@ def calibration_curve(samples, y, n_levels=19):
     nengo.exceptions.ValidationError
         If ``y`` doesn't fit the samples.
     """
-    levels = np.linspace(0, 1, n_levels + 2)[1:-1]
-    levels = levels[levels <= highest_level(samples.n_draws)]
+    levels = np.linspace(0, 1, check_integer(n_levels, "n_levels", 1) + 2)[1:-1]
+    levels = levels[levels <= highest_level(check_samples(samples).n_draws)]
     found = np.empty((0, samples.n_outputs))
     return levels, coverage(samples, y, levels) if len(levels) else found
 
@@ -261,8 +268,10 @@ def score(samples, y, levels=None):
     """
     import pandas as pd
 
+    check_samples(samples)
     if levels is None:
         levels = [x for x in LEVELS if x <= highest_level(samples.n_draws)]
+    levels = check_levels(levels, "levels")
     residual, std = _residual_and_std(samples, y)
     columns = {
         "Output": samples.output_names,

@@ -7,8 +7,10 @@ all that they have taken.
 """
 
 import nengo
+import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.validation import check_levels
 from nengo_permadrop.windows import KSProcess, MomentsProcess, Reference
 
 
@@ -220,11 +222,9 @@ class LiveDistribution(WindowProbe):
         seed=None,
         add_to_container=None,
     ):
-        levels = tuple(float(q) for q in quantiles)
-        if not levels or not all(0 <= q <= 1 for q in levels):
-            raise ValidationError(
-                f"must be some numbers in [0, 1], got {quantiles}", attr="quantiles"
-            )
+        levels = tuple(np.atleast_1d(check_levels(quantiles, "quantiles")).tolist())
+        if not levels:
+            raise ValidationError("must be at least one number", attr="quantiles")
 
         def make_process(size, n_features):
             return MomentsProcess(size, levels, window, settle, n_features)

@@ -12,6 +12,13 @@ from nengo_permadrop.converter.settling import settling_time
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.neurons import TARGETS
 from nengo_permadrop.optional import require
+from nengo_permadrop.validation import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_seconds,
+    check_seed,
+)
 
 
 class Converter(nengo.Network):
@@ -115,23 +122,24 @@ class Converter(nengo.Network):
         seed=None,
         add_to_container=None,
     ):
-        _check_choice("neurons", neurons, ("spiking", "rate"))
-        _check_choice("target", target, TARGETS)
-        _check_choice("dropout", dropout, ("permanent", "off"))
+        check_choice(neurons, "neurons", ("spiking", "rate"))
+        check_choice(target, "target", TARGETS)
+        check_choice(dropout, "dropout", ("permanent", "off"))
         if neurons == "rate" and target == "loihi":
             raise ValidationError(
                 "rate neurons don't run on Loihi; use neurons='spiking' or "
                 "target='nengo'",
                 attr="neurons",
             )
-        if scale_firing_rates is not None and not scale_firing_rates > 0:
-            raise ValidationError(
-                f"must be > 0 (Hz), got {scale_firing_rates}", attr="scale_firing_rates"
+        if scale_firing_rates is not None:
+            scale_firing_rates = check_number(
+                scale_firing_rates, "scale_firing_rates", 0, low_open=True, unit="Hz"
             )
-        if not isinstance(copies, (int, np.integer)) or copies < 1:
-            raise ValidationError(
-                f"must be an integer >= 1, got {copies!r}", attr="copies"
-            )
+        if redraw is not None:
+            redraw = check_seconds(redraw, "redraw")
+        if seed is not None:
+            seed = check_seed(seed)
+        check_integer(copies, "copies", 1)
         if isinstance(kmodel, ModelGraph):
             graph, kmodel = kmodel, None
         else:
@@ -219,6 +227,7 @@ class Converter(nengo.Network):
         ----------
         seed : int
         """
+        seed = check_seed(seed)
         for dropout in self.dropouts:
             for mask in dropout.masks:
                 mask.seed = derive_seed(seed, mask.number)
@@ -325,13 +334,6 @@ def _some(paths):
     names = ", ".join(f"'{path}'" for path in paths[:3])
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return f"{'layers' if len(paths) > 1 else 'layer'} {names}{more}"
-
-
-def _check_choice(attr, value, known):
-    if value not in known:
-        raise ValidationError(
-            f"must be one of {', '.join(map(repr, known))}, got {value!r}", attr=attr
-        )
 
 
 def _synapse(synapse, neurons, target):

@@ -188,7 +188,7 @@ def _in_order(network):
 
 
 def _loop(outgoing, left):
-    """Objects of a loop, the first one again at the end, among those in or after one."""
+    """Objects of a loop, the first one at both ends, among those in or after loops."""
     incoming = {}
     for obj in left:
         for conn in outgoing.get(obj, ()):

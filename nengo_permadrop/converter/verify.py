@@ -6,6 +6,7 @@ import numpy as np
 from nengo_permadrop.converter.errors import ConversionError
 from nengo_permadrop.converter.reference import KerasForward, rate_twin
 from nengo_permadrop.inputs import match_inputs
+from nengo_permadrop.validation import check_number
 
 # A power of two: with times that are exact in any precision that Nengo is set to, each
 # step shows the next observation
@@ -14,6 +15,7 @@ _DT = 2.0**-10
 
 def verify(conv, X, tolerance):
     """See `.Converter.verify`."""
+    tolerance = check_number(tolerance, "tolerance", 0)
     if conv.kmodel is None:
         raise ConversionError(
             str(conv),
