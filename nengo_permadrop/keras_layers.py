@@ -287,9 +287,9 @@ class PermanentDropout(keras.layers.Dropout):
     """
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+        layer = f"PermanentDropout {kwargs.get('name', '')}".strip()
+        check_number(rate, f"{layer}: rate", 0, 1, high_open=True)
         super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)
-        where = f"PermanentDropout {self.name}: "
-        check_number(rate, where + "rate", 0, 1, high_open=True)
 
     def call(self, inputs, training=None):
         """Drop units, whatever ``training`` says."""

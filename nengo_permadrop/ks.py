@@ -5,9 +5,9 @@ Statistics are kept as integers where they are computed, "heights" in units of
 ``1 / lcm(n_a, n_b)``, so that equal ones compare equal.
 
 Networks compute in single precision, so that equal answers differ by rounding. Among
-draws that spread this makes no difference. But a set of draws that is the same but for
-rounding, such as that of an output which no dropout reaches, is taken for one value, and
-draws of the other set that differ from it by no more than rounding for equal to it:
+draws that spread this makes no difference. But a set of draws that are the same but for
+rounding, such as those of an output which no dropout reaches, is taken for one value,
+and draws of the other set that differ from it by no more than rounding for equal to it:
 see `ROUNDING`.
 """
 

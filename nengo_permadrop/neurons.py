@@ -41,6 +41,9 @@ class SoftLIF(LIFRate):
     """
 
     gamma = FiniteNumberParam("gamma", low=0, low_open=True)
+    tau_rc = FiniteNumberParam("tau_rc", low=0, low_open=True)
+    tau_ref = FiniteNumberParam("tau_ref", low=0)
+    amplitude = FiniteNumberParam("amplitude", low=0, low_open=True)
 
     def __init__(
         self, gamma=0.02, tau_rc=0.02, tau_ref=0.002, amplitude=1, initial_state=None

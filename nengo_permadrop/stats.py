@@ -16,7 +16,6 @@ References
 """
 
 import math
-import operator
 import warnings
 
 import numpy as np
@@ -27,7 +26,7 @@ from nengo_permadrop import ks
 from nengo_permadrop.agreement import Agreement
 from nengo_permadrop.ks import is_exact, ks_heights, null_sf
 from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.validation import validated_values
+from nengo_permadrop.validation import check_seed, validated_values
 
 # Standard deviations of the mean rank correlation between equal draw numbers that
 # independent samples don't reach: false alarms in 3e-7 of comparisons
@@ -73,6 +72,7 @@ def ks_agreement(samples_a, samples_b, seed=0):
     >>> bool(npd.ks_agreement(draws[0], draws[1]).verdict())
     True
     """
+    seed = check_seed(seed)
     a, b = _values(samples_a, "samples_a"), _values(samples_b, "samples_b")
     if a.shape[1:] != b.shape[1:]:
         raise ValidationError(
@@ -93,8 +93,7 @@ def ks_agreement(samples_a, samples_b, seed=0):
     spread = 1 / math.sqrt((min(n_a, n_b) - 1) * n_independent)
 
     tie_rng, rng = (
-        np.random.default_rng(child)
-        for child in np.random.SeedSequence(operator.index(seed)).spawn(2)
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2)
     )
     heights, tied = ks_heights(a, b)
     # With ties broken at random the ranks are those of distinct values, so that the
@@ -124,7 +123,7 @@ def _values(samples, attr):
     if isinstance(samples, PredictiveSamples):
         values = samples.values
     else:
-        values = np.asarray(samples)
+        values = samples if np.ma.isMaskedArray(samples) else np.asarray(samples)
         values = values[..., np.newaxis] if values.ndim == 2 else values
         values = validated_values(values, attr)
     if len(values) < 2:

@@ -7,7 +7,7 @@ from nengo.rc import rc
 from nengo.transforms import Dense
 
 from nengo_permadrop.masks import keep_mask, mask_key
-from nengo_permadrop.validation import FiniteNumberParam
+from nengo_permadrop.validation import FiniteNumberParam, check_real_array
 
 
 class MaskedWeights(Distribution):
@@ -141,6 +141,8 @@ class PermanentDropout(Dense):
         self.rate = rate
         self.redraw = redraw
         self.redraw_delay = redraw_delay
+        if not isinstance(init, Distribution):
+            check_real_array(init, "init", obj=self)
         weights = Dense(shape, init).init  # checks init against shape
         super().__init__(shape, MaskedWeights(weights, self.rate))
 

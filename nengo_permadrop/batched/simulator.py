@@ -394,6 +394,11 @@ class Simulator:
         """
         steps = self._steps_in(time_in_seconds)
         skip = self._steps_in(settle, "settle")
+        if steps == 0:
+            raise ValidationError(
+                f"must be at least a time step ({self.dt} s), got {time_in_seconds}",
+                attr="time_in_seconds",
+            )
         if skip >= steps:
             raise ValidationError(
                 f"nothing is left to average: settle is {settle} s of a run of "

@@ -342,7 +342,7 @@ def _synapse(synapse, neurons, target):
             return None
         return nengo.Lowpass(0.005) if target == "loihi" else nengo.Alpha(0.005)
     if isinstance(synapse, (int, float, np.number)):
-        synapse = nengo.Lowpass(synapse)
+        synapse = nengo.Lowpass(check_seconds(synapse, "synapse", zero=True))
     if not isinstance(synapse, nengo.synapses.Synapse):
         raise ValidationError(
             f"must be a synapse or a time constant in seconds, got {synapse!r}",
