@@ -113,8 +113,13 @@ class KSProbe(WindowProbe):
     Notes
     -----
     Each simulator, replica and item of a minibatch has values of its own, and
-    ``Simulator.reset`` forgets them. The values are not in signals: a simulator that is
-    pickled and loaded starts with none. With nengo-loihi, this is done on the host.
+    ``Simulator.reset`` forgets them. Replicas of `.Simulator` have masks of their own,
+    so that their values are independent. All items of a `nengo_dl.Simulator`'s
+    minibatch have the same masks, until `.dl.set_masks` gives each its own: values of
+    items that are shown the same are then the same, and no further evidence.
+
+    The values are not in signals: a simulator that is pickled and loaded starts with
+    none. With nengo-loihi, this is done on the host.
 
     Examples
     --------

@@ -145,7 +145,7 @@ def tune_window(
     fractions = check_real_array(fractions, "fractions")
     if fractions.ndim != 1 or not np.all((fractions >= 0) & (fractions < 1)):
         raise ValidationError(
-            f"must be numbers in [0, 1), got {fractions}", attr="fractions"
+            f"must be numbers in [0, 1), got {fractions.tolist()}", attr="fractions"
         )
     if len(fractions) == 0:
         raise ValidationError("must be at least one number", attr="fractions")

@@ -246,3 +246,13 @@ class TestResources:
         words = str(npd.loihi.resources(self.conv()))
         assert "2 of 128 cores" in words and "20 neurons off the chip" in words
         assert len(words.splitlines()) == 3
+
+
+def test_dropping_dimensions_warns():
+    """Also on the chip, where nengo-loihi builds connections by itself."""
+    with nengo.Network(seed=0) as net:
+        a, b = (nengo.Ensemble(10, 2, label=label) for label in "ab")
+        dropout = npd.PermanentDropout((2, 2), init=np.eye(2))
+        nengo.Connection(a, b, transform=dropout, synapse=0.005)
+    with pytest.warns(UserWarning, match="drops dimensions.*2 inputs"):
+        LoihiModel(net, DT)
