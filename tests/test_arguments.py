@@ -20,7 +20,7 @@ NOT_A_COUNT = [*NOT_A_NUMBER, 0, -1, 1.5, 2.0, np.float32(3)]
 NOT_A_SEED = [*NOT_A_NUMBER, -1, 2**32, 2**64, 1.0, np.array([1, 2])]
 NOT_A_NAME = ["none of them", 3, None, ["batched"], np.array(["a", "b"])]
 NOT_A_PATH = [3, ["a"], True]
-NOT_LEVELS = [["0.5"], [np.nan], [1.5], [-0.1], [[0.5]], object(), "0.5"]
+NOT_LEVELS = [["0.5"], [np.nan], [1.5], [-0.1], [1j], object(), "0.5"]
 MASKED = np.ma.masked_less(np.arange(12.0).reshape(2, 6), 3)
 NOT_X = [
     MASKED,
@@ -184,6 +184,10 @@ def ks_agreement(**kwargs):
     return npd.ks_agreement(**{**given, **kwargs})
 
 
+def quantile(q):
+    return samples().quantile(q)
+
+
 def derived(seed):
     return derive_seed(seed)
 
@@ -278,6 +282,7 @@ CASES = [
     (infer, "settle", NOT_SETTLE),
     (infer, "executor", ["threads", 4]),
     (infer, "checkpoint", NOT_A_PATH),
+    (quantile, "q", NOT_LEVELS),
     (ks_agreement, "samples_a", [None, "a", X * 1j, [[["a"]]], X[0]]),
     (ks_agreement, "samples_b", [None, "a", MASKED[:, :3], X * 1j, [[["a"]]], X[0]]),
     (ks_agreement, "seed", NOT_A_SEED),
