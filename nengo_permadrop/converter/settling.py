@@ -8,6 +8,7 @@ what came before it.) A network has settled when the slowest of its paths has: a
 mean and two standard deviations, when 95% of a change have come through, about.
 """
 
+import functools
 import math
 
 import nengo
@@ -21,6 +22,9 @@ READ_TIME = 0.06
 
 # Standard deviations of a path's delay after which it has settled
 _SPREADS = 2
+
+# Time step in which synapses are taken, in seconds
+_DT = 0.001
 
 # Time steps of an impulse response, at the most
 _MOST_STEPS = 2**17
@@ -169,9 +173,10 @@ def _in_order(network):
     ready = [obj for obj, n in waiting.items() if n == 0]
     while ready:
         for conn in outgoing.get(ready.pop(), ()):
-            if conn.synapse not in moments:
-                moments[conn.synapse] = _moments(conn.synapse, conn)
-            yield conn, moments[conn.synapse]
+            # by identity: synapses may be equal to Nengo that have other attributes
+            if id(conn.synapse) not in moments:
+                moments[id(conn.synapse)] = _moments(conn)
+            yield conn, moments[id(conn.synapse)]
             post = holder(conn.post_obj)
             waiting[post] -= 1
             if waiting[post] == 0:
@@ -204,39 +209,43 @@ def holder(obj):
     return obj.ensemble if isinstance(obj, nengo.ensemble.Neurons) else obj
 
 
-def _moments(synapse, conn=None, dt=0.001):
+def _moments(conn):
     """
-    Mean and variance of a synapse's impulse response, of its absolute value.
-
-    Parameters
-    ----------
-    synapse : `nengo.synapses.Synapse` or None
-    conn : `nengo.Connection`, optional
-        For errors.
-    dt : float, optional
-        Time step, in seconds.
+    Mean and variance of the impulse response of a connection's synapse.
 
     Returns
     -------
     mean, variance : float
-        In s and s^2.
+        Of its absolute value, in s and s^2.
 
     Raises
     ------
     nengo.exceptions.ValidationError
         If the response doesn't end, or there is none.
     """
+    synapse = conn.synapse
     if synapse is None:
         return 0.0, 0.0
-    if isinstance(synapse, LinearFilter):
-        respond, dt = _linear_response(synapse, conn, dt)
-    else:
+    try:
+        if isinstance(synapse, LinearFilter):
+            num, den = tuple(synapse.num.tolist()), tuple(synapse.den.tolist())
+            return _linear_moments(num, den, synapse.analog, synapse.method)
+        return _moments_of(_simulated_response(synapse), _DT)
+    except _NeverSettles as error:
+        raise ValidationError(
+            f"{synapse} of {conn} has no settling time: {error}. Use a filter that "
+            "decays, such as nengo.Lowpass or nengo.Alpha",
+            attr="synapse",
+            obj=conn,
+        ) from error
 
-        def respond(n_steps):
-            impulse = np.zeros((n_steps, 1))
-            impulse[0] = 1.0
-            return synapse.filt(impulse, dt=dt, y0=0)[:, 0]
 
+class _NeverSettles(Exception):
+    """Why a synapse has no settling time."""
+
+
+def _moments_of(respond, dt):
+    """Mean and variance of ``respond(n_steps)``, a response, followed to its end."""
     n_steps = 1024
     while True:
         response = np.abs(respond(n_steps))
@@ -247,43 +256,51 @@ def _moments(synapse, conn=None, dt=0.001):
             break
         if n_steps >= _MOST_STEPS:
             what = "goes on" if response.any() else "is zero"
-            raise _unsettled(
-                synapse, conn, f"its impulse response {what} for {n_steps * dt:g} s"
-            )
+            raise _NeverSettles(f"its impulse response {what} for {n_steps * dt:g} s")
         n_steps *= 2
     weights = response / response.sum()
     mean = float(weights @ t)
     return mean, float(weights @ (t - mean) ** 2)
 
 
-def _linear_response(synapse, conn, dt):
+def _simulated_response(synapse):
+    """The response of a synapse of which nothing is known."""
+
+    def respond(n_steps):
+        impulse = np.zeros((n_steps, 1))
+        impulse[0] = 1.0
+        return synapse.filt(impulse, dt=_DT, y0=0)[:, 0]
+
+    return respond
+
+
+@functools.lru_cache(maxsize=256)
+def _linear_moments(num, den, analog, method):
     """
-    The impulse response of a linear filter, as Nengo simulates it.
+    Mean and variance of the impulse response of a linear filter, as Nengo simulates it.
 
     Parameters
     ----------
-    synapse, conn, dt
-        As in `_moments`.
-
-    Returns
-    -------
-    respond : callable
-        ``respond(n_steps)`` is the response.
-    dt : float
-        Its time step: longer where the filter is so slow that a whole response in the
-        time steps of a simulation would be more than is worth it.
+    num, den : tuple of float
+    analog : bool
+    method : str
+        As in `nengo.synapses.LinearFilter`.
     """
-    A, B, C, D = tf2ss(synapse.num, synapse.den)
+    dt = _DT
+    A, B, C, D = tf2ss(num, den)
     if len(A) == 0:
-        return lambda n_steps: np.r_[D.ravel(), np.zeros(n_steps - 1)], dt
-    if synapse.analog:
-        slowest, method = -np.linalg.eigvals(A).real.max(), synapse.method
-        # of several equal poles, too, little is left after 100 time constants
+        if not D.any():
+            raise _NeverSettles("its impulse response is zero")
+        return 0.0, 0.0
+    if analog:
+        slowest = -np.linalg.eigvals(A).real.max()
+        # a response in all its time steps would be long; and of several equal poles,
+        # too, little is left after 100 time constants
         while slowest > 0 and 100 / slowest > _MOST_STEPS * dt:
             dt, method = 2 * dt, "zoh"  # others may not be stable in longer steps
         A, B, C, D, _ = cont2discrete((A, B, C, D), dt, method=method)
     if not np.abs(np.linalg.eigvals(A)).max() < 1 - 1e-9:
-        raise _unsettled(synapse, conn, "it doesn't forget its input")
+        raise _NeverSettles("it doesn't forget its input")
 
     def respond(n_steps):
         states, power = B, A  # of all steps so far, and A to their number
@@ -295,14 +312,4 @@ def _linear_response(synapse, conn, dt):
             return np.r_[D.ravel(), response[:-1]]
         return response
 
-    return respond, dt
-
-
-def _unsettled(synapse, conn, why):
-    where = "" if conn is None else f" of {conn}"
-    return ValidationError(
-        f"{synapse}{where} has no settling time: {why}. Use a filter that decays, such "
-        "as nengo.Lowpass or nengo.Alpha",
-        attr="synapse",
-        obj=conn,
-    )
+    return _moments_of(respond, dt)
