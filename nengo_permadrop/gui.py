@@ -13,6 +13,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.isolation import add_made
 from nengo_permadrop.probes import KSProbe
+from nengo_permadrop.validation import check_integer, check_texts, is_integer
 
 WIDTH, HEIGHT = 320, 200  # of the picture, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 12, 308, 42, 170  # of the histogram
@@ -97,16 +98,15 @@ class DistributionView(nengo.Network):
                 target, reference, window, settle, synapse, observation, label="probe"
             )
             size = self.probe.value.size_out
-            if not (isinstance(output, (int, np.integer)) and 0 <= output < size):
+            if not is_integer(output) or not 0 <= output < size:
                 raise ValidationError(
                     f"must be a dimension of the target, from 0 to {size - 1}; got "
                     f"{output!r}",
                     attr="output",
                 )
-            if not (isinstance(n_bins, (int, np.integer)) and n_bins >= 1):
-                raise ValidationError(
-                    f"must be an integer >= 1, got {n_bins!r}", attr="n_bins"
-                )
+            check_integer(n_bins, "n_bins", 1)
+            names = check_texts(names, "names", 2)
+            check_texts([title], "title", 1)
             node = self.probe.node
             picture = Picture(
                 node.output.reference, size, int(output), title, names, int(n_bins)

@@ -5,6 +5,8 @@ import math
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.validation import check_real_array
+
 
 def match_inputs(X, shapes):
     """
@@ -28,7 +30,7 @@ def match_inputs(X, shapes):
     ------
     nengo.exceptions.ValidationError
         If inputs are missing, too many, or of the wrong shape, differ in their numbers
-        of observations, or hold NaN or infinity.
+        of observations, hold NaN or infinity, or aren't real numbers.
     """
     names = list(shapes)
     if isinstance(X, dict):
@@ -71,16 +73,15 @@ def match_inputs(X, shapes):
 def _checked(x, name, shape):
     shape = tuple(shape)
     size = math.prod(shape)
-    try:
-        x = np.asarray(x, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValidationError(
-            f"input '{name}' is not an array of numbers ({error})", attr="X"
-        ) from error
+    x = check_real_array(x, "X", f"input '{name}'").astype(np.float64)
     if x.ndim < 2 or x.shape[1:] not in (shape, (size,)):
         expected = f"(n_observations, {', '.join(map(str, shape))})"
+        fix = ""
+        if x.shape in (shape, (size,)):
+            fix = ". For a single observation, give X[np.newaxis]"
         raise ValidationError(
-            f"input '{name}' must have the shape {expected}, got {x.shape}", attr="X"
+            f"input '{name}' must have the shape {expected}, got {x.shape}{fix}",
+            attr="X",
         )
     if len(x) == 0:
         raise ValidationError(f"input '{name}' has no observations", attr="X")
@@ -97,7 +98,14 @@ def _checked(x, name, shape):
 
 
 def _holds_arrays(X):
-    return any(np.ndim(x) >= 2 for x in X)
+    return any(len(getattr(x, "shape", ())) >= 2 or _nested(x) for x in X)
+
+
+def _nested(x):
+    """Whether rows are given as lists."""
+    return isinstance(x, (list, tuple)) and any(
+        isinstance(y, (list, tuple)) or len(getattr(y, "shape", ())) > 0 for y in x
+    )
 
 
 def _listed(names):

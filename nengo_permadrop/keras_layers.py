@@ -9,6 +9,7 @@ is also named ``PermanentDropout``) and nengo-extras' ``SoftLIF``.
 import numpy as np
 
 from nengo_permadrop.optional import require
+from nengo_permadrop.validation import check_choice, check_number
 
 keras = require("keras")
 
@@ -116,8 +117,8 @@ class SoftLIF(keras.layers.Layer):
 
     Raises
     ------
-    ValueError
-        If a parameter is out of range.
+    nengo.exceptions.ValidationError
+        If a parameter is out of range (a ValueError).
 
     References
     ----------
@@ -148,23 +149,12 @@ class SoftLIF(keras.layers.Layer):
         positive = dict(
             gamma=gamma, tau_rc=tau_rc, amplitude=amplitude, gain=gain, tau_s=tau_s
         )
+        where = f"SoftLIF {self.name}: "
         for name, value in positive.items():
-            if not value > 0:
-                raise ValueError(
-                    f"SoftLIF {self.name}: {name} must be > 0, got {value}"
-                )
-        if not tau_ref >= 0:
-            raise ValueError(
-                f"SoftLIF {self.name}: tau_ref must be >= 0, got {tau_ref}"
-            )
-        for name, value, known in (
-            ("target", target, self.TARGETS),
-            ("noise", noise, self.NOISES),
-        ):
-            if value not in known:
-                raise ValueError(
-                    f"SoftLIF {self.name}: {name} must be one of {known}, got {value!r}"
-                )
+            check_number(value, where + name, 0, low_open=True)
+        check_number(tau_ref, where + "tau_ref", 0)
+        check_choice(target, where + "target", self.TARGETS)
+        check_choice(noise, where + "noise", self.NOISES)
         if noise == "alpharc" and abs(tau_s - tau_rc) < 1e-4:
             raise ValueError(
                 f"SoftLIF {self.name}: noise='alpharc' needs tau_s and tau_rc that "
@@ -288,8 +278,8 @@ class PermanentDropout(keras.layers.Dropout):
 
     Raises
     ------
-    ValueError
-        If ``rate`` is out of range.
+    nengo.exceptions.ValidationError
+        If ``rate`` is out of range (a ValueError).
 
     References
     ----------
@@ -297,11 +287,9 @@ class PermanentDropout(keras.layers.Dropout):
     """
 
     def __init__(self, rate, noise_shape=None, seed=None, **kwargs):
+        layer = f"PermanentDropout {kwargs.get('name', '')}".strip()
+        check_number(rate, f"{layer}: rate", 0, 1, high_open=True)
         super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)
-        if not 0 <= rate < 1:
-            raise ValueError(
-                f"PermanentDropout {self.name}: rate must be in [0, 1), got {rate}"
-            )
 
     def call(self, inputs, training=None):
         """Drop units, whatever ``training`` says."""

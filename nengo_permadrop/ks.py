@@ -122,7 +122,7 @@ def _crossing_probabilities(heights, n_a, n_b):
     return reached[:, 1 + n]
 
 
-def without_rounding(a, b):
+def without_rounding(a, b, eps=None):
     """
     Two sets of values, with those made equal that differ by rounding only.
 
@@ -138,6 +138,8 @@ def without_rounding(a, b):
     ----------
     a : (n_a, n_tests) ndarray
     b : (n_b, n_tests) ndarray
+    eps : float, optional
+        Machine epsilon of what has computed them, where their types don't tell.
 
     Returns
     -------
@@ -147,7 +149,8 @@ def without_rounding(a, b):
     floating = [x.dtype for x in (a, b) if np.issubdtype(x.dtype, np.floating)]
     if not floating:
         return a, b
-    eps = max(float(np.finfo(dtype).eps) for dtype in floating)
+    if eps is None:
+        eps = max(float(np.finfo(dtype).eps) for dtype in floating)
     pooled = np.concatenate([a, b])
     ordered = np.sort(pooled, axis=0)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite values, and huge ones

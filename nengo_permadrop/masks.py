@@ -16,6 +16,8 @@ References
 
 import numpy as np
 
+from nengo_permadrop.validation import check_seeds
+
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
@@ -52,19 +54,25 @@ def derive_seed(seed, *path):
     Parameters
     ----------
     seed : int or array_like of int
-        Seed of the whole.
+        Seed of the whole, from 0 to 2**64 - 1.
     *path : int or array_like of int
-        The part's coordinates, broadcast against ``seed``.
+        The part's coordinates, in the same range, broadcast against ``seed``.
 
     Returns
     -------
     derived : int or ndarray of int64
         Seeds in ``[0, 2**31)``, as Nengo takes them; an int if all arguments are ints.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument isn't made of integers, or is out of range.
     """
-    scalar = all(np.ndim(part) == 0 for part in (seed, *path))
-    x = mix64(np.asarray(seed).astype(np.uint64) + np.atleast_1d(_GAMMA))
+    seed, *path = (check_seeds(part, "seed") for part in (seed, *path))
+    scalar = all(part.ndim == 0 for part in (seed, *path))
+    x = mix64(seed + np.atleast_1d(_GAMMA))
     for part in path:
-        y = mix64(np.asarray(part).astype(np.uint64) + np.atleast_1d(_GAMMA))
+        y = mix64(part + np.atleast_1d(_GAMMA))
         x = mix64((x + _GAMMA) ^ y)  # + _GAMMA: else a part equal to the seed cancels
     derived = (x >> np.uint64(64 - _SEED_BITS)).astype(np.int64)
     return int(derived[0]) if scalar else derived

@@ -39,6 +39,12 @@ from nengo_permadrop.residuals import (
     residual_and_std,
     root_mean_square,
 )
+from nengo_permadrop.validation import (
+    check_integer,
+    check_levels,
+    check_number,
+    check_samples,
+)
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -71,7 +77,8 @@ def interval(samples, level):
     .. [1] Hyndman, R. J., & Fan, Y. (1996). Sample quantiles in statistical packages.
        The American Statistician 50(4), definition 6.
     """
-    highest = highest_level(samples.n_draws)
+    highest = highest_level(check_samples(samples).n_draws)
+    level = check_number(level, "level")
     if not 0 < level <= highest:
         needed = f"needs {_draws_for(level)} draws" if 0 < level < 1 else "isn't one"
         raise ValidationError(
@@ -135,7 +142,7 @@ def coverage(samples, y, levels=LEVELS):
 
 
 def _coverage(samples, y, levels):
-    found = []
+    levels, found = check_levels(levels, "levels"), []
     for level in np.atleast_1d(levels):
         low, high = interval(samples, level)
         found.append(np.mean((low <= y) & (y <= high), axis=0))
@@ -166,6 +173,7 @@ def calibration_curve(samples, y, n_levels=19):
     nengo.exceptions.ValidationError
         If ``y`` doesn't fit the samples.
     """
+    n_levels = check_integer(n_levels, "n_levels", 1)
     y = regression_targets(y, samples)
     levels = np.linspace(0, 1, n_levels + 2)[1:-1]
     levels = levels[levels <= highest_level(samples.n_draws)]
@@ -303,8 +311,10 @@ def score(samples, y, levels=None):
     """
     import pandas as pd
 
+    check_samples(samples)
     if levels is None:
         levels = [x for x in LEVELS if x <= highest_level(samples.n_draws)]
+    levels = check_levels(levels, "levels")
     y = regression_targets(y, samples)
     at_least_two_draws(samples)
     residual, std = residual_and_std(samples, y)

@@ -3,12 +3,18 @@
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
-from nengo.params import IntParam, NumberParam
+from nengo.params import IntParam
 
-from nengo_permadrop.builder.transforms import redraw_index
+from nengo_permadrop.builder.transforms import check_redraw, redraw_index
 from nengo_permadrop.isolation import add_made
 from nengo_permadrop.masks import keep_mask, mask_key
 from nengo_permadrop.optional import require
+from nengo_permadrop.validation import (
+    FiniteNumberParam,
+    check_number,
+    check_seconds,
+    check_seed,
+)
 
 # Hz: a spike a step. The weights can then be small; large ones would take bits from the
 # others that go to the same core on Loihi, as they share a scale.
@@ -53,11 +59,11 @@ class MaskProcess(nengo.Process):
     """
 
     n_units = IntParam("n_units", low=1)
-    rate = NumberParam("rate", low=0, high=1, high_open=True)
-    redraw = NumberParam("redraw", low=0, low_open=True, optional=True)
-    redraw_delay = NumberParam("redraw_delay", low=0)
-    lead = NumberParam("lead", low=0)
-    release = NumberParam("release", low=0)
+    rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
+    redraw = FiniteNumberParam("redraw", low=0, low_open=True, optional=True)
+    redraw_delay = FiniteNumberParam("redraw_delay", low=0)
+    lead = FiniteNumberParam("lead", low=0)
+    release = FiniteNumberParam("release", low=0)
 
     def __init__(
         self, n_units, rate, redraw, seed, redraw_delay=0.0, lead=0.0, release=0.0
@@ -103,7 +109,13 @@ class MaskProcess(nengo.Process):
         -------
         step : callable
             Returns an ndarray of shape ``(..., n_units)``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If redraws don't fall on time steps.
         """
+        check_redraw(self, dt, self)
         current, signal = None, None
 
         def indices(t):  # of the masks in force now and after the lead, and before
@@ -220,8 +232,9 @@ class DropoutGate(nengo.Network):
             raise ValidationError(
                 f"must be the neurons of an ensemble, got {neurons!r}", attr="neurons"
             )
-        if not inhibition > 0:
-            raise ValidationError(f"must be > 0, got {inhibition}", attr="inhibition")
+        inhibition = check_number(inhibition, "inhibition", 0, low_open=True)
+        if seed is not None:
+            seed = check_seed(seed)
         super().__init__(label=label, seed=seed, add_to_container=False)
         n = neurons.size_in
         if seed is None:
@@ -277,7 +290,11 @@ class DropoutGate(nengo.Network):
         nengo.exceptions.ValidationError
             If an argument is out of its range; ``lead`` must be less than ``redraw``.
         """
-        if lead is None:
+        if redraw is not None:
+            redraw = check_seconds(redraw, "redraw")
+        if lead is not None:
+            lead = check_seconds(lead, "lead", zero=True)
+        else:
             lead = 0.0 if redraw is None else min(self._lead, _MOST_LEAD * redraw)
         old = self.node.output
         process = MaskProcess(
@@ -299,7 +316,7 @@ class DropoutGate(nengo.Network):
         ----------
         seed : int
         """
-        self.node.output = self.node.output.reseeded(seed)
+        self.node.output = self.node.output.reseeded(check_seed(seed))
 
     def configure_loihi(self, network):
         """
@@ -350,13 +367,24 @@ def _release(synapse, inhibition, charge, dt=0.001):
     return n_steps * dt, (left * inhibition + excess) / (1 - left)
 
 
-def _decay_time(synapse, fraction, dt=0.001, longest=1.0):
+def _decay_time(synapse, fraction, dt=0.001):
     """Seconds in which a synapse's output falls to a fraction, when its input ends."""
     if synapse is None or fraction >= 1:
         return 0.0
-    risen = synapse.filt(np.ones(int(longest / dt)), dt=dt, y0=0)
-    left = np.abs(1.0 - risen) > fraction
-    return dt * (2 + np.flatnonzero(left).max(initial=-1))
+    n_steps = 1000
+    while True:
+        risen = synapse.filt(np.ones(n_steps), dt=dt, y0=0)
+        last = np.flatnonzero(np.abs(1.0 - risen) > fraction).max(initial=-1)
+        if last < n_steps // 2:
+            return dt * (2 + last)
+        if n_steps > 100_000:
+            raise ValidationError(
+                f"{synapse} doesn't let go of a constant input within {n_steps * dt:g} "
+                "s, or doesn't pass it as it is; use a filter that does, such as "
+                "nengo.Lowpass",
+                attr="synapse",
+            )
+        n_steps *= 2
 
 
 def mask_processes(network):

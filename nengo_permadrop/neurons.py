@@ -4,9 +4,9 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 from nengo.neurons import LIFRate
-from nengo.params import NumberParam
 
 from nengo_permadrop.optional import require
+from nengo_permadrop.validation import FiniteNumberParam
 
 
 class SoftLIF(LIFRate):
@@ -40,7 +40,10 @@ class SoftLIF(LIFRate):
        neurons. arXiv:1510.08829.
     """
 
-    gamma = NumberParam("gamma", low=0, low_open=True)
+    gamma = FiniteNumberParam("gamma", low=0, low_open=True)
+    tau_rc = FiniteNumberParam("tau_rc", low=0, low_open=True)
+    tau_ref = FiniteNumberParam("tau_ref", low=0)
+    amplitude = FiniteNumberParam("amplitude", low=0, low_open=True)
 
     def __init__(
         self, gamma=0.02, tau_rc=0.02, tau_ref=0.002, amplitude=1, initial_state=None

@@ -7,9 +7,11 @@ all that they have taken.
 """
 
 import nengo
+import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.isolation import add_made
+from nengo_permadrop.validation import check_levels
 from nengo_permadrop.windows import KSProcess, MomentsProcess, Reference
 
 
@@ -121,8 +123,13 @@ class KSProbe(WindowProbe):
     Notes
     -----
     Each simulator, replica and item of a minibatch has values of its own, and
-    ``Simulator.reset`` forgets them. The values are not in signals: a simulator that is
-    pickled and loaded starts with none. With nengo-loihi, this is done on the host.
+    ``Simulator.reset`` forgets them. Replicas of `.Simulator` have masks of their own,
+    so that their values are independent. All items of a `nengo_dl.Simulator`'s
+    minibatch have the same masks, until `.dl.set_masks` gives each its own: values of
+    items that are shown the same are then the same, and no further evidence.
+
+    The values are not in signals: a simulator that is pickled and loaded starts with
+    none. With nengo-loihi, this is done on the host.
 
     Examples
     --------
@@ -230,11 +237,9 @@ class LiveDistribution(WindowProbe):
         seed=None,
         add_to_container=None,
     ):
-        levels = tuple(float(q) for q in quantiles)
-        if not levels or not all(0 <= q <= 1 for q in levels):
-            raise ValidationError(
-                f"must be some numbers in [0, 1], got {quantiles}", attr="quantiles"
-            )
+        levels = tuple(np.atleast_1d(check_levels(quantiles, "quantiles")).tolist())
+        if not levels:
+            raise ValidationError("must be at least one number", attr="quantiles")
 
         def make_process(size, n_features):
             return MomentsProcess(size, levels, window, settle, n_features)

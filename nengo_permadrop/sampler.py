@@ -17,6 +17,15 @@ from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.problems import make_problem
 from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.single_run import run_on
+from nengo_permadrop.validation import (
+    check_choice,
+    check_execution,
+    check_integer,
+    check_mapping,
+    check_seconds,
+    check_seed,
+    check_times,
+)
 from nengo_permadrop.version import version
 
 RUNS = ("restart", "single")
@@ -74,9 +83,10 @@ def sample(
         more than two hidden layers more than the default (see
         ``Converter.settling_time``).
     seed : int, optional
-        Fixes all that is random. Draw ``i`` doesn't depend on ``n_draws``, nor an
-        observation's answers on the other observations. The masks of the Keras backend
-        are independent of those of the networks, also for the same seed.
+        Fixes all that is random; from 0 to 2**32 - 1. Draw ``i`` doesn't depend on
+        ``n_draws``, nor an observation's answers on the other observations. The masks
+        of the Keras backend are independent of those of the networks, also for the same
+        seed.
     masks : {"observation", "draw"}, optional
         "observation": new masks for every draw of every observation, as Keras does.
         "draw": one set of masks for all observations of a draw; tests that need
@@ -193,28 +203,20 @@ def draw_samples(
 ):
     """`sample`; with ``from_onset``, what is read before the network has settled is
     read on purpose, and isn't warned of."""
-    if run not in RUNS:
-        raise ValidationError(
-            f"must be one of {', '.join(map(repr, RUNS))}, got {run!r}", attr="run"
-        )
-    if max_memory is not None and not max_memory > 0:
-        raise ValidationError(
-            f"must be > 0 (bytes) or None, got {max_memory}", attr="max_memory"
-        )
+    check_choice(run, "run", RUNS)
+    check_execution(executor, checkpoint, max_memory)
     engine = get_backend(backend)
-    _check_numbers(n_draws, presentation_time, settle, dt, seed, masks)
-    if not _is_integer(first_observation) or first_observation < 0:
-        raise ValidationError(
-            f"must be an integer >= 0, got {first_observation}",
-            attr="first_observation",
-        )
+    n_draws, presentation_time, settle, dt, seed = _check_numbers(
+        n_draws, presentation_time, settle, dt, seed, masks
+    )
+    first_observation = check_integer(first_observation, "first_observation", 0)
     options = _options(engine, backend_options)
     # shorter than the delay is no fault there
     unsettled = np.inf if run == "single" or from_onset else settle
     with outside_networks():  # of the caller's, for backends that make networks too
         problem = make_problem(engine, model, X, output, dropout, unsettled)
         problem.presentation_time, problem.settle = presentation_time, settle
-        problem.dt, problem.seed = dt, int(seed)
+        problem.dt, problem.seed = dt, seed
         problem.options.update(options)
         n_runs = -(-n_draws // problem.n_copies)
         if run == "single":
@@ -222,14 +224,12 @@ def draw_samples(
             n_runs = 1
         store = None
         if checkpoint is not None:  # before a backend prepares the network for itself
-            identity = _identity(engine, problem, masks, int(first_observation))
+            identity = _identity(engine, problem, masks, first_observation)
             store = Checkpoint(checkpoint, identity)
         facts = engine.check(problem)
 
         n_observations = len(problem.X[0])
-        replicas = _replicas(
-            int(seed), n_runs, n_observations, masks, int(first_observation)
-        )
+        replicas = _replicas(seed, n_runs, n_observations, masks, first_observation)
         start = time.perf_counter()
         with contextlib.nullcontext() if store is None else store:
             answers = compute(
@@ -240,7 +240,7 @@ def draw_samples(
     return PredictiveSamples(
         values.reshape(-1, n_observations, values.shape[-1])[:n_draws],
         backend=backend,
-        seed=int(seed),
+        seed=seed,
         masks=masks,
         meta={
             "version": version,
@@ -250,7 +250,7 @@ def draw_samples(
             "dt": dt,
             "run": run,
             "simulated_time": _simulated_time(engine, problem, n_runs),
-            "first_observation": int(first_observation),
+            "first_observation": first_observation,
             "seconds": time.perf_counter() - start,
             **(facts or {}),
         },
@@ -294,8 +294,8 @@ def _replicas(seed, n_draws, n_observations, masks, first_observation=0):
 
 
 def _options(engine, options):
-    options = {} if options is None else dict(options)
-    unknown = sorted(set(options) - set(engine.options))
+    options = dict(check_mapping(options, "backend_options"))
+    unknown = sorted(map(str, set(options) - set(engine.options)))
     if unknown:
         raise ValidationError(
             f"backend {engine.name!r} has no option {', '.join(unknown)}; it has "
@@ -306,17 +306,17 @@ def _options(engine, options):
 
 
 def _check_numbers(n_draws, presentation_time, settle, dt, seed, masks):
-    if not _is_integer(n_draws) or n_draws < 1:
-        raise ValidationError(f"must be an integer >= 1, got {n_draws}", attr="n_draws")
-    if not _is_integer(seed) or seed < 0:
-        raise ValidationError(f"must be an integer >= 0, got {seed}", attr="seed")
-    if not dt > 0:
-        raise ValidationError(f"must be > 0 (seconds), got {dt}", attr="dt")
-    if not presentation_time > 0:
-        raise ValidationError(
-            f"must be > 0 (seconds), got {presentation_time}", attr="presentation_time"
-        )
-    if not 0 <= settle < presentation_time:
+    """The numbers as Python's own, so that samples keep no others."""
+    n_draws = check_integer(n_draws, "n_draws", 1)
+    seed = check_seed(seed)
+    for attr, value in (
+        ("presentation_time", presentation_time),
+        ("settle", settle),
+        ("dt", dt),
+    ):
+        check_seconds(value, attr, zero=attr == "settle")
+    presentation_time, settle, dt = check_times(presentation_time, settle, dt)
+    if not settle < presentation_time:
         raise ValidationError(
             f"must be at least 0 and less than presentation_time ({presentation_time} "
             f"s), got {settle}",
@@ -328,11 +328,5 @@ def _check_numbers(n_draws, presentation_time, settle, dt, seed, masks):
             f"presentation_time ({presentation_time} s)",
             attr="dt",
         )
-    if masks not in MASKS:
-        raise ValidationError(
-            f"must be one of {', '.join(map(repr, MASKS))}, got {masks!r}", attr="masks"
-        )
-
-
-def _is_integer(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    check_choice(masks, "masks", MASKS)
+    return n_draws, presentation_time, settle, dt, seed

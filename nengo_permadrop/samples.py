@@ -6,7 +6,7 @@ import operator
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.validation import validated_values
+from nengo_permadrop.validation import check_real_array, validated_values
 
 MASKS = ("observation", "draw")
 
@@ -202,7 +202,7 @@ class PredictiveSamples:
         nengo.exceptions.ValidationError
             If ``q`` leaves [0, 1].
         """
-        levels = np.asarray(q, dtype=float)
+        levels = check_real_array(q, "q", obj=self)
         if not np.all((levels >= 0) & (levels <= 1)):
             raise self._error("q", f"must be in [0, 1]; got {q}")
         return np.quantile(self._values, levels, axis=0)

@@ -23,9 +23,15 @@ import math
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.converter.settling import arrivals, holder, path_delay
+from nengo_permadrop.converter.settling import (
+    arrivals,
+    holder,
+    path_delay,
+    settling_time,
+)
 from nengo_permadrop.networks import DropoutGate
 from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.validation import check_whole_steps, same_time
 
 
 def run_on(engine, problem, n_windows):
@@ -54,22 +60,17 @@ def run_on(engine, problem, n_windows):
             attr="run",
         )
     window = problem.n_steps * problem.dt
-    if abs(window - problem.presentation_time) > 1e-6 * problem.dt:
-        raise ValidationError(
-            f"must be a whole number of time steps of {problem.dt} s with "
-            f"run='single', got {problem.presentation_time} s",
-            attr="presentation_time",
-        )
+    check_whole_steps(problem.presentation_time, problem.dt, "presentation_time")
     model = problem.model
     if hasattr(model, "dropouts"):  # a converter, of which a problem has its own copy
         if engine.fixed_weights:
             _check_gates(model)
         let_masks_travel(model, window, problem.dt)
     else:
-        _check_redraws(model, window)
+        _check_redraws(model, window, problem.dt)
     lag = output_lag(model, problem.settle)
-    total, spread = path_delay(model)
-    n_lost = math.ceil((total + 2 * spread - lag - problem.settle) / window - 1e-9)
+    settled = settling_time(model)
+    n_lost = math.ceil((settled - lag - problem.settle) / window - 1e-9)
     problem.n_windows = n_windows
     problem.begin = max(0, n_lost) * window + round(lag / problem.dt) * problem.dt
 
@@ -171,10 +172,14 @@ def _check_gates(conv):
         )
 
 
-def _check_redraws(network, window):
+def _check_redraws(network, window, dt):
     found = {conn.transform.redraw for conn in _dropouts(network)}
     found |= {gate.node.output.redraw for gate in _gates(network)}
-    wrong = [redraw for redraw in found if redraw is None or redraw != window]
+    wrong = [
+        redraw
+        for redraw in found
+        if redraw is None or not same_time(redraw, window, dt)
+    ]
     if wrong:
         raise ValidationError(
             f"with run='single' all dropouts of {network} must redraw after windows "

@@ -16,7 +16,6 @@ References
 """
 
 import math
-import operator
 import warnings
 
 import numpy as np
@@ -27,7 +26,7 @@ from nengo_permadrop.agreement import Agreement
 from nengo_permadrop.ks import is_exact, ks_heights, null_sf, without_rounding
 from nengo_permadrop.matching import check_pair
 from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.validation import validated_values
+from nengo_permadrop.validation import check_seed, validated_values
 
 # Standard deviations of the mean rank correlation between equal draw numbers that
 # independent samples don't reach: false alarms in 3e-7 of comparisons
@@ -73,6 +72,7 @@ def ks_agreement(samples_a, samples_b, seed=0):
     >>> bool(npd.ks_agreement(draws[0], draws[1]).verdict())
     True
     """
+    seed = check_seed(seed)
     a, b = _values(samples_a, "samples_a"), _values(samples_b, "samples_b")
     check_pair(
         *(
@@ -126,7 +126,7 @@ def _values(samples, attr):
     if isinstance(samples, PredictiveSamples):
         values = samples.values
     else:
-        values = np.asarray(samples)
+        values = samples if np.ma.isMaskedArray(samples) else np.asarray(samples)
         values = values[..., np.newaxis] if values.ndim == 2 else values
         values = validated_values(values, attr)
     if len(values) < 2:

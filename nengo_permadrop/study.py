@@ -18,6 +18,15 @@ from nengo_permadrop.provenance import Steps, versions
 from nengo_permadrop.samples import MASKS, PredictiveSamples
 from nengo_permadrop.stats import ks_agreement
 from nengo_permadrop.study_result import Study
+from nengo_permadrop.validation import (
+    check_choice,
+    check_integer,
+    check_mapping,
+    check_number,
+    check_path,
+    check_seed,
+    check_times,
+)
 
 # Most validation rows that are calibrated on
 CALIBRATION_ROWS = 100
@@ -161,6 +170,8 @@ def study(
         "synapse": synapse,
     }
     _check(options)
+    if output is not None:
+        check_path(output, "output")
     _check_given(dataset, model, weights, epochs, model_options, dataset_options)
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
@@ -337,19 +348,13 @@ def _in_units(samples, dataset, rows):
 
 def _check(options):
     for attr in ("anneal", "synapse"):
-        if options[attr] is not None and not options[attr] > 0:
-            raise ValidationError(
-                f"must be > 0 or None, got {options[attr]}", attr=attr
-            )
+        if options[attr] is not None:
+            check_number(options[attr], attr, 0, low_open=True)
     for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
-        if not options[attr] >= least:
-            raise ValidationError(
-                f"must be at least {least}, got {options[attr]}", attr=attr
-            )
-    if options["masks"] not in MASKS:
-        raise ValidationError(
-            f"must be one of {', '.join(MASKS)}, got {options['masks']!r}", attr="masks"
-        )
+        check_integer(options[attr], attr, least)
+    check_seed(options["seed"])
+    check_times(options["presentation_time"], options["settle"])
+    check_choice(options["masks"], "masks", MASKS)
     if get_backend(options["backend"]).takes != "network":
         raise ValidationError(
             f"{options['backend']!r} is a backend of the classical network; choose one "
@@ -359,6 +364,14 @@ def _check(options):
 
 
 def _check_given(dataset, model, weights, epochs, model_options, dataset_options):
+    if epochs is not None:
+        check_integer(epochs, "epochs", 1)
+    check_mapping(model_options, "model_options")
+    check_mapping(dataset_options, "dataset_options")
+    if not isinstance(dataset, str) and not hasattr(dataset, "test"):
+        raise ValidationError(
+            f"must be a data set or its name, got {dataset!r}", attr="dataset"
+        )
     if dataset_options and not isinstance(dataset, str):
         raise ValidationError(
             f"are for a data set that is loaded by its name; {dataset.name!r} is "

@@ -3,11 +3,11 @@
 import numpy as np
 from nengo.dists import DistOrArrayParam, Distribution
 from nengo.exceptions import BuildError, ValidationError
-from nengo.params import NumberParam
 from nengo.rc import rc
 from nengo.transforms import Dense
 
 from nengo_permadrop.masks import keep_mask, mask_key
+from nengo_permadrop.validation import FiniteNumberParam, check_real_array
 
 
 class MaskedWeights(Distribution):
@@ -30,7 +30,7 @@ class MaskedWeights(Distribution):
     """
 
     base = DistOrArrayParam("base")
-    rate = NumberParam("rate", low=0, high=1, high_open=True)
+    rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
 
     def __init__(self, base, rate):
         super().__init__()
@@ -81,13 +81,14 @@ class PermanentDropout(Dense):
     rate : float, optional
         Probability that an input is dropped, in [0, 1).
     redraw : float, optional
-        Take new masks after this many seconds of simulated time, again and again. They
-        depend on the connection's seed and the number of the redraw. None: a simulator
-        keeps the masks that it was built with.
+        Take new masks after this many seconds of simulated time, again and again: a
+        whole number of time steps. They depend on the connection's seed and the number
+        of the redraw. None: a simulator keeps the masks that it was built with.
     redraw_delay : float, optional
         Seconds by which every redraw comes later. Masks that change in a layer when
         what the layers before it have made of theirs arrives there, and not sooner,
-        follow each other through a network like observations.
+        follow each other through a network like observations. A whole number of time
+        steps, too.
 
     Attributes
     ----------
@@ -98,10 +99,22 @@ class PermanentDropout(Dense):
     Raises
     ------
     nengo.exceptions.ValidationError
-        If a parameter is out of range, or ``init`` doesn't fit ``shape``.
+        If a parameter is out of range, or ``init`` doesn't fit ``shape``; when a
+        simulator is built, if ``redraw`` or ``redraw_delay`` is no whole number of its
+        time steps.
     nengo.exceptions.BuildError
         If sampled with ``redraw`` and a generator: a backend that asks for constant
         weights can't redraw them, and would freeze the masks without a word.
+
+    Warns
+    -----
+    UserWarning
+        When a simulator is built, if the connection starts from an ensemble. What is
+        dropped are the inputs of the transform, and these are then not neurons but the
+        dimensions of what is decoded from them. Connect from ``ensemble.neurons`` to
+        drop neurons, or from a Node that the ensemble is connected to, to drop
+        dimensions and say so. (nengo-loihi builds connections on its chip by itself,
+        and this warning comes with `.sample` only.)
 
     References
     ----------
@@ -120,14 +133,16 @@ class PermanentDropout(Dense):
     ...     conn = nengo.Connection(a.neurons, b.neurons, transform=dropout, seed=1)
     """
 
-    rate = NumberParam("rate", low=0, high=1, high_open=True)
-    redraw = NumberParam("redraw", low=0, low_open=True, optional=True)
-    redraw_delay = NumberParam("redraw_delay", low=0)
+    rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
+    redraw = FiniteNumberParam("redraw", low=0, low_open=True, optional=True)
+    redraw_delay = FiniteNumberParam("redraw_delay", low=0)
 
     def __init__(self, shape, init=1.0, rate=0.5, redraw=None, redraw_delay=0.0):
         self.rate = rate
         self.redraw = redraw
         self.redraw_delay = redraw_delay
+        if not isinstance(init, Distribution):
+            check_real_array(init, "init", obj=self)
         weights = Dense(shape, init).init  # checks init against shape
         super().__init__(shape, MaskedWeights(weights, self.rate))
 

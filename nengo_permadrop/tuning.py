@@ -5,13 +5,22 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from nengo.exceptions import ValidationError
-from nengo.utils.numpy import is_integer
 
+from nengo_permadrop.backends import get_backend
 from nengo_permadrop.converter.reference import rate_twin
 from nengo_permadrop.isolation import own_network
 from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.sampler import sample
+from nengo_permadrop.sampler import RUNS, sample
 from nengo_permadrop.stats import ks_agreement
+from nengo_permadrop.validation import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_real_array,
+    check_seconds,
+    check_seed,
+    check_whole_steps,
+)
 
 _FRACTION = 0.8  # of a window isn't read
 _FRACTION_TAKEN_APART = 0.5  # likewise, where mixing is undone
@@ -121,18 +130,25 @@ def tune_window(
     ImportError
         If ArviZ isn't installed.
     """
-    windows = _grid(conv) if windows is None else np.unique(windows)
+    options = {"progress": False, "dt": 0.001, **options}
+    check_choice(run, "run", RUNS)
+    check_integer(n_draws, "n_draws", 2)
+    check_integer(repeats, "repeats", 1)
+    check_seed(seed)
+    check_number(min_effective, "min_effective", 0)
+    check_seconds(options["dt"], "dt")
+    get_backend(backend)
+    _check_converter(conv)
+    windows = _windows(conv, windows, run, options["dt"])
     if fractions is None:
         fractions = (_FRACTION_TAKEN_APART if decorrelate else _FRACTION,)
-    if len(windows) == 0 or not windows[0] > 0:
-        raise ValidationError("must be positive seconds, at least one", attr="windows")
-    if not all(0 <= fraction < 1 for fraction in fractions) or len(fractions) == 0:
+    fractions = check_real_array(fractions, "fractions")
+    if fractions.ndim != 1 or not np.all((fractions >= 0) & (fractions < 1)):
         raise ValidationError(
-            f"must be numbers in [0, 1), got {fractions}", attr="fractions"
+            f"must be numbers in [0, 1), got {fractions.tolist()}", attr="fractions"
         )
-    if not is_integer(repeats) or repeats < 1:
-        raise ValidationError(f"must be an integer >= 1, got {repeats}", attr="repeats")
-    options = {"progress": False, "dt": 0.001, **options}
+    if len(fractions) == 0:
+        raise ValidationError("must be at least one number", attr="fractions")
     seeds = [derive_seed(seed, number) for number in range(2 * repeats)]
     references = [
         _rate_samples(conv, X, n_draws, other, options) for other in seeds[repeats:]
@@ -184,6 +200,27 @@ def tune_window(
     )
 
 
+def _check_converter(conv):
+    if getattr(conv, "neurons", None) != "spiking":
+        raise ValidationError(
+            f"must be a Converter of spiking neurons, got {conv}", attr="conv"
+        )
+
+
+def _windows(conv, windows, run, dt):
+    """The windows to choose from, in order."""
+    if windows is None:
+        return _grid(conv)
+    windows = np.unique(check_real_array(windows, "windows"))
+    if len(windows) == 0:
+        raise ValidationError("must be positive seconds, at least one", attr="windows")
+    for window in windows:
+        check_seconds(window, "windows")
+        if run == "single":
+            check_whole_steps(float(window), dt, "windows")
+    return windows
+
+
 def _grid(conv):
     longest = conv.settling_time + _READ
     return _STEP * np.arange(2, int(np.ceil(longest / _STEP)) + 1)
@@ -211,10 +248,6 @@ def _bisect(windows, agrees):
 
 def _rate_samples(conv, X, n_draws, seed, options):
     """Draws from the same network in rate neurons, which settle at once."""
-    if getattr(conv, "neurons", None) != "spiking":
-        raise ValidationError(
-            f"must be a Converter of spiking neurons, got {conv}", attr="conv"
-        )
     with own_network(0):
         rate = rate_twin(conv)
     dt = options["dt"]

@@ -9,11 +9,12 @@ import math
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
-from nengo.params import IntParam, NumberParam, Parameter, TupleParam
+from nengo.params import IntParam, Parameter, TupleParam
 
 from nengo_permadrop.builder.transforms import redraw_index
-from nengo_permadrop.ks import ks_heights, null_sf
+from nengo_permadrop.ks import ks_heights, null_sf, without_rounding
 from nengo_permadrop.samples import PredictiveSamples
+from nengo_permadrop.validation import FiniteNumberParam, check_real_array
 
 
 class Reference:
@@ -68,7 +69,7 @@ class Reference:
                     attr="reference",
                 )
             samples = samples.values[:, 0]
-        samples = np.asarray(samples, dtype=np.float64)
+        samples = check_real_array(samples, "reference").astype(np.float64)
         if samples.ndim == 1:
             samples = samples[:, np.newaxis]
         if samples.ndim != 2 or len(samples) == 0 or samples.shape[1] != self.size:
@@ -107,8 +108,8 @@ class WindowProcess(nengo.Process):
 
     size = IntParam("size", low=1)
     n_statistics = IntParam("n_statistics", low=1)
-    window = NumberParam("window", low=0, low_open=True)
-    settle = NumberParam("settle", low=0)
+    window = FiniteNumberParam("window", low=0, low_open=True)
+    settle = FiniteNumberParam("settle", low=0)
 
     def __init__(self, size, n_statistics, window, settle, n_features):
         super().__init__(
@@ -224,7 +225,9 @@ class KSProcess(WindowProcess):
             return np.stack([np.zeros(self.size), np.ones(self.size)])
         reference = self.reference.of(observation)
         sizes = len(values), len(reference)
-        heights, _ = ks_heights(values, reference)
+        # simulators compute in single precision, whatever the type of what they give
+        eps = float(np.finfo(np.float32).eps)
+        heights, _ = ks_heights(*without_rounding(values, reference, eps))
         return np.stack([heights / math.lcm(*sizes), null_sf(heights, *sizes)])
 
 

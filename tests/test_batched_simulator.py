@@ -202,8 +202,8 @@ def test_bad_inputs():
 def test_bad_arguments():
     net = layered_network()
     for kwargs, match in (
-        ({"n_replicas": 0}, "positive integer"),
-        ({"n_replicas": 1.5}, "positive integer"),
+        ({"n_replicas": 0}, "must be an integer >= 1"),
+        ({"n_replicas": 1.5}, "must be an integer >= 1"),
         ({"n_replicas": 2, "mask_seeds": [1]}, "must be 2 integers"),
         ({"state_seeds": [0.5]}, "integers"),
         ({"mask_seeds": [1], "state_seeds": [1, 2]}, "integers"),
@@ -214,7 +214,7 @@ def test_bad_arguments():
     with npd.Simulator(net, progress_bar=False) as sim:
         with pytest.raises(ValidationError, match="without n_replicas"):
             sim.reset(mask_seeds=[1])
-        with pytest.raises(ValidationError, match="Must be positive"):
+        with pytest.raises(ValidationError, match="must be a finite number >= 0"):
             sim.run(-1)
         with pytest.raises(ReadonlyError):
             sim.dt = 0.002

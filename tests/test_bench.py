@@ -58,5 +58,5 @@ def test_arguments():
 
 
 def test_errors_of_a_simulator_arrive():
-    with pytest.raises(RuntimeError, match="batched: .*positive integer"):
+    with pytest.raises(RuntimeError, match="batched: .*integer >= 1"):
         _in_process("batched", n_replicas=0, repeats=1, **WORK)

@@ -406,8 +406,12 @@ def test_expression_is_that_of_training(folder, options, tmp_path):
 @pytest.mark.parametrize(
     "change, error, message",
     [
-        (dict(n_pred=0), ValidationError, "n_pred: must be at least 1"),
-        (dict(quantiles=(2,)), ValidationError, "quantiles: must be between"),
+        (dict(n_pred=0), ValidationError, "n_pred: must be an integer >= 1"),
+        (
+            dict(quantiles=(2,)),
+            ValidationError,
+            "quantiles: must be a finite number >= 0 and <= 1",
+        ),
         (dict(drug_set="all"), ValidationError, "no drug set is called 'all'"),
         (dict(sample_set="CCLE"), DataFileError, "has no sample"),
         (dict(backend="abacus"), ValidationError, "abacus"),

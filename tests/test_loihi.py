@@ -302,3 +302,13 @@ class Filters:
     def __call__(self, *args, **kwargs):
         self.filters = list(warnings.filters)
         return self.Simulator(*args, **kwargs)
+
+
+def test_dropping_dimensions_warns():
+    """Also on the chip, where nengo-loihi builds connections by itself."""
+    with nengo.Network(seed=0) as net:
+        a, b = (nengo.Ensemble(10, 2, label=label) for label in "ab")
+        dropout = npd.PermanentDropout((2, 2), init=np.eye(2))
+        nengo.Connection(a, b, transform=dropout, synapse=0.005)
+    with pytest.warns(UserWarning, match="drops dimensions.*2 inputs"):
+        LoihiModel(net, DT)

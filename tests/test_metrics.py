@@ -72,7 +72,7 @@ def test_interval_ends_are_order_statistics():
         (0.99, "0.99 needs 199 draws"),
         (0.0, "0 isn't one"),
         (1.0, "1 isn't one"),
-        (np.nan, "nan isn't one"),
+        (np.nan, "must be a finite number >= 0 and <= 1, got nan"),
     ],
 )
 def test_levels_that_the_draws_are_too_few_for(level, match):

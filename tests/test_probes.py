@@ -174,7 +174,7 @@ def test_reset_in_the_first_step_of_a_window_leaves_nothing_out():
 
 
 def test_windows_that_are_no_multiple_of_the_step():
-    """Of 12.5 ms, as redraws are: 12 or 13 steps each, the first three of them left."""
+    """Of 12.5 ms, as presentations may be: 12 or 13 steps each, without the first 3."""
     count, value = counted(lambda live: None, window=0.0125, time=0.1, settle=0.003)
     last = [13, 25, 38, 50, 63, 75, 88, 100]
     assert np.flatnonzero(np.diff(count, prepend=0)).tolist() == [n - 1 for n in last]
@@ -240,6 +240,20 @@ def test_a_loaded_simulator_starts_with_no_values():
             loaded.run(0.01)
             count = loaded.data[loaded.model.probes[0]][:, 0]
             assert count[[-11, -10, -1]].tolist() == [3, 0, 1]
+
+
+@pytest.mark.parametrize("simulator", [nengo.Simulator, npd.Simulator])
+@pytest.mark.parametrize("difference, statistic", [(1e-7, 0), (1e-4, 1)])
+def test_a_constant_reference_is_met_but_for_rounding(simulator, difference, statistic):
+    """In no window, from the first one on; but what differs by more is seen."""
+    with nengo.Network() as net:
+        target = nengo.Node(lambda t: 3.7 * (1 + difference * np.sin(500 * t)))
+        ks = npd.KSProbe(target, np.full(20, 3.7), window=0.001)
+        probe = nengo.Probe(ks.statistic)
+    with simulator(net, progress_bar=False) as sim:
+        sim.run(0.03)
+    found = sim.data[probe][:, 0]
+    assert (found == 0).all() if statistic == 0 else (found[:5] > 0.3).all()
 
 
 def test_samples_of_one_observation_are_a_reference():

@@ -371,7 +371,7 @@ BAD_X = [
     (np.where(np.isnan(NAN), np.inf, NAN), "inf in row 3, column 2"),
     ([np.ones((4, 6)), np.ones((4, 6))], r"1 inputs \(x\), but a list of 2"),
     ({"z": np.ones((4, 6))}, "missing: x; unknown: z"),
-    ([["a"] * 6], "not an array of numbers"),
+    ([["a"] * 6], "an array of real numbers, got dtype"),
 ]
 
 

@@ -5,7 +5,8 @@ from kmodels import combo, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop.backends import get_backend
+from nengo_permadrop.backends import Problem, get_backend
+from nengo_permadrop.builder.transforms import redraw_index
 from nengo_permadrop.converter.settling import path_delay
 from nengo_permadrop.loihi.resources import CoreUse, Resources
 from nengo_permadrop.masks import derive_seed
@@ -264,6 +265,50 @@ def test_room_for_copies():
     core = CoreUse("hidden", 60, 60, 60, 30000)
     assert Resources((core,) * 9, 60, None, {}).room() == 14
     assert Resources((core,) * 9, 60, None, {}).room(n_chips=2) == 28
+    with pytest.raises(ValidationError, match="no layer is on the chip"):
+        Resources((), 60, None, {}).room()  # of one layer, which is kept off it
+
+
+def test_windows_of_whole_milliseconds_however_they_are_written():
+    """26 of these 196 numbers are others when they are computed than when written."""
+    net, _, b = plain_network(redraw=0.03)
+    (conn,) = (
+        c for c in net.connections if isinstance(c.transform, npd.PermanentDropout)
+    )
+    refused = set()
+    for k in range(5, 201):
+        written, computed = float(f"{k / 1000:.3f}"), k * 0.001
+        for redraw, window in ((written, computed), (computed, written)):
+            conn.transform = npd.PermanentDropout(
+                (1, 30), redraw=redraw, init=np.ones((1, 30))
+            )
+            problem = Problem(net, [], b, [])
+            problem.presentation_time, problem.settle = window, window / 2
+            try:
+                run_on(get_backend("nengo"), problem, n_windows=2)
+            except ValidationError:
+                refused.add(k)
+            assert problem.n_steps == k
+            # and they are redrawn in the same steps
+            for step in (*range(1, 10), *range(10 * k - 1, 10 * k + 3), 777 * k + 1):
+                for time in (step * 0.001, np.float32(step * 0.001).item()):
+                    assert redraw_index(time, 0.001, redraw) == (step - 1) // k
+    assert refused == set()
+
+
+def test_other_windows_than_redraws_are_refused():
+    for window in (0.035, 0.037):
+        net, X, b = plain_network(redraw=0.036)
+        with pytest.raises(ValidationError, match="got redraw=0.036; make them with"):
+            draw(net, X, "nengo", output=b, presentation_time=window)
+
+
+def test_loops_are_refused():
+    net, X, b = plain_network(redraw=0.03)
+    with net:
+        nengo.Connection(b, net.ensembles[0])
+    with pytest.raises(ValidationError, match="loop of connections"):
+        draw(net, X, "nengo", output=b)
 
 
 # -- on Loihi

@@ -593,3 +593,33 @@ def test_needs_no_simulator():
         "& set(sys.modules); assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rounding_is_no_difference_from_a_constant():
+    # sets that are constant but for rounding, beside one that spreads by itself
+    rng = np.random.RandomState(0)
+    constant = np.full((40, 1, 3), [5.0, -2e-3, 1e6])
+    rounded = constant * (1 + 1e-7 * rng.uniform(-1, 1, (40, 1, 3)))
+    single = constant.astype(np.float32) * np.float32(1 + 1e-7)
+    for a, b in (
+        (constant, rounded),
+        (rounded, constant),
+        (constant, single),
+        (rounded, rounded[::-1]),
+    ):
+        agreement = ks_agreement(a, b)
+        assert (agreement.statistic == 0).all() and (agreement.pvalue == 1).all()
+        assert agreement.n_tied == 3
+    assert (ks_agreement(constant, constant * (1 + 1e-5)).statistic == 1).all()
+    # half of the draws are the constant's: they are tied with it, and only they
+    half = np.where(np.arange(40)[:, None, None] % 2, rounded, 2 * constant)
+    assert (ks_agreement(constant, half).statistic == 0.5).all()
+
+
+def test_rounding_matters_where_draws_spread():
+    """The statistic of draws that spread is SciPy's, however little they do."""
+    rng = np.random.RandomState(0)
+    a, b = 1e3 + 0.1 * rng.randn(2, 30, 50)
+    found = ks_statistic(a, b)
+    for i in range(50):
+        assert np.isclose(found[i], scipy.stats.ks_2samp(a[:, i], b[:, i]).statistic)

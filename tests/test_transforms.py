@@ -1,3 +1,5 @@
+import warnings
+
 import nengo
 import numpy as np
 import pytest
@@ -163,6 +165,66 @@ def test_redraws_coincide_with_presentations():
     masks = (sim.data[probe] != 0).any(axis=1)
     changes = np.flatnonzero((masks[1:] != masks[:-1]).any(axis=1))
     assert np.array_equal(changes, np.flatnonzero(np.diff(sim.data[shown_probe][:, 0])))
+
+
+@pytest.mark.parametrize("simulator", ["nengo", "permadrop", "replicas", "dl", "loihi"])
+@pytest.mark.parametrize("times", [{"redraw": 0.0125}, {"redraw_delay": 0.0004}])
+def test_redraws_are_whole_time_steps(simulator, times):
+    make = {
+        "nengo": nengo.Simulator,
+        "permadrop": npd.Simulator,
+        "replicas": lambda net, **kwargs: npd.Simulator(net, n_replicas=2, **kwargs),
+    }
+    if simulator == "dl":
+        make["dl"] = pytest.importorskip("nengo_dl").Simulator
+        import nengo_permadrop.dl  # noqa: F401
+    elif simulator == "loihi":
+        make["loihi"] = pytest.importorskip("nengo_loihi").Simulator
+    times = {"redraw": 0.01, **times}
+    for gate in (False, True):
+        with nengo.Network(seed=0) as net:
+            if gate:
+                neurons = nengo.Ensemble(5, 1).neurons
+                gated = npd.networks.DropoutGate(neurons, redraw=times["redraw"])
+                gated.redraw_every(times["redraw"], times.get("redraw_delay", 0.0))
+            else:
+                dropout = npd.PermanentDropout((5, 5), **times)
+                node, post = nengo.Node(np.ones(5)), nengo.Node(size_in=5)
+                nengo.Connection(node, post, transform=dropout, label="dropped")
+                nengo.Probe(post)
+                nengo.Ensemble(5, 1)  # for Loihi, which wants one on its chip
+        with pytest.raises(ValidationError) as error:
+            make[simulator](net, progress_bar=False)
+        message = str(error.value)
+        assert "whole number of time steps of 0.001 s" in message
+        assert "nearest is 0.012 s" in message or "nearest is 0 s" in message
+        assert ("MaskProcess" if gate else "dropped") in message
+        assert next(reversed(times)) in message
+
+
+def test_dropping_dimensions_warns():
+    def network(pre, size_in, rate=0.5):
+        with nengo.Network(seed=0) as net:
+            ens, post = nengo.Ensemble(20, 4, label="ens"), nengo.Node(size_in=1)
+            node = nengo.Node(size_in=4)
+            nengo.Connection(ens, node)
+            pre = {"ens": ens, "slice": ens[:4], "neurons": ens.neurons, "node": node}[
+                pre
+            ]
+            init = np.ones((1, size_in))
+            dropout = npd.PermanentDropout((1, size_in), init=init, rate=rate)
+            nengo.Connection(pre, post, transform=dropout, label="dropped")
+        return net
+
+    makers = [nengo.Simulator, npd.Simulator]
+    for make in makers:
+        for pre in ("ens", "slice"):
+            with pytest.warns(UserWarning, match="dropped.*dimensions.*4 inputs.*ens"):
+                make(network(pre, 4), progress_bar=False).close()
+        for args in (("neurons", 20), ("node", 4), ("ens", 4, 0.0)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)
+                make(network(*args), progress_bar=False).close()
 
 
 def test_equal_transforms_keep_masks_of_their_own():

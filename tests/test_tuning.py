@@ -86,7 +86,7 @@ def test_bisection_asks_few_and_finds_the_first():
 
 
 def test_arguments_are_checked(conv):
-    with pytest.raises(ValidationError, match="positive seconds"):
+    with pytest.raises(ValidationError, match="> 0 .seconds"):
         npd.tune_window(conv, X, windows=[0.0, 0.1])
     with pytest.raises(ValidationError, match=r"in \[0, 1\), got \[1.0\]"):
         npd.tune_window(conv, X, fractions=[1.0])

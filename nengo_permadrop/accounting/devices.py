@@ -11,6 +11,7 @@ References
 .. [1] KerasSpiking, Applied Brain Research, https://www.nengo.ai/keras-spiking
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nengo.exceptions import ValidationError
@@ -147,6 +148,10 @@ def find_devices(devices=None):
         return tuple(DEVICES.values())
     if isinstance(devices, (str, Device)):
         devices = [devices]
+    if not isinstance(devices, Iterable):
+        raise ValidationError(
+            f"must be names or Devices, got {devices!r}", attr="devices"
+        )
     found = []
     for device in devices:
         if not isinstance(device, Device):

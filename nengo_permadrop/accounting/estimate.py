@@ -6,7 +6,15 @@ from nengo_permadrop.accounting.classical import classical_counts
 from nengo_permadrop.accounting.counting import CountingNetwork
 from nengo_permadrop.accounting.devices import find_devices
 from nengo_permadrop.accounting.result import Energy
+from nengo_permadrop.backends import get_backend
 from nengo_permadrop.converter.settling import default_times
+from nengo_permadrop.validation import (
+    check_execution,
+    check_integer,
+    check_seconds,
+    check_seed,
+    check_times,
+)
 
 
 def energy(
@@ -82,6 +90,12 @@ def energy(
         estimate.joules("loihi"), estimate.joules("gpu")
     """
     devices = find_devices(devices)
+    n_draws, seed = check_integer(n_draws, "n_draws", 1), check_seed(seed)
+    presentation_time, settle, dt = check_times(
+        presentation_time, settle, check_seconds(dt, "dt")
+    )
+    check_execution(executor, None, max_memory)
+    get_backend(backend)
     counting = CountingNetwork(conv, dt)
     presentation_time, settle = default_times(
         conv.settling_time, presentation_time, settle

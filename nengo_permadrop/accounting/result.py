@@ -8,6 +8,7 @@ from nengo_permadrop.accounting.classical import ClassicalCounts
 from nengo_permadrop.accounting.counting import InputCounts
 from nengo_permadrop.accounting.devices import HOST, find_devices
 from nengo_permadrop.accounting.words import as_html, as_text, assumptions
+from nengo_permadrop.validation import check_seconds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -156,6 +157,7 @@ class Energy:
         nengo.exceptions.ValidationError
             If the time is not longer than ``settle``.
         """
+        presentation_time = check_seconds(presentation_time, "presentation_time")
         if not presentation_time > self.settle:
             raise ValidationError(
                 f"must be more than settle ({self.settle} s), got {presentation_time}",

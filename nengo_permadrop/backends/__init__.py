@@ -239,8 +239,8 @@ def get_backend(name):
     ImportError
         If what it needs is not installed.
     """
-    if name not in _BACKENDS:
-        if name not in _MODULES:
+    if not isinstance(name, str) or name not in _BACKENDS:
+        if not isinstance(name, str) or name not in _MODULES:
             raise ValidationError(
                 f"unknown backend {name!r}; there are {', '.join(backend_names())}",
                 attr="backend",

@@ -7,6 +7,9 @@ from nengo.exceptions import ValidationError
 from nengo.processes import PresentInput
 from nengo.utils.numpy import is_array_like
 
+from nengo_permadrop.builder.transforms import redraw_index
+from nengo_permadrop.validation import check_real_array
+
 
 class ReplicaInput:
     """
@@ -30,11 +33,11 @@ class ReplicaInput:
 
     def __init__(self, node, values, n_replicas):
         self.node = node
-        self.values = np.asarray(values)
         if not isinstance(node, nengo.Node):
             raise ValidationError(
                 f"inputs are given by Node; {node!r} is not a Node", attr="inputs"
             )
+        self.values = check_real_array(values, "inputs", f"the input of {node}")
         output = node.output
         if not (
             isinstance(output, PresentInput) or output is None or is_array_like(output)
@@ -57,7 +60,7 @@ class ReplicaInput:
                 f"{self.values.shape}",
                 attr="inputs",
             )
-        if self.values.dtype.kind not in "biuf" or not np.all(np.isfinite(self.values)):
+        if not np.all(np.isfinite(self.values)):
             raise ValidationError(
                 f"the input of {node} must be finite numbers", attr="inputs"
             )
@@ -78,7 +81,7 @@ class ReplicaInput:
 
 def presentation(time, dt, seconds):
     """The number of the presentation in the step that ends at a time, as in Nengo."""
-    return int((time - dt) / seconds + 1e-7)
+    return redraw_index(time, dt, seconds)
 
 
 def check_inputs(inputs, model, n_replicas):

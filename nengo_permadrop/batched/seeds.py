@@ -2,9 +2,9 @@
 
 import numpy as np
 from nengo.exceptions import ValidationError
-from nengo.utils.numpy import is_integer
 
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.validation import check_integer, check_seeds
 
 
 class ReplicaSeeds:
@@ -103,10 +103,7 @@ class GivenSeeds:
             )
         if n_replicas is None:
             n_replicas = next((len(s) for s in given.values() if s.ndim == 1), 1)
-        if not is_integer(n_replicas) or n_replicas < 1:
-            raise ValidationError(
-                f"must be a positive integer; got {n_replicas!r}", attr="n_replicas"
-            )
+        n_replicas = check_integer(n_replicas, "n_replicas", 1)
         seeds = {**self._seeds, **given}
         for name, values in seeds.items():
             if values is not None and (
@@ -117,7 +114,9 @@ class GivenSeeds:
                     f"shape {values.shape} and type {values.dtype}",
                     attr=name,
                 )
-        self.n_replicas, self._seeds = int(n_replicas), seeds
+            if values is not None:
+                check_seeds(values, name)
+        self.n_replicas, self._seeds = n_replicas, seeds
 
     def arguments(self):
         """What makes an equal object."""

@@ -20,6 +20,12 @@ from nengo_permadrop.batched.inputs import check_inputs
 from nengo_permadrop.batched.plan import find_plan
 from nengo_permadrop.batched.seeds import GivenSeeds
 from nengo_permadrop.batched.signals import SignalViews
+from nengo_permadrop.validation import (
+    check_integer,
+    check_mapping,
+    check_seconds,
+    check_seed,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -123,18 +129,26 @@ class Simulator:
         self.closed = True  # stays so if this raises
         self.progress_bar = progress_bar
         self.optimize = optimize
-        self.dtype = np.dtype(dtype)
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError as error:
+            raise ValidationError(f"isn't a type ({error})", attr="dtype") from error
         if self.dtype.kind != "f":
             raise ValidationError(
                 f"must be a floating-point type; got {self.dtype}", attr="dtype"
             )
+        dt = check_seconds(dt, "dt")
+        if seed is not None:
+            seed = check_seed(seed)
+        if inputs is not None:
+            check_mapping(inputs, "inputs")
         self._given = GivenSeeds(n_replicas, mask_seeds, state_seeds)
         self._replicated = self._given.n_replicas is not None
         self._inputs = {}
 
         if model is None:
             model = Model(
-                dt=float(dt),
+                dt=dt,
                 label=f"{network}, dt={dt:f}",
                 decoder_cache=get_default_decoder_cache(),
             )
@@ -306,7 +320,7 @@ class Simulator:
             raise SimulatorClosed("Cannot reset closed Simulator.")
         self._given.update(n_replicas, mask_seeds, state_seeds)
         if seed is not None:
-            self.seed = seed
+            self.seed = check_seed(seed)
         if inputs is not None:
             self._inputs = dict(inputs)
         checked = check_inputs(self._inputs, self.model, self.n_replicas)
@@ -343,6 +357,7 @@ class Simulator:
         steps : int
         progress_bar : bool or `nengo.utils.progress.ProgressBar`, optional
         """
+        steps = check_integer(steps, "steps", 0)
         if progress_bar is None:
             progress_bar = self.progress_bar
         progress = Progress("Simulating", "Simulation", steps)
@@ -377,7 +392,13 @@ class Simulator:
         nengo.exceptions.ValidationError
             If nothing remains after settling, or the probe isn't in the network.
         """
-        steps, skip = self._steps_in(time_in_seconds), self._steps_in(settle)
+        steps = self._steps_in(time_in_seconds)
+        skip = self._steps_in(settle, "settle")
+        if steps == 0:
+            raise ValidationError(
+                f"must be at least a time step ({self.dt} s), got {time_in_seconds}",
+                attr="time_in_seconds",
+            )
         if skip >= steps:
             raise ValidationError(
                 f"nothing is left to average: settle is {settle} s of a run of "
@@ -473,9 +494,6 @@ class Simulator:
     def _read_clock(self):
         self._n_steps, self._time = self._engine.n_steps, self._engine.time
 
-    def _steps_in(self, time_in_seconds):
-        if time_in_seconds < 0:
-            raise ValidationError(
-                f"Must be positive (got {time_in_seconds:g})", attr="time_in_seconds"
-            )
-        return int(np.round(float(time_in_seconds) / self.dt))
+    def _steps_in(self, time_in_seconds, attr="time_in_seconds"):
+        seconds = check_seconds(time_in_seconds, attr, zero=True)
+        return int(np.round(seconds / self.dt))

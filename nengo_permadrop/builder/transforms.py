@@ -14,6 +14,7 @@ from nengo.transforms import Dense
 
 from nengo_permadrop.masks import mask_key
 from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.validation import check_whole_steps
 
 
 class BuiltDropout(
@@ -142,7 +143,12 @@ class RedrawMask(Operator):
 
 
 def redraw_index(time, dt, redraw, delay=0.0):
-    """The number of the mask that is in force in the step that ends at ``time``."""
+    """
+    The number of the mask that is in force in the step that ends at ``time``.
+
+    Also that of a window or a presentation, whose times need not be whole steps: one
+    that would begin within a step begins with the next one.
+    """
     step = round(time / dt)  # exact where time is in single precision, too
     return max(0, int(((step - 1) * dt - delay) / redraw + 1e-7))
 
@@ -169,12 +175,23 @@ def build_permanent_dropout(
     rng : `numpy.random.RandomState`, optional
         Not used.
 
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If redraws don't fall on time steps.
+
+    Warns
+    -----
+    UserWarning
+        If what is dropped are dimensions, not neurons.
+
     Notes
     -----
     Sets ``model.params[weights]`` to a `.BuiltDropout`, ``weights`` being the signal
     that holds the masked weights.
     """
     conn = connection_being_built(model, transform)
+    check_dropout(conn, model.dt)
     seed = model.seeds[conn]
     if type(model).__module__.partition(".")[0] == "nengo_dl":
         warnings.warn(
@@ -204,6 +221,66 @@ def build_permanent_dropout(
         weights.readonly = False
         model.add_op(RedrawMask(built, seed, model.time, tag=f"{conn}.redraw"))
     return weighted, weights
+
+
+def check_dropout(conn, dt):
+    """
+    Check the dropout of a connection, as soon as the time step is known.
+
+    Parameters
+    ----------
+    conn : `nengo.Connection`
+        With a `.PermanentDropout`.
+    dt : float
+        Time step, in seconds.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If redraws don't fall on time steps.
+
+    Warns
+    -----
+    UserWarning
+        If what is dropped are dimensions, not neurons.
+    """
+    check_redraw(conn.transform, dt, conn)
+    warn_of_dimensions(conn)
+
+
+def warn_of_dimensions(conn):
+    """Warn if the dropout of a connection drops dimensions, not neurons."""
+    if isinstance(conn.pre_obj, nengo.Ensemble) and conn.transform.rate > 0:
+        warnings.warn(
+            f"{conn} starts from an ensemble, so that its PermanentDropout drops "
+            f"dimensions of what is decoded ({conn.transform.size_in} inputs), not "
+            f"neurons. To drop neurons, connect from the neurons: "
+            f"nengo.Connection({conn.pre_obj}.neurons, ...). To drop dimensions, "
+            "connect the ensemble to a Node, and the dropout from there",
+            stacklevel=4,
+        )
+
+
+def check_redraw(what, dt, obj):
+    """
+    Check that masks are redrawn at time steps.
+
+    Parameters
+    ----------
+    what : `.PermanentDropout` or `.networks.MaskProcess`
+    dt : float
+        Time step, in seconds.
+    obj : object
+        What the error names.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If ``redraw`` or ``redraw_delay`` isn't a whole number of steps.
+    """
+    if what.redraw is not None:
+        check_whole_steps(what.redraw, dt, "redraw", obj)
+        check_whole_steps(what.redraw_delay, dt, "redraw_delay", obj, zero=True)
 
 
 def connection_being_built(model, transform):

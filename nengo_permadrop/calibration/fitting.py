@@ -19,6 +19,12 @@ from nengo_permadrop.converter.reference import rate_twin
 from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.isolation import own_network
+from nengo_permadrop.validation import (
+    check_integer,
+    check_seconds,
+    check_seed,
+    check_times,
+)
 
 # Seconds that are read, if nothing is said
 READ_TIME = 0.1
@@ -109,6 +115,10 @@ def calibrate(
         samples = npd.sample(conv, X_test, presentation_time=0.2, settle=0.1)
     """
     _check_converter(conv)
+    n_draws, seed = check_integer(n_draws, "n_draws", 1), check_seed(seed)
+    presentation_time, settle, dt = check_times(
+        presentation_time, settle, check_seconds(dt, "dt")
+    )
     shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
     X = match_inputs(X_calibration, shapes)
     presentation_time, settle = default_times(
@@ -184,12 +194,6 @@ def _check_options(options, n_observations):
             f"at least {HOLD_OUT} observations are needed, got {n_observations}",
             attr="X_calibration",
         )
-    if not options["n_draws"] >= 1:
-        raise ValidationError(
-            f"must be at least 1, got {options['n_draws']}", attr="n_draws"
-        )
-    if not options["dt"] > 0:
-        raise ValidationError(f"must be > 0 (s), got {options['dt']}", attr="dt")
     if not 0 <= options["settle"] <= options["presentation_time"] - options["dt"] / 2:
         raise ValidationError(
             "must be at least 0 and less than the presentation time "

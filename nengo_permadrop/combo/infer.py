@@ -22,6 +22,13 @@ from nengo_permadrop.converter.graph import read_model
 from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.digest import digest
 from nengo_permadrop.isolation import own_network
+from nengo_permadrop.validation import (
+    check_execution,
+    check_integer,
+    check_levels,
+    check_seed,
+    check_times,
+)
 from nengo_permadrop.version import version
 
 # Bytes that the features of a block of rows may take, and its predictions: a block is
@@ -162,8 +169,11 @@ def infer(
         ("batch_size", batch_size, 1),
         ("step", step, 1),
     ):
-        if value < least:
-            raise ValidationError(f"must be at least {least}, got {value}", attr=attr)
+        check_integer(value, attr, least)
+    seed = check_seed(seed)
+    presentation_time, settle, _ = check_times(presentation_time, settle)
+    check_execution(executor, checkpoint)
+    quantiles = check_levels(quantiles, "quantiles").tolist()
     engine = get_backend(backend)
     tables = PredictionTables(output, sample_set, drug_set, quantiles)
     kmodel = _load(model_file, weights_file, trust)
@@ -175,7 +185,7 @@ def infer(
     )
     _check_inputs(kmodel, model_file, features)
     model, timing = _prepared(kmodel, engine, presentation_time, settle, pairs)
-    options = {"backend": backend, "seed": int(seed), **timing}
+    options = {"backend": backend, "seed": seed, **timing}
 
     def predicted(start, stop):
         samples = npd.sample(

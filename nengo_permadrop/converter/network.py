@@ -8,11 +8,18 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.graph import ModelGraph, read_model
-from nengo_permadrop.converter.settling import path_delay
+from nengo_permadrop.converter.settling import settling_time
 from nengo_permadrop.isolation import add_made
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.neurons import TARGETS
 from nengo_permadrop.optional import require
+from nengo_permadrop.validation import (
+    check_choice,
+    check_integer,
+    check_number,
+    check_seconds,
+    check_seed,
+)
 
 
 class Converter(nengo.Network):
@@ -116,23 +123,24 @@ class Converter(nengo.Network):
         seed=None,
         add_to_container=None,
     ):
-        _check_choice("neurons", neurons, ("spiking", "rate"))
-        _check_choice("target", target, TARGETS)
-        _check_choice("dropout", dropout, ("permanent", "off"))
+        check_choice(neurons, "neurons", ("spiking", "rate"))
+        check_choice(target, "target", TARGETS)
+        check_choice(dropout, "dropout", ("permanent", "off"))
         if neurons == "rate" and target == "loihi":
             raise ValidationError(
                 "rate neurons don't run on Loihi; use neurons='spiking' or "
                 "target='nengo'",
                 attr="neurons",
             )
-        if scale_firing_rates is not None and not scale_firing_rates > 0:
-            raise ValidationError(
-                f"must be > 0 (Hz), got {scale_firing_rates}", attr="scale_firing_rates"
+        if scale_firing_rates is not None:
+            scale_firing_rates = check_number(
+                scale_firing_rates, "scale_firing_rates", 0, low_open=True, unit="Hz"
             )
-        if not isinstance(copies, (int, np.integer)) or copies < 1:
-            raise ValidationError(
-                f"must be an integer >= 1, got {copies!r}", attr="copies"
-            )
+        if redraw is not None:
+            redraw = check_seconds(redraw, "redraw")
+        if seed is not None:
+            seed = check_seed(seed)
+        check_integer(copies, "copies", 1)
         if isinstance(kmodel, ModelGraph):
             graph, kmodel = kmodel, None
         else:
@@ -208,12 +216,11 @@ class Converter(nengo.Network):
         """
         Seconds until the output has settled, after an observation is shown.
 
-        The delays that the synapses of the longest path add up to, and twice the spread
+        The delays that the synapses of the slowest path add up to, and twice the spread
         of these delays. What is read before is still of the network's initial state:
         take it as ``settle`` in `.sample`.
         """
-        mean, spread = path_delay(self)
-        return mean + 2 * spread
+        return settling_time(self)
 
     def reseed(self, seed):
         """
@@ -225,6 +232,7 @@ class Converter(nengo.Network):
         ----------
         seed : int
         """
+        seed = check_seed(seed)
         for dropout in self.dropouts:
             for mask in dropout.masks:
                 mask.seed = derive_seed(seed, mask.number)
@@ -341,20 +349,13 @@ def _some(paths):
     return f"{'layers' if len(paths) > 1 else 'layer'} {names}{more}"
 
 
-def _check_choice(attr, value, known):
-    if value not in known:
-        raise ValidationError(
-            f"must be one of {', '.join(map(repr, known))}, got {value!r}", attr=attr
-        )
-
-
 def _synapse(synapse, neurons, target):
     if synapse is None:
         if neurons == "rate":
             return None
         return nengo.Lowpass(0.005) if target == "loihi" else nengo.Alpha(0.005)
     if isinstance(synapse, (int, float, np.number)):
-        synapse = nengo.Lowpass(synapse)
+        synapse = nengo.Lowpass(check_seconds(synapse, "synapse", zero=True))
     if not isinstance(synapse, nengo.synapses.Synapse):
         raise ValidationError(
             f"must be a synapse or a time constant in seconds, got {synapse!r}",

@@ -7,6 +7,7 @@ from nengo_permadrop.converter.errors import ConversionError
 from nengo_permadrop.converter.reference import KerasForward, rate_twin
 from nengo_permadrop.inputs import match_inputs
 from nengo_permadrop.isolation import building, own_network
+from nengo_permadrop.validation import check_number
 
 # A power of two: with times that are exact in any precision that Nengo is set to, each
 # step shows the next observation
@@ -19,6 +20,7 @@ HALF_TOLERANCE = {"float16": 128 * 2.0**-10, "bfloat16": 32 * 2.0**-7}
 
 def verify(conv, X, tolerance):
     """See `.Converter.verify`."""
+    tolerance = check_number(tolerance, "tolerance", 0)
     if conv.kmodel is None:
         raise ConversionError(
             str(conv),

@@ -3,8 +3,9 @@
 
 With it, dropout in a `nengo_dl.Simulator` is an operator of its own: the weights that
 ``sim.fit`` trains are those without dropout, masks are new for every item of every
-training batch, ``redraw`` works, and each item of a minibatch may have masks of its own
-(`set_masks`). ``sim.freeze_params`` keeps the dropout.
+training batch, ``redraw`` works, and each item of a minibatch may have masks of its
+own: `set_masks` gives them. As a simulator is made, all items have the same.
+``sim.freeze_params`` keeps the dropout.
 
 Without it, NengoDL takes the masked weights as constants: enough to simulate a network,
 but training would train the masked weights.

@@ -5,6 +5,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dl.transforms import input_dropouts
 from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.validation import check_seeds
 
 
 def set_initial(sim, values):
@@ -50,6 +51,10 @@ def set_masks(sim, mask_seeds):
     """
     Give each item of the minibatch masks of its own, and reset the simulator.
 
+    Without it all items have the same masks, those of the connections' seeds: other
+    observations then meet one network, as with ``masks="draw"`` in `.sample`, and items
+    of the same observation are one draw, not several.
+
     They are the masks that a new simulator would have whose dropout connections had
     the seeds ``derive_seed(connection seed, mask seed)``, and stay after another
     ``sim.reset()``. Trained parameters and probe data are kept. Training takes other
@@ -68,6 +73,14 @@ def set_masks(sim, mask_seeds):
     nengo.exceptions.ValidationError
         If there isn't one seed an item, or the network has no dropout that was built
         with `nengo_permadrop.dl`.
+
+    Examples
+    --------
+    ::
+
+        with nengo_dl.Simulator(net, minibatch_size=100) as sim:
+            nengo_permadrop.dl.set_masks(sim, range(100))
+            sim.run(1.0)
     """
     set_initial(sim, mask_values(sim, mask_seeds))
     sim.reset(include_trainable=False, include_probes=False)
@@ -83,10 +96,12 @@ def mask_values(sim, mask_seeds):
             "nengo_permadrop.dl before the simulator is made",
             attr="sim",
         )
-    if mask_seeds is not None and np.shape(mask_seeds) != (n,):
+    if mask_seeds is not None:
+        mask_seeds = check_seeds(mask_seeds, "mask_seeds")
+    if mask_seeds is not None and mask_seeds.shape != (n,):
         raise ValidationError(
             f"needs one seed for each of the {n} items of the minibatch, got an array "
-            f"of shape {np.shape(mask_seeds)}",
+            f"of shape {mask_seeds.shape}",
             attr="mask_seeds",
         )
     values = {}
@@ -95,6 +110,6 @@ def mask_values(sim, mask_seeds):
         if mask_seeds is None:
             seeds = np.full(n, seed)
         else:
-            seeds = derive_seed(seed, np.asarray(mask_seeds))
+            seeds = derive_seed(seed, mask_seeds)
         values.update(dropout.initial(seeds))
     return values

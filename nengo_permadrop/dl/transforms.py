@@ -9,7 +9,7 @@ from nengo.builder.transforms import multiply
 from nengo.exceptions import ValidationError
 from nengo.rc import rc
 
-from nengo_permadrop.builder.transforms import connection_being_built
+from nengo_permadrop.builder.transforms import check_dropout, connection_being_built
 from nengo_permadrop.masks import mask_key
 
 
@@ -257,14 +257,21 @@ def build_permanent_dropout(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the connection has a learning rule. (Not a BuildError: NengoDL takes that as
-        a request for the reference's builder, whose weights are masked constants.)
+        If the connection has a learning rule, or redraws don't fall on time steps. (Not
+        a BuildError: NengoDL takes that as a request for the reference's builder, whose
+        weights are masked constants.)
+
+    Warns
+    -----
+    UserWarning
+        If what is dropped are dimensions, not neurons.
 
     Notes
     -----
     Sets ``model.params[scale]`` to an `.InputDropout`, ``scale`` being its signal.
     """
     conn = connection_being_built(model, transform)
+    check_dropout(conn, model.dt)
     if conn.learning_rule_type is not None:
         raise ValidationError(
             f"{conn}: a connection with dropout can't have a learning rule on NengoDL, "

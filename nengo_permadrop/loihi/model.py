@@ -13,6 +13,7 @@ import numpy as np
 from nengo.builder.processes import SimProcess
 
 from nengo_permadrop.builder import RedrawMask, built_dropouts
+from nengo_permadrop.builder.transforms import warn_of_dimensions
 from nengo_permadrop.isolation import building
 from nengo_permadrop.loihi.weights import ChipWeights, WeightsNotFound
 from nengo_permadrop.masks import derive_seed
@@ -63,6 +64,8 @@ class LoihiModel:
             for conn in network.all_connections
             if isinstance(conn.transform, PermanentDropout)
         }
+        for conn in self._seeds:  # nengo-loihi builds those on the chip by itself
+            warn_of_dimensions(conn)
         if reuse:
             try:
                 self.chip = ChipWeights(self.model, self._parts)

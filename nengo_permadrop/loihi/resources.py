@@ -78,7 +78,15 @@ class Resources:
         return sum(core.spikes for core in self.cores)
 
     def room(self, n_chips=1):
-        """How many such networks fit on so many chips: ``Converter(copies=...)``."""
+        """
+        How many such networks fit on so many chips: ``Converter(copies=...)``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If nothing of the network is on the chip.
+        """
+        self._check_cores()
         return n_chips * CORES_PER_CHIP // self.n_cores
 
     def layers(self):
@@ -112,12 +120,7 @@ class Resources:
         nengo.exceptions.ValidationError
             It names the layers that need too much, and what to shrink.
         """
-        if not self.cores:
-            raise ValidationError(
-                "no layer is on the chip: the first one is computed off it. Add a "
-                "layer, or use target='nengo'",
-                attr="model",
-            )
+        self._check_cores()
         for layer, cores in self.layers().items():
             for name, limit in self.limits.items():
                 most = max(getattr(core, name) for core in cores)
@@ -139,6 +142,14 @@ class Resources:
                 f"{n_chips * CORES_PER_CHIP}. Most are of {largest}: make these layers "
                 "narrower, or their inputs fewer; or use "
                 f"{-(-self.n_cores // CORES_PER_CHIP)} chips (n_chips)",
+                attr="model",
+            )
+
+    def _check_cores(self):
+        if not self.cores:
+            raise ValidationError(
+                "no layer is on the chip: the first one is computed off it. Add a "
+                "layer, or use target='nengo'",
                 attr="model",
             )
 
