@@ -85,8 +85,7 @@ def ks_agreement(samples_a, samples_b, seed=0):
     a, b = a.reshape(n_a, -1), b.reshape(n_b, -1)
 
     tie_rng, rng, rank_rng = (
-        np.random.default_rng(child)
-        for child in np.random.SeedSequence(operator.index(seed)).spawn(3)
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)
     )
     a, b = without_rounding(a, b)
 
