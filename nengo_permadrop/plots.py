@@ -14,6 +14,7 @@ from nengo_permadrop.matching import check_pair
 from nengo_permadrop.metrics import calibration_curve
 from nengo_permadrop.neurons import SoftLIF
 from nengo_permadrop.optional import require
+from nengo_permadrop.plain import printable, shortened
 from nengo_permadrop.samples import PredictiveSamples
 
 # Okabe and Ito's palette, without its black and yellow, which colour-blind readers can
@@ -135,14 +136,14 @@ def plot_means(
             markersize=4,
             elinewidth=0.6,
             color=COLORS[output % len(COLORS)],
-            label=name,
+            label=_text(name),
         )
     ends = [
         min((x - x_std).min(), (y - y_std).min()),
         max((x + x_std).max(), (y + y_std).max()),
     ]
     ax.plot(ends, ends, label="same mean", **REFERENCE)
-    return _finish(ax, *(f"Predictive mean ± 1 SD, {label}" for label in labels))
+    return _finish(ax, *(f"Predictive mean ± 1 SD, {_text(label)}" for label in labels))
 
 
 def plot_pvalue_histogram(
@@ -180,7 +181,7 @@ def plot_pvalue_histogram(
         bins=np.linspace(0, 1, n_bins + 1),
         weights=[np.full(p.size, 1 / p.size) for p in pvalues],
         color=COLORS[: len(shown)],
-        label=list(labels[: len(shown)]),
+        label=[_text(label) for label in labels[: len(shown)]],
     )
     ax.axhline(1 / n_bins, label="uniform", **REFERENCE)
     ax.set_xlim(0, 1)
@@ -255,7 +256,7 @@ def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
     # both start at 0, left of all values
     steps = np.concatenate([[points[0] - 0.05 * (np.ptp(points) or 1)], points])
     for ecdf, label, color in zip((ecdf_a, ecdf_b), labels, COLORS, strict=False):
-        ax.step(steps, [0, *ecdf], where="post", label=label, color=color)
+        ax.step(steps, [0, *ecdf], where="post", label=_text(label), color=color)
 
     widest = np.argmax(np.abs(ecdf_a - ecdf_b))
     statistic = float(ks_statistic(a, b))
@@ -267,11 +268,10 @@ def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
         label="KS statistic",
     )
     pvalue = float(ks_pvalue(statistic, len(a), len(b)))
-    name = samples_a.observation_names[observation]
+    name = _text(samples_a.observation_names[observation])
     ax.set_title(f"Observation {name}: D = {statistic:.3g}, p = {pvalue:.3g}")
-    return _finish(
-        ax, samples_a.output_names[output], "Fraction of draws at most so large"
-    )
+    name = _text(samples_a.output_names[output])
+    return _finish(ax, name, "Fraction of draws at most so large")
 
 
 def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
@@ -297,15 +297,15 @@ def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
     labelled = _labelled(samples)
     ax = _axes(ax)
     draws = [s.values[:, observation, output] for _, s in labelled]
-    edges = np.histogram_bin_edges(np.concatenate(draws), bins=bins)
+    edges = _bin_edges(np.concatenate(draws), bins)
     for i, ((label, _), values) in enumerate(zip(labelled, draws, strict=True)):
         color = COLORS[i % len(COLORS)]
         shared = {"bins": edges, "density": True, "color": color}
         ax.hist(values, alpha=0.25, **shared)
-        ax.hist(values, histtype="step", linewidth=1.5, label=label, **shared)
+        ax.hist(values, histtype="step", linewidth=1.5, label=_text(label), **shared)
     first = labelled[0][1]
-    ax.set_title(f"Observation {first.observation_names[observation]}")
-    name = first.output_names[output]
+    ax.set_title(f"Observation {_text(first.observation_names[observation])}")
+    name = _text(first.output_names[output])
     return _finish(ax, name, f"Density (per unit of {name})")
 
 
@@ -354,10 +354,20 @@ def plot_calibration(samples, y, output=0, ax=None):
     ax.plot([0, 1], [0, 1], label="calibrated", **REFERENCE)
     for i, (label, levels, coverage) in enumerate(curves):
         color = COLORS[i % len(COLORS)]
-        ax.plot(levels, coverage[:, output], ".-", color=color, label=label)
+        ax.plot(levels, coverage[:, output], ".-", color=color, label=_text(label))
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     return _finish(ax, "Level of the interval", "Fraction of targets inside")
+
+
+def _bin_edges(values, n_bins):
+    """Equal bins, wide enough to be told apart where all values are nearly the same."""
+    low, high = np.min(values).astype(float), np.max(values).astype(float)
+    least = 1e-6 * max(abs(low), abs(high))
+    if high - low < least:
+        middle = low + (high - low) / 2
+        return np.linspace(middle - least / 2, middle + least / 2, n_bins + 1)
+    return np.histogram_bin_edges(values, bins=n_bins)
 
 
 def _labelled(samples):
@@ -373,6 +383,13 @@ def _labelled(samples):
     for _, other in labelled[1:]:
         check_pair(labelled[0][1], other, attr="samples")
     return labelled
+
+
+def _text(name):
+    """A name as Matplotlib shows it as it is."""
+    text = shortened(printable(str(name))).replace("$", r"\$")  # no formula
+    # a label that begins so would be left out of the legend
+    return f" {text}" if text.startswith("_") else text
 
 
 def _axes(ax):
