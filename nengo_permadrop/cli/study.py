@@ -61,6 +61,12 @@ def add(commands):
         help="folder for the report and all files (default: study-DATASET)",
     )
     output.complete = shtab.DIRECTORY
+    option(
+        "--overwrite",
+        action="store_true",
+        help="replace another study in that folder, or the same one that is finished; "
+        "an unfinished one of the same arguments goes on without",
+    )
     add_times(command)
     option(
         "--workers",
@@ -136,6 +142,7 @@ def run(args):
         anneal=args.anneal,
         calibrate=args.calibrate,
         synapse=args.synapse,
+        overwrite=args.overwrite,
     )
     verdict = result.verdict()
     report = os.path.join(output, "report.html")
