@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / "nengo_permadrop" / "version.py"))["version"]
 
 install_req = [
+    "filelock>=4.0",
     "nengo>=4.1",
     "numba>=0.58",
     "numpy>=1.22",

@@ -7,30 +7,33 @@ and renamed, so that what is there under its name is whole.
 """
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
 import os
-import socket
-import threading
+import stat
 import warnings
 from pathlib import Path
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.files import sync_folder, write_bytes, write_text
+from nengo_permadrop.archives import read_array, readable
+from nengo_permadrop.errors import DamagedFileError
+from nengo_permadrop.files import (
+    NoRoomError,
+    is_unfinished,
+    room_at,
+    sync_folder,
+    write_bytes,
+    write_text,
+)
+from nengo_permadrop.locks import InUseError, hold
 
 FORMAT = "nengo-permadrop checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MAGIC = b"nengo-permadrop part 1\n"
 _SUFFIX = ".part"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-# Of this process: a file lock keeps other processes out, but not other threads
-_held = set()
-_held_lock = threading.Lock()
 
 
 class Checkpoint:
@@ -60,6 +63,8 @@ class Checkpoint:
     nengo.exceptions.ValidationError
         On entering: if the folder is a checkpoint of something else (the message names
         the entries that differ), holds other files, or is in use.
+    nengo_permadrop.errors.DamagedFileError
+        On entering: if the manifest can't be read.
     OSError
         On entering or saving: if the disk is full, or the folder can't be written to.
 
@@ -153,7 +158,7 @@ class Checkpoint:
         content = stream.getbuffer()
         content[len(_MAGIC) : _START] = self._checksum(name, content[_START:])
         with _disk_errors(self.directory):
-            write_bytes(self._path(name), content)
+            write_bytes(self._path(name), content, locked=True)
 
     def load(self, name):
         """
@@ -175,23 +180,26 @@ class Checkpoint:
         """
         path = self._path(name)
         try:
-            content = path.read_bytes()
+            return self._read_part(path, name)
         except FileNotFoundError:
             return None
-        except OSError as error:  # a disk that can't be read any more
-            return self._damaged(path, str(error))
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"{path} is damaged ({error}); it is computed again", stacklevel=2
+            )
+            _put_away(path)
+            return None
+
+    def _read_part(self, path, name):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ValueError("it is not a file")
+        content = path.read_bytes()
         if not content.startswith(_MAGIC) or len(content) < _START:
-            return self._damaged(path, "it doesn't begin as a part of a checkpoint")
+            raise ValueError("it doesn't begin as a part of a checkpoint")
         payload = memoryview(content)[_START:]
         if content[len(_MAGIC) : _START] != self._checksum(name, payload):
-            return self._damaged(path, "its checksum is wrong")
-        return np.load(io.BytesIO(payload), allow_pickle=False)
-
-    def _damaged(self, path, reason):
-        warnings.warn(
-            f"{path} is damaged ({reason}); it is computed again", stacklevel=3
-        )
-        path.unlink(missing_ok=True)
+            raise ValueError("its checksum is wrong")
+        return read_array(io.BytesIO(payload), len(payload))
 
     def _checksum(self, name, payload):
         """Of a part's content, its name and the computation it belongs to."""
@@ -217,7 +225,7 @@ class Checkpoint:
         other = sorted(
             path.name
             for path in self.directory.iterdir()
-            if path.name not in known and not path.name.startswith(".manifest-")
+            if path.name not in known and not is_unfinished(path)
         )
         if other:
             raise ValidationError(
@@ -231,29 +239,26 @@ class Checkpoint:
     def _read_manifest(self):
         """The manifest, checked, or None if there is none yet."""
         try:
-            text = self._manifest_path.read_text(encoding="utf-8")
+            content = self._manifest_path.read_bytes()
         except FileNotFoundError:
             return None
-        try:
-            manifest = json.loads(text)
+        fix = f"remove '{self.directory}', or give a new folder"
+        with readable(self._manifest_path, "a checkpoint's", fix):
+            manifest = json.loads(content.decode("utf-8"))
             if manifest["format"] != FORMAT:
                 raise ValueError(f"its format is {manifest['format']!r}")
-            if not isinstance(manifest["fixed"], dict):
-                raise TypeError("'fixed' is not a dictionary")
-            found, version = dict(manifest["identity"]), int(manifest["version"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValidationError(
-                f"'{self._manifest_path}' is damaged, or not a checkpoint's "
-                f"({type(error).__name__}: {error}); remove '{self.directory}', or "
-                "give a new folder",
-                attr="checkpoint",
-            ) from error
-        if version > FORMAT_VERSION:
-            raise ValidationError(
-                f"'{self.directory}' has version {version} of the format, and this "
-                f"nengo-permadrop knows up to {FORMAT_VERSION}; install a newer one",
-                attr="checkpoint",
-            )
+            version = int(manifest["version"])
+            if version != FORMAT_VERSION:
+                newer = version > FORMAT_VERSION
+                raise DamagedFileError(
+                    self._manifest_path,
+                    f"has version {version} of the format, and this nengo-permadrop "
+                    f"reads version {FORMAT_VERSION}",
+                    "install a newer one" if newer else fix,
+                )
+            if manifest.pop("sha256") != _manifest_checksum(manifest):
+                raise ValueError("its checksum is wrong")
+            found = manifest["identity"]
         if found != self.identity:
             raise ValidationError(
                 f"'{self.directory}' is a checkpoint of something else: "
@@ -265,17 +270,37 @@ class Checkpoint:
 
     def _write_manifest(self):
         with _disk_errors(self.directory):
-            write_text(self._manifest_path, json.dumps(self._manifest, indent=1) + "\n")
+            manifest = {
+                **self._manifest,
+                "sha256": _manifest_checksum(self._manifest),
+            }
+            text = json.dumps(manifest, indent=1) + "\n"
+            write_text(self._manifest_path, text, locked=True)
 
     def _remove_unfinished(self):
         """Remove what a process that was killed was writing."""
-        for path in self.directory.glob(".manifest-*"):
-            path.unlink()
-        for path in self._parts.glob(f".*{_SUFFIX}"):
-            path.unlink()
+        for folder in (self.directory, self._parts):
+            for path in folder.glob(".*"):
+                if is_unfinished(path):
+                    path.unlink()
 
 
 _START = len(_MAGIC) + hashlib.sha256().digest_size
+
+
+def _manifest_checksum(manifest):
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _put_away(path):
+    """Make room for a part where something else is."""
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    number = 1
+    while (place := path.with_name(f"{path.name}.{number}.folder")).exists():
+        number += 1
+    path.rename(place)  # nobody knows what is in it
 
 
 def _differences(found, expected):
@@ -296,14 +321,13 @@ def _short(value):
 @contextlib.contextmanager
 def _disk_errors(directory):
     try:
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise OSError(
+        with room_at(directory):
+            yield
+    except NoRoomError as error:
+        raise NoRoomError(
             error.errno,
-            f"no room to go on ({error.strerror}); what is finished is kept: free some "
-            "space and run the same again",
+            f"no room to go on ({os.strerror(error.errno)}); what is finished is kept: "
+            "free some space and run the same again",
             str(directory),
         ) from error
 
@@ -311,38 +335,13 @@ def _disk_errors(directory):
 @contextlib.contextmanager
 def _lock(directory):
     """Keep other processes and threads out of a folder."""
-    try:
-        import fcntl
-    except ImportError as error:
-        raise ImportError(
-            "checkpoints need file locks of POSIX, which this system doesn't have"
-        ) from error
-    key = os.path.realpath(directory)
-    with _held_lock:
-        if key in _held:  # before the file is opened: closing it would end the lock
-            raise _in_use(directory, "this process")
-        _held.add(key)
-    try:
-        with open(directory / "lock", "ab+", buffering=0) as file:
-            try:
-                # of the process: it doesn't live on in workers that were forked
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EACCES, errno.EAGAIN):
-                    raise
-                file.seek(0)
-                raise _in_use(directory, file.read().decode().strip()) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-            yield
-    finally:
-        with _held_lock:
-            _held.discard(key)
-
-
-def _in_use(directory, user):
-    return ValidationError(
-        f"'{directory}' is in use by {user or 'another process'}; wait for it to end, "
-        "or give another folder",
-        attr="checkpoint",
-    )
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold(directory / "lock"))
+        except InUseError as error:
+            raise ValidationError(
+                f"'{directory}' is in use by {error.user}; wait for it to end, or give "
+                "another folder",
+                attr="checkpoint",
+            ) from error
+        yield

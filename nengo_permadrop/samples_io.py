@@ -1,12 +1,12 @@
 """Samples as files, and as the objects of other packages."""
 
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
-from nengo.exceptions import ValidationError
 
+from nengo_permadrop.archives import read_npz, readable
+from nengo_permadrop.errors import DamagedFileError
 from nengo_permadrop.files import atomic_path
 from nengo_permadrop.matching import matched_targets
 from nengo_permadrop.optional import require
@@ -52,45 +52,29 @@ def load_samples(path):
     ------
     FileNotFoundError
         If there is no such file.
-    nengo.exceptions.ValidationError
+    nengo_permadrop.errors.DamagedFileError
         If the file is damaged, isn't one of ours, or was written in a newer format
         than this version knows.
     """
     path = Path(path)
     if not path.exists():
         path = _with_suffix(path)
-    with open(path, "rb") as file:
-        try:
-            with np.load(file, allow_pickle=False) as archive:
-                header = json.loads(archive["header"].tobytes())
-                if header["format"] != FORMAT:
-                    raise ValueError(f"its format is {header['format']!r}")
-                if header["version"] > FORMAT_VERSION:
-                    raise ValidationError(
-                        f"{path} was written in version {header['version']} of the "
-                        f"format, and this nengo-permadrop reads up to "
-                        f"{FORMAT_VERSION}; install a newer one",
-                        attr="path",
-                    )
-                values = archive["values"]
-        except ValidationError:
-            raise
-        except (  # what NumPy raises for other files, and a dict for another header
-            ValueError,
-            OSError,
-            EOFError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            zipfile.BadZipFile,
-        ) as error:
-            raise ValidationError(
-                f"{path} is damaged, or isn't a file of samples written by "
-                f"PredictiveSamples.save ({type(error).__name__}: {error})",
-                attr="path",
-            ) from error
-    del header["format"], header["version"]
-    return PredictiveSamples(values, **header)
+    what = "a file of samples written by PredictiveSamples.save"
+    fix = "copy it again, or draw the samples again"
+    arrays = read_npz(path, what, fix)
+    with readable(path, what, fix):
+        header = json.loads(arrays["header"].tobytes().decode("utf-8"))
+        if header.pop("format") != FORMAT:
+            raise ValueError("its format is another one")
+        found = header.pop("version")
+        if found > FORMAT_VERSION:
+            raise DamagedFileError(
+                path,
+                f"was written in version {found} of the format, and this "
+                f"nengo-permadrop reads up to {FORMAT_VERSION}",
+                "install a newer one",
+            )
+        return PredictiveSamples(arrays["values"], **header)
 
 
 def to_xarray(samples):

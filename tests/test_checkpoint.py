@@ -18,9 +18,11 @@ from logged import LoggedNetwork
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
+from nengo_permadrop import checkpoint as checkpoint_module
 from nengo_permadrop import files
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.checkpoint import Checkpoint
+from nengo_permadrop.errors import DamagedFileError
 
 FAST = dict(presentation_time=0.02, settle=0.01, progress=False)
 pytestmark = pytest.mark.filterwarnings("ignore:settle is")
@@ -86,10 +88,28 @@ def test_something_else_is_refused_with_what_differs(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("text", ["{", "{}", '"x"', '{"format": "other"}'])
-def test_damaged_manifest(tmp_path, text):
-    (tmp_path / "manifest.json").write_text(text)
-    with pytest.raises(ValidationError, match="manifest.json' is damaged"):
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"{}", b'"x"', b'{"format": "other"}', b'{"format": "\xff"}', b"[" * 10**5],
+)
+def test_damaged_manifest(tmp_path, content):
+    path = tmp_path / "manifest.json"
+    path.write_bytes(content)
+    with pytest.raises(DamagedFileError, match="manifest.json: is damaged") as caught:
+        with Checkpoint(tmp_path, IDENTITY):
+            pass
+    assert caught.value.path == str(path) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("old, new", [('"chunks": 5', '"chunks": 7'), ("aaa", "aba")])
+def test_a_flipped_digit_of_the_manifest_is_found(tmp_path, old, new):
+    with Checkpoint(tmp_path, IDENTITY) as checkpoint:
+        checkpoint.fixed("chunks", lambda: 5)
+    path = tmp_path / "manifest.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(DamagedFileError, match="checksum is wrong.*give a new folder"):
         with Checkpoint(tmp_path, IDENTITY):
             pass
 
@@ -99,7 +119,11 @@ def test_newer_format(tmp_path):
         pass
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 99}))
-    with pytest.raises(ValidationError, match="version 99.*install a newer one"):
+    with pytest.raises(DamagedFileError, match="version 99.*install a newer one"):
+        with Checkpoint(tmp_path, IDENTITY):
+            pass
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": 1}))
+    with pytest.raises(DamagedFileError, match="version 1 .*give a new folder"):
         with Checkpoint(tmp_path, IDENTITY):
             pass
 
@@ -113,10 +137,24 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path):
 
 
 def test_what_a_killed_process_was_writing_is_removed(tmp_path):
-    with Checkpoint(tmp_path, IDENTITY) as checkpoint:
-        checkpoint.save("a", np.zeros(1))
-    (tmp_path / "parts" / ".b-x1y2.part").write_bytes(b"half")
-    (tmp_path / ".manifest-x1y2.json").write_text("{")
+    code = """
+import os, sys
+import numpy as np
+from nengo_permadrop import files
+from nengo_permadrop.checkpoint import Checkpoint
+
+with Checkpoint(sys.argv[1], {"seed": 1, "model": 64 * "a"}) as checkpoint:
+    checkpoint.save("a", np.zeros(1))
+    files.os.replace = lambda *paths: os.kill(os.getpid(), 9)
+    if sys.argv[2] == "part":
+        checkpoint.save("b", np.zeros(1))
+    checkpoint.fixed("n", lambda: 1)
+"""
+    for what in ("part", "manifest"):
+        command = [sys.executable, "-c", code, tmp_path, what]
+        assert subprocess.run(command).returncode == -signal.SIGKILL
+    left = [path for path in tmp_path.rglob(".*") if "unfinished" in path.name]
+    assert len(left) == 1  # that of the first is gone already
     with Checkpoint(tmp_path, IDENTITY) as checkpoint:
         assert checkpoint.done() == {"a"}
     assert sorted(os.listdir(tmp_path)) == ["lock", "manifest.json", "parts"]
@@ -151,6 +189,84 @@ def test_damage_is_found(tmp_path, damage):
             assert checkpoint.load("a") is None
         assert checkpoint.done() == {"b"}
         assert np.array_equal(checkpoint.load("b"), np.arange(4.0))
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_folder_in_place_of_a_part(tmp_path, empty):
+    with Checkpoint(tmp_path, IDENTITY) as checkpoint:
+        checkpoint.save("b", np.arange(4.0))
+        folder = tmp_path / "parts" / "a.part"
+        folder.mkdir()
+        if not empty:
+            (folder / "thesis.tex").write_text("x")
+        with pytest.warns(UserWarning, match="a.part is damaged .it is not a file"):
+            assert checkpoint.load("a") is None
+        checkpoint.save("a", np.arange(3.0))
+        assert np.array_equal(checkpoint.load("a"), np.arange(3.0))
+        assert checkpoint.done() == {"a", "b"}
+    kept = [path.name for path in tmp_path.rglob("thesis.tex")]
+    assert kept == ([] if empty else ["thesis.tex"])
+
+
+def test_a_part_that_is_not_an_array_but_has_a_checksum(tmp_path):
+    with Checkpoint(tmp_path, IDENTITY) as checkpoint:
+        checkpoint.save("a", np.arange(3.0))
+        path = tmp_path / "parts" / "a.part"
+        start = path.read_bytes()[: checkpoint_module._START]
+        huge = (
+            b"\x93NUMPY\x01\x00v\x00"
+            + (
+                b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000,), }"
+            ).ljust(117)
+            + b"\n"
+        )
+        for payload in (b"", b"x" * 100, huge):
+            checksum = checkpoint._checksum("a", payload)
+            path.write_bytes(start[: -len(checksum)] + checksum + payload)
+            with pytest.warns(UserWarning, match="a.part is damaged"):
+                assert checkpoint.load("a") is None
+
+
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    target = tmp_path / "thesis.tex"
+    target.write_text("x")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").symlink_to(target)
+    with pytest.raises(OSError, match="is a link.*remove it: '.*lock'"):
+        with Checkpoint(tmp_path / "run", IDENTITY):
+            pass
+    assert target.read_text() == "x"
+
+
+def test_a_forked_process_does_not_keep_the_lock(tmp_path):
+    code = """
+import os, sys, time
+from nengo_permadrop.checkpoint import Checkpoint
+
+with Checkpoint(sys.argv[1], {"seed": 1}):
+    child = os.fork()
+    if not child:
+        sys.stdin.close(), sys.stdout.close()
+        time.sleep(60)
+        os._exit(0)
+    print(child, flush=True)
+    time.sleep(60)
+"""
+    command = [sys.executable, "-c", code, tmp_path]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    child = int(process.stdout.readline())
+    try:
+        with pytest.raises(ValidationError, match=f"by process {process.pid} on"):
+            with Checkpoint(tmp_path, {"seed": 1}):
+                pass
+        process.kill()
+        process.wait()
+        os.kill(child, 0)  # it lives
+        with Checkpoint(tmp_path, {"seed": 1}):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        process.stdout.close()
 
 
 def test_a_part_under_another_name_or_of_another_run_is_damaged(tmp_path):

@@ -1,5 +1,6 @@
 """The Combo data set: rows, feature scaling, and the parts that `load` gives."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -19,6 +20,7 @@ from nengo_permadrop.datasets.combo import (
     generate_files,
 )
 from nengo_permadrop.datasets.combo.scaling import TableScaling
+from nengo_permadrop.errors import DamagedFileError
 
 pytest.importorskip("sklearn")
 from sklearn import preprocessing  # noqa: E402
@@ -234,19 +236,26 @@ def test_damaged_scaling_is_refused(data, tmp_path):
     content = path.read_bytes()
     for damaged in (content[:-40], b"nonsense", b""):
         path.write_bytes(damaged)
-        with pytest.raises(DataFileError, match=f"{path}: not a feature scaling"):
+        with pytest.raises(DamagedFileError, match=f"{path}: is damaged, or isn't a"):
             FeatureScaling.load(path)
     path.write_bytes(content)
     with np.load(path) as file:
         arrays = dict(file)
     arrays["cells_scale"] = arrays["cells_scale"] * 2
     np.savez(path, **arrays)
-    with pytest.raises(DataFileError, match="checksum"):
+    with pytest.raises(DamagedFileError, match="checksum"):
+        FeatureScaling.load(path)
+
+
+def test_scaling_that_names_a_file_elsewhere_is_refused(data, tmp_path):
+    path = tmp_path / "saved.features.npz"
+    dataclasses.replace(data.features, rnaseq="../../secret").save(path)
+    with pytest.raises(DamagedFileError, match="'../../secret' is not the name of a f"):
         FeatureScaling.load(path)
 
 
 def test_scaling_is_read_without_pickle(tmp_path):
     path = tmp_path / "saved.features.npz"
     np.savez(path, header=np.array([{"format": "x"}], dtype=object))
-    with pytest.raises(DataFileError, match="allow_pickle=False"):
+    with pytest.raises(DamagedFileError, match="values of type object"):
         FeatureScaling.load(path)

@@ -1,6 +1,7 @@
 """Reading CANDLE's files, on files written by hand and on damaged ones."""
 
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop import datasets
 from nengo_permadrop.datasets.combo import DataFileError, files, generate_files
 from nengo_permadrop.datasets.combo.tables import read_features
+from nengo_permadrop.errors import DamagedFileError
 
 pytest.importorskip("sklearn")
 
@@ -92,6 +94,8 @@ def test_response_is_the_same_however_it_is_divided(generated, monkeypatch):
             "line 2, column 'CELLNAME': 'HELA' is not in column 'Name",
         ),
         (6, "0740", "", "line 6, column 'NSC1': is missing in a valid row"),
+        (6, "0740", 1001 * "7", "has a name of 1001 characters"),
+        (6, "0740", '"0740', "line 6: can't be read"),
         (9, ",30,1,Y", ",3", "line 9: has 7 values, the first line 9"),
         (1, "PERCENTGROWTH", "GROWTH", "line 1: has no column 'PERCENTGROWTH'"),
     ],
@@ -145,14 +149,96 @@ def test_features_as_written(tmp_path):
         ("Name\ta\tb\nx\t1\t2\n", "line 1: has no column 'NAME'; it has Name, a, b"),
         ("NAME\ta\tb\n", "has no rows"),
         ("", "line 1: has no column 'NAME'"),
+        ("NAME\ta\tb\nx\t1\t2\0\n", "line 2: holds bytes that are not text"),
+        ("NAME\ta\tb\nx\t1\r2\t3\n", "line 2: holds bytes that are not text"),
+        ('NAME\ta\tb\n"x\t1\t2\ny\t3\t4"\n', "line 2: can't be read (unexpected"),
+        ('NAME\ta\tb\nx"y"\t1\t2\n"x"y\t1\t2\n', "line 3: can't be read"),
     ],
 )
 def test_damaged_features(tmp_path, content, message):
     path = tmp_path / "table"
-    path.write_text(content)
+    with open(path, "w", newline="") as stream:
+        stream.write(content)
     with pytest.raises(DataFileError) as caught:
         read_features(path, "NAME")
-    assert str(caught.value).startswith(str(path)) and message in str(caught.value)
+    assert str(path) in str(caught.value) and message in str(caught.value)
+    assert caught.value.path == str(path)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("NAME\ta\n{name}\t1\n", "has a name of 300000 characters, 'xxx"),
+        ("NAME\t{name}\nx\t1\n", "line 1: can't be read (field larger than"),
+        ('NAME\t"{name}"\nx\t1\n', "line 1: can't be read (field larger than"),
+        ("NAME\ta\nx\t{name}\n", "can't be read (Error: field larger than"),
+    ],
+)
+def test_gigantic_fields(tmp_path, content, message):
+    """In arrays of text each name takes as much as the longest."""
+    path = tmp_path / "table"
+    path.write_text(content.format(name="x" * 300_000))
+    with pytest.raises(DataFileError) as caught:
+        read_features(path, "NAME")
+    assert message in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "name, line",
+    [
+        (files.RESPONSE, 1),
+        (files.RESPONSE, 5),
+        (files.RESPONSE_CELLS, 2),
+        (files.RNASEQ, 1),
+        (files.RNASEQ, 3),
+        (files.RNASEQ_CELLS, 3),
+        (files.TRAINING_DRUGS, 4),
+    ],
+)
+def test_what_is_not_utf8(data_dir, name, line):
+    path = data_dir / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[line - 1] = b"\xfc" + lines[line - 1]
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(DataFileError) as caught:
+        datasets.load("combo", data_dir=data_dir, n_test=5)
+    assert f"{path}, line {line}: is not text in UTF-8 (byte 0xfc)" in str(caught.value)
+    assert (caught.value.path, caught.value.line) == (str(path), line)
+    assert isinstance(caught.value, DamagedFileError)
+
+
+def test_a_table_that_is_cut_off_inside_its_last_number(tmp_path):
+    path = tmp_path / "table"
+    path.write_text("NAME\ta\tb\nx\t1\t2\ny\t3\t4.5")
+    with pytest.warns(UserWarning, match=f"{path}, line 3: ends without.*'4.5', is a"):
+        table = read_features(path, "NAME")
+    assert table.values[1, 1] == np.float32(4.5)
+    path.write_text("NAME\ta\tb\nx\t1\t2\ny\t3\t4.5\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_features(path, "NAME")
+
+
+@pytest.mark.parametrize(
+    "name", [files.RESPONSE, files.RESPONSE_CELLS, files.RNASEQ, files.TRAINING_DRUGS]
+)
+def test_every_table_tells_that_its_last_line_has_no_end(data_dir, name):
+    path = data_dir / name
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
+    with pytest.warns(UserWarning, match=f"{name}, line .*ends without a line break"):
+        datasets.load("combo", data_dir=data_dir, n_test=5)
+
+
+def test_tables_as_windows_writes_them(data_dir):
+    """With a byte order mark, and with two bytes at the ends of lines."""
+    expected = datasets.load("combo", data_dir=data_dir, n_test=5)
+    for path in data_dir.iterdir():
+        content = path.read_bytes().replace(b"\n", b"\r\n")
+        path.write_bytes(b"\xef\xbb\xbf" + content)
+    found = datasets.load("combo", data_dir=data_dir, n_test=5)
+    assert np.array_equal(found.train.target, expected.train.target)
+    for name, values in found.train.inputs.items():
+        assert np.array_equal(values, expected.train.inputs[name])
 
 
 def test_sets(data_dir):

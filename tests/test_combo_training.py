@@ -11,6 +11,7 @@ from nengo_permadrop import cli, combo, datasets
 from nengo_permadrop.combo.saved import TrainingFiles, fingerprint, read_record
 from nengo_permadrop.combo.training import plateau_rate
 from nengo_permadrop.datasets.combo import FeatureScaling, features_path, generate_files
+from nengo_permadrop.errors import DamagedFileError
 from nengo_permadrop.loading import load_model, load_weights
 
 pytest.importorskip("sklearn")
@@ -209,7 +210,7 @@ def test_nothing_to_resume(dataset, tmp_path):
     with pytest.raises(ValidationError, match="none.state.npz doesn't exist"):
         combo.train(network(dataset), dataset, **options)
     (tmp_path / "none.state.npz").write_bytes(b"PK damaged")
-    with pytest.raises(ValidationError, match="none.state.npz can't be read"):
+    with pytest.raises(DamagedFileError, match="none.state.npz: is damaged"):
         combo.train(network(dataset), dataset, **options)
 
 

@@ -8,6 +8,7 @@ import pytest
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import optional
+from nengo_permadrop.errors import DamagedFileError
 from nengo_permadrop.samples import PredictiveSamples
 from nengo_permadrop.samples_io import load_samples
 
@@ -337,7 +338,7 @@ def _write_flipped(path):
 def test_load_what_is_not_ours(tmp_path, write):
     path = tmp_path / "other.npz"
     write(path)
-    with pytest.raises(ValidationError, match="other.npz is damaged, or isn't"):
+    with pytest.raises(DamagedFileError, match="other.npz: is damaged, or isn't"):
         load_samples(path)
 
 
@@ -345,5 +346,5 @@ def test_load_newer_version(samples, tmp_path, monkeypatch):
     monkeypatch.setattr("nengo_permadrop.samples_io.FORMAT_VERSION", 2)
     path = samples.save(tmp_path / "new")
     monkeypatch.undo()
-    with pytest.raises(ValidationError, match="version 2 .*reads up to 1"):
+    with pytest.raises(DamagedFileError, match="version 2 .*reads up to 1"):
         load_samples(path)

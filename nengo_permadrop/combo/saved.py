@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.archives import read_npz, readable
 from nengo_permadrop.files import atomic_path, write_text
 from nengo_permadrop.optional import require
 
@@ -105,7 +106,9 @@ class TrainingFiles:
         Raises
         ------
         nengo.exceptions.ValidationError
-            If there is no such file, or it is damaged. It is read without pickle.
+            If there is no such file.
+        nengo_permadrop.errors.DamagedFileError
+            If it is damaged. It is read without pickle.
         """
         if not self.state.exists():
             raise ValidationError(
@@ -113,19 +116,21 @@ class TrainingFiles:
                 "start without resume",
                 attr="resume",
             )
-        try:
-            with np.load(self.state, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+        what, fix = "the state of a training", "start without resume"
+        arrays = read_npz(self.state, what, fix)
+        with readable(self.state, what, fix):
             record = json.loads(str(arrays.pop("record")))
-        except Exception as error:  # a damaged archive raises almost anything
-            raise ValidationError(
-                f"{self.state} can't be read ({error}); start without resume",
-                attr="resume",
-            ) from error
-        return record, *(
-            [arrays[f"{kind}_{i}"] for i in range(sum(kind in name for name in arrays))]
-            for kind in ("weights", "optimizer")
-        )
+            for name in ("options", "data", "architecture", "history"):
+                record[name]
+            weights = _numbered(arrays, "weights_")
+            optimizer = _numbered(arrays, "optimizer_")
+        return record, weights, optimizer
+
+
+def _numbered(arrays, prefix):
+    """Those whose names begin so, in the order of their numbers."""
+    n = sum(name.startswith(prefix) for name in arrays)
+    return [arrays[f"{prefix}{i}"] for i in range(n)]
 
 
 def read_record(model_file):
@@ -147,21 +152,19 @@ def read_record(model_file):
 
     Raises
     ------
-    nengo.exceptions.ValidationError
+    nengo_permadrop.errors.DamagedFileError
         If the file is damaged.
     """
     path = Path(model_file)
     record = TrainingFiles(path.with_name(path.name.removesuffix(MODEL_SUFFIX))).record
     if not path.name.endswith(MODEL_SUFFIX) or not record.exists():
         return None
-    try:
-        return json.loads(record.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValidationError(
-            f"{record} can't be read ({error}); train the model again, or remove the "
-            "file",
-            attr="model",
-        ) from error
+    fix = "train the model again, or remove the file"
+    with readable(record, "the record of a training", fix):
+        found = json.loads(record.read_bytes().decode("utf-8"))
+        if not isinstance(found, dict):
+            raise ValueError("it is not a dictionary")
+        return found
 
 
 def fingerprint(dataset):

@@ -10,11 +10,13 @@ from nengo_permadrop.datasets.combo.tables import (
     MISSING,
     DataFileError,
     bad_value,
+    check_lengths,
     check_lines,
     check_unique,
     existing,
     header,
     read_features,
+    reading,
 )
 
 RESPONSE = "ComboDrugGrowth_Nov2017.csv"
@@ -113,8 +115,10 @@ def read_sample_set(sample_set, data_dir, rnaseq=RNASEQ):
     table = read_features(path, "Sample", keep)
     if len(table) == 0:
         raise DataFileError(
-            f"{path}, column 'Sample': has no sample {where}; there are sets "
-            f"{', '.join(sorted(sources))}"
+            path,
+            f"has no sample {where}",
+            f"there are sets {', '.join(sorted(sources)[:20])}",
+            column="Sample",
         )
     return table
 
@@ -176,8 +180,10 @@ def read_training_cells(data_dir, use_landmark_genes=False, preprocess_rnaseq="n
     for name in table.ids:
         if name not in known:
             raise DataFileError(
-                f"{table.path}, column 'Sample': {name!r} is not in column 'NCI60.ID' "
-                f"of {path}; add it there"
+                table.path,
+                f"{str(name)!r} is not in column 'NCI60.ID' of {path}",
+                "add it there",
+                column="Sample",
             )
     return table.renamed([known[name] for name in table.ids])
 
@@ -252,23 +258,26 @@ def read_response(data_dir):
     check_lines(path, ",", len(header(path, ",", RESPONSE_COLUMNS)))
     codes = {key: {} for key in ("CELLNAME", "NSC1", "NSC2", "CONC1", "CONC2")}
     parts = []
-    with pd.read_csv(
-        path,
-        usecols=RESPONSE_COLUMNS,
-        na_values=MISSING,
-        keep_default_na=False,
-        dtype=str,
-        chunksize=_CHUNK,
-    ) as chunks:
-        for chunk in chunks:
-            valid = chunk[chunk["VALID"] == "Y"]
-            parts.append(_coded(valid, codes, known, path, cell_map))
+    with reading(path):
+        with pd.read_csv(
+            path,
+            usecols=RESPONSE_COLUMNS,
+            na_values=MISSING,
+            keep_default_na=False,
+            dtype=str,
+            chunksize=_CHUNK,
+        ) as chunks:
+            for chunk in chunks:
+                valid = chunk[chunk["VALID"] == "Y"]
+                parts.append(_coded(valid, codes, known, path, cell_map))
     if not any(len(part) for part in parts):
-        raise DataFileError(f"{path}: has no row whose VALID is 'Y'; check the file")
+        raise DataFileError(path, "has no row whose VALID is 'Y'")
     table = pd.concat(parts, ignore_index=True)
     del parts
     means = table.groupby(list(codes), sort=False)["growth"].mean()
     keys = ["CELLNAME", "NSC1", "NSC2"]
+    for key in keys:
+        check_lengths(path, codes[key])
     # doses without any value are NaN, which the minimum leaves out
     growth = means.groupby(keys, sort=False).min().dropna().reset_index()
     names = {key: np.array(list(codes[key]), dtype=str) for key in keys}
@@ -292,16 +301,22 @@ def _coded(rows, codes, known, path, cell_map):
         absent = rows.index[rows[name].isna()]
         if len(absent):
             raise DataFileError(
-                f"{path}, line {absent[0] + 2}, column {name!r}: is missing in a valid "
-                "row; fill it in, or set VALID to another value than 'Y'"
+                path,
+                "is missing in a valid row",
+                "fill it in, or set VALID to another value than 'Y'",
+                absent[0] + 2,
+                name,
             )
     unknown = ~rows["CELLNAME"].isin(known)
     if unknown.any():
         line = rows.index[unknown][0] + 2
         raise DataFileError(
-            f"{path}, line {line}, column 'CELLNAME': "
-            f"{rows['CELLNAME'][line - 2]!r} is not in column 'Name' of {cell_map}; "
-            "add it there"
+            path,
+            f"{rows['CELLNAME'][line - 2][:100]!r} is not in column 'Name' of "
+            f"{cell_map}",
+            "add it there",
+            line,
+            "CELLNAME",
         )
     texts = rows["PERCENTGROWTH"]
     growth = pd.to_numeric(texts, errors="coerce")
@@ -325,8 +340,8 @@ def _read_map(path, key):
         (name, cell.replace(":", "."))
         for name, cell in zip(*_read_columns(path, (key, "CELLNAME")))
     )
-    what = f"{path}, column {key!r}: the name"
-    check_unique([name for name, _ in pairs], what, "stands for two cell lines")
+    names = [name for name, _ in pairs]
+    check_unique(path, names, "the name", "stands for two cell lines", column=key)
     return dict(pairs.keys())
 
 
@@ -336,12 +351,15 @@ def _read_columns(path, columns):
 
     names = header(path, "\t", columns)
     check_lines(path, "\t", len(names))
-    table = pd.read_csv(
-        path,
-        sep="\t",
-        usecols=list(columns),
-        dtype=str,
-        na_values=MISSING,
-        keep_default_na=False,
-    ).dropna()
+    with reading(path):
+        table = pd.read_csv(
+            path,
+            sep="\t",
+            usecols=list(columns),
+            dtype=str,
+            na_values=MISSING,
+            keep_default_na=False,
+        ).dropna()
+    for name in columns:
+        check_lengths(path, table[name])
     return [table[name].tolist() for name in columns]

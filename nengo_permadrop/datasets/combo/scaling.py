@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.archives import read_npz, readable
 from nengo_permadrop.datasets.combo.tables import DataFileError
 from nengo_permadrop.files import atomic_path
 from nengo_permadrop.optional import require
@@ -22,6 +23,8 @@ from nengo_permadrop.optional import require
 SCALINGS = ("std", "maxabs", "minmax", "none")
 _FORMAT = "nengo-permadrop combo features 1"
 _ARRAYS = ("columns", "left_out", "fill", "center", "scale")
+# bytes that a file may take in memory: some thousand times those of CANDLE's columns
+_MAX_UNPACKED = 2**27
 
 
 def features_path(model_file):
@@ -102,13 +105,27 @@ class TableScaling:
             )
         empty = np.isnan(table.values).all(axis=0)
         if empty.all():
-            raise DataFileError(f"{table.path}: has no values; check the file")
+            raise DataFileError(table.path, "has no values")
         return cls._fit(
             table.values[:, ~empty],
             table.columns[~empty],
             table.columns[empty],
             scaling,
         )
+
+    def check(self):
+        """Raise ValueError if the parts, as read from a file, don't fit together."""
+        for name in ("fill", "center", "scale"):
+            values = getattr(self, name)
+            if values.shape != self.columns.shape or values.dtype != np.float64:
+                raise ValueError(f"{name!r} doesn't fit {self.columns.shape} columns")
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name!r} is not finite")
+        for names in (self.columns, self.left_out):
+            if names.ndim != 1 or names.dtype.kind != "U":
+                raise ValueError("the columns have no names")
+        if self.scaling not in SCALINGS:
+            raise ValueError(f"its scaling is {self.scaling!r}")
 
     @classmethod
     def _fit(cls, values, columns, left_out, scaling):
@@ -184,10 +201,10 @@ class TableScaling:
         missing = [name for name in self.columns if name not in places]
         if missing:
             raise DataFileError(
-                f"{table.path}: has no column {missing[0]!r} ({len(missing)} columns "
-                f"of the {len(self.columns)} that the model was trained on are "
-                "missing); use the file with the features that the model was trained "
-                "on"
+                table.path,
+                f"has no column {str(missing[0])!r} ({len(missing)} columns of the "
+                f"{len(self.columns)} that the model was trained on are missing)",
+                "use the file with the features that the model was trained on",
             )
         unknown = set(places).difference(self.columns, self.left_out)
         if unknown:
@@ -299,7 +316,7 @@ class FeatureScaling:
         ------
         FileNotFoundError
             If there is no such file.
-        `.DataFileError`
+        nengo_permadrop.errors.DamagedFileError
             If it isn't such a file, or damaged. Nothing in it is run: it is read
             without pickle.
         """
@@ -309,29 +326,25 @@ class FeatureScaling:
                 f"{path}: no such file; the feature scaling of a model is kept beside "
                 "it, where its training has written it"
             )
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                header = json.loads(str(file["header"]))
-                arrays = {
-                    f"{kind}_{name}": file[f"{kind}_{name}"]
-                    for kind in ("cells", "drugs")
-                    for name in _ARRAYS
-                }
-                if header["format"] != _FORMAT:
-                    raise ValueError(f"its format is {header['format']!r}")
-                if header["sha256"] != _checksum(arrays):
-                    raise ValueError("its checksum is wrong")
-                tables = {
-                    kind: TableScaling(
-                        *(arrays[f"{kind}_{name}"] for name in _ARRAYS), header[kind]
-                    )
-                    for kind in ("cells", "drugs")
-                }
-        except Exception as error:  # a damaged archive raises almost anything
-            raise DataFileError(
-                f"{path}: not a feature scaling that nengo-permadrop has written "
-                f"({error}); train the model again, or copy the file again"
-            ) from error
+        what = "a feature scaling that nengo-permadrop has written"
+        fix = "train the model again, or copy the file again"
+        arrays = read_npz(path, what, fix, _MAX_UNPACKED)
+        with readable(path, what, fix):
+            header = json.loads(str(arrays.pop("header")))
+            if header["format"] != _FORMAT:
+                raise ValueError(f"its format is {header['format']!r}")
+            if header["sha256"] != _checksum(arrays):
+                raise ValueError("its checksum is wrong")
+            if Path(header["rnaseq"]).name != header["rnaseq"]:
+                raise ValueError(f"{header['rnaseq']!r} is not the name of a file")
+            tables = {
+                kind: TableScaling(
+                    *(arrays[f"{kind}_{name}"] for name in _ARRAYS), header[kind]
+                )
+                for kind in ("cells", "drugs")
+            }
+            for table in tables.values():
+                table.check()
         return cls(**tables, rnaseq=header["rnaseq"])
 
     def _arrays(self):
