@@ -7,8 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# The disk, the user's quota or the limit on the size of a file is exhausted
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from nengo_permadrop.files import NoRoomError, room_at
 
 
 def prepare_folder(directory):
@@ -55,12 +54,12 @@ def check_room(directory, n_bytes):
 
     Raises
     ------
-    OSError
+    `.NoRoomError`
         If there is less. Quotas of users are not looked at.
     """
     free = shutil.disk_usage(directory).free
     if free < n_bytes:
-        raise OSError(
+        raise NoRoomError(
             errno.ENOSPC,
             f"no room: about {n_bytes / 1e6:.1f} MB are needed and {free / 1e6:.1f} MB "
             "are free; free some space, or name another place",
@@ -76,21 +75,20 @@ def told_if_full(directory, kept):
     Parameters
     ----------
     directory : str or path-like
-    kept : str
-        What is there in spite of the error, and how to go on, as half a sentence.
+    kept : callable
+        Called without arguments, gives in words what is there in spite of the error,
+        and how to go on.
 
     Raises
     ------
-    OSError
-        With the number of the original error.
+    `.NoRoomError`
     """
     try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_ROOM or "no room" in str(error):
-            raise
-        raise OSError(
+        with room_at(directory):
+            yield
+    except NoRoomError as error:
+        raise NoRoomError(
             error.errno,
-            f"no room to go on ({os.strerror(error.errno)}); {kept}",
+            f"no room to go on ({os.strerror(error.errno)}); {kept()}",
             os.fspath(directory),
         ) from error

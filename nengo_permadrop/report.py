@@ -38,7 +38,7 @@ def write_report(study, directory):
     """
     directory = prepare_folder(directory)
     paths = []
-    with told_if_full(directory, "the files that are there are whole"):
+    with told_if_full(directory, lambda: "the files that are there are whole"):
         for name in NETWORKS:
             path = directory / f"samples_{name}.npz"
             paths.append(getattr(study, f"samples_{name}").save(path))

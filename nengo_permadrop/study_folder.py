@@ -76,7 +76,7 @@ class StudyFolder:
             self._check_empty()
             check_room(self.directory, 2 * self.n_bytes + _ROOM)
         with contextlib.ExitStack() as stack:
-            stack.enter_context(told_if_full(self.directory, _GO_ON))
+            stack.enter_context(told_if_full(self.directory, lambda: _GO_ON))
             self.kept = stack.enter_context(Checkpoint(self._unfinished, self.identity))
             self._stack = stack.pop_all()
         return self

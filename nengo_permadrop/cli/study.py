@@ -7,7 +7,13 @@ import shtab
 from nengo_permadrop import datasets
 from nengo_permadrop.backends import backend_names
 from nengo_permadrop.cli import codes
-from nengo_permadrop.cli.arguments import add_command, add_times, count, seed
+from nengo_permadrop.cli.arguments import (
+    add_command,
+    add_times,
+    count,
+    positive,
+    seed,
+)
 from nengo_permadrop.cli.output import show
 
 
@@ -100,14 +106,14 @@ def add(commands):
     )
     option(
         "--anneal",
-        type=float,
+        type=positive,
         metavar="GAMMA",
         help="train on with this gamma in the SoftLIF layers, such as 0.002, which "
         "brings their curve near that of spiking neurons",
     )
     option(
         "--synapse",
-        type=float,
+        type=positive,
         metavar="SECONDS",
         help="time constant of Lowpass synapses (default: 5 ms; of Alpha ones but on "
         "Loihi)",
@@ -120,7 +126,7 @@ def add(commands):
 
 
 def run(args):
-    """Do it."""
+    """Run the study."""
     from nengo_permadrop.report import to_dict
     from nengo_permadrop.study import study
 
