@@ -24,8 +24,8 @@ def finished(ax, xlabel, ylabel):
 def text(name):
     """A name as Matplotlib shows it as it is."""
     shown = shortened(printable(str(name))).replace("$", r"\$")  # no formula
-    # a label that begins so would be left out of the legend
-    return f" {shown}" if shown.startswith("_") else shown
+    # a label that is empty or begins so would be left out of the legend
+    return f" {shown}" if not shown or shown.startswith("_") else shown
 
 
 def bin_edges(values, n_bins):

@@ -16,7 +16,7 @@ from nengo_permadrop.plain import plain
 
 UNFINISHED = "unfinished"
 # What pictures, tables and pages take, about, and files beside the arrays
-_ROOM = 3_000_000
+_ROOM = 1_000_000
 
 _GO_ON = "what is finished is kept: free some space and run the same study again"
 
@@ -66,8 +66,8 @@ class StudyFolder:
     def __enter__(self):
         if self.directory is None:
             return self
-        for module in ("matplotlib", "jinja2"):  # of the report, after all the work
-            require(module)
+        require("matplotlib")  # of the report, which comes after all the work
+        require("jinja2")
         prepare_folder(self.directory)
         self._unfinished = self.directory / UNFINISHED
         if self._manifest_path.exists():
