@@ -119,8 +119,8 @@ def train(
     }
     check(epochs, options, dataset, prefix, resume)
     check_optimizer(optimizer)
-    check_data_options(data_options)
     if prefix is not None:
+        check_data_options(data_options)
         TrainingFiles(prefix).check_new(resume, overwrite)
     training = _Training(model, dataset, prefix, options, data_options)
     if resume:
