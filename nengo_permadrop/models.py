@@ -10,7 +10,7 @@ import warnings
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import combo
-from nengo_permadrop.combo.saved import fingerprint, read_record
+from nengo_permadrop.combo.saved import TrainingFiles, fingerprint, read_record
 from nengo_permadrop.datasets.combo.rows import INPUTS as COMBO_INPUTS
 from nengo_permadrop.evaluation import mean_scores
 from nengo_permadrop.generators import generators_kept
@@ -196,7 +196,13 @@ def warn_of_other_rows(record, dataset):
 
 
 def train_for_dataset(
-    model, dataset, epochs=None, seed=0, progress=False, learning_rate=None
+    model,
+    dataset,
+    epochs=None,
+    seed=0,
+    progress=False,
+    learning_rate=None,
+    prefix=None,
 ):
     """
     Train a network as suits the data set.
@@ -216,6 +222,8 @@ def train_for_dataset(
         Tell on standard error how a long training goes.
     learning_rate : float, optional
         Of the optimizer, other than the data set's own.
+    prefix : path-like, optional
+        Where the training on "combo" keeps its state, and goes on if there is one.
 
     Returns
     -------
@@ -224,6 +232,9 @@ def train_for_dataset(
     given = {"epochs": epochs, "learning_rate": learning_rate}
     given = {name: value for name, value in given.items() if value is not None}
     if dataset.name == "combo":
+        if prefix is not None:
+            resume = TrainingFiles(prefix).state.exists()
+            given.update(prefix=prefix, resume=resume, overwrite=True)
         return combo.train(model, dataset, seed=seed, progress=progress, **given)
     options = {**TRAINING.get(dataset.name, DEFAULT_TRAINING), **given}
     return train(model, dataset, seed=seed, progress=progress, **options)
@@ -338,6 +349,36 @@ def anneal(
     nengo.exceptions.ValidationError
         If gamma isn't greater than 0, or the model has no SoftLIF layer.
     """
+    set_gamma(model, gamma)
+    if epochs is None:
+        epochs = annealing_epochs(dataset)
+    if learning_rate is None:
+        learning_rate = 3e-5 if dataset.name == "combo" else 3e-4
+    return train_for_dataset(
+        model,
+        dataset,
+        epochs=epochs,
+        seed=seed,
+        progress=progress,
+        learning_rate=learning_rate,
+    )
+
+
+def set_gamma(model, gamma):
+    """
+    Change the gamma of all SoftLIF layers, as `anneal` does before it trains.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        Changed in place.
+    gamma : float
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If gamma isn't greater than 0, or the model has no SoftLIF layer.
+    """
     if not gamma > 0:
         raise ValidationError(f"must be > 0, got {gamma}", attr="gamma")
     layers = list(_softlif_layers(model))
@@ -348,19 +389,8 @@ def anneal(
         )
     for layer in layers:
         layer.gamma = float(gamma)
-    if epochs is None:
-        epochs = annealing_epochs(dataset)
-    if learning_rate is None:
-        learning_rate = 3e-5 if dataset.name == "combo" else 3e-4
-    # training compiles the model, which makes Keras trace the layers anew
-    return train_for_dataset(
-        model,
-        dataset,
-        epochs=epochs,
-        seed=seed,
-        progress=progress,
-        learning_rate=learning_rate,
-    )
+    # compiled, as Keras must not use what it traced with the gamma before
+    model.compile(loss="mse")
 
 
 def annealing_epochs(dataset):

@@ -13,7 +13,7 @@ from nengo_permadrop.ks import ks_pvalue, ks_statistic
 from nengo_permadrop.matching import check_pair
 from nengo_permadrop.metrics import calibration_curve
 from nengo_permadrop.neurons import SoftLIF
-from nengo_permadrop.optional import require
+from nengo_permadrop.plot_parts import axes_or_new, bin_edges, finished, text
 from nengo_permadrop.samples import PredictiveSamples
 
 # Okabe and Ito's palette, without its black and yellow, which colour-blind readers can
@@ -43,14 +43,14 @@ def plot_softlif(
     -------
     ax : `matplotlib.axes.Axes`
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     current = np.linspace(*current_range, 501)
     for color, neuron in _softlifs(gamma, tau_rc, tau_ref):
         rate = neuron.rates(current, 1, 0).ravel()
         ax.plot(current, rate, color=color, label=f"SoftLIF, γ = {neuron.gamma:g}")
     lif = nengo.LIFRate(tau_rc=tau_rc, tau_ref=tau_ref)
     ax.plot(current, lif.rates(current, 1, 0).ravel(), label="LIF", **REFERENCE)
-    return _finish(ax, "Input current (threshold = 1)", "Firing rate (Hz)")
+    return finished(ax, "Input current (threshold = 1)", "Firing rate (Hz)")
 
 
 def plot_softlif_derivative(
@@ -70,7 +70,7 @@ def plot_softlif_derivative(
     -------
     ax : `matplotlib.axes.Axes`
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     current = np.linspace(*current_range, 501)
     highest = 0.0
     for color, neuron in _softlifs(gamma, tau_rc, tau_ref):
@@ -92,7 +92,7 @@ def plot_softlif_derivative(
     )
     ax.plot(current, slope, label="LIF", **REFERENCE)
     ax.set_ylim(0, 1.2 * highest)
-    return _finish(ax, "Input current (threshold = 1)", "Slope of the rate (Hz)")
+    return finished(ax, "Input current (threshold = 1)", "Slope of the rate (Hz)")
 
 
 def plot_means(
@@ -122,7 +122,7 @@ def plot_means(
         If observations or outputs differ in number, name or order.
     """
     check_pair(samples_classical, samples_spiking, attr="samples_spiking")
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     x, y = samples_classical.mean(), samples_spiking.mean()
     x_std, y_std = samples_classical.std(), samples_spiking.std()
     for output, name in enumerate(samples_classical.output_names):
@@ -135,14 +135,14 @@ def plot_means(
             markersize=4,
             elinewidth=0.6,
             color=COLORS[output % len(COLORS)],
-            label=name,
+            label=text(name),
         )
     ends = [
         min((x - x_std).min(), (y - y_std).min()),
         max((x + x_std).max(), (y + y_std).max()),
     ]
     ax.plot(ends, ends, label="same mean", **REFERENCE)
-    return _finish(ax, *(f"Predictive mean ± 1 SD, {label}" for label in labels))
+    return finished(ax, *(f"Predictive mean ± 1 SD, {text(label)}" for label in labels))
 
 
 def plot_pvalue_histogram(
@@ -170,7 +170,7 @@ def plot_pvalue_histogram(
     ax : `matplotlib.axes.Axes`
         The dashed line is what is expected of uniform p-values.
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     kind = "randomized_pvalue" if randomized else "pvalue"
     shown = [agreement] if control is None else [agreement, control]
     pvalues = [getattr(each, kind).ravel() for each in shown]
@@ -180,12 +180,12 @@ def plot_pvalue_histogram(
         bins=np.linspace(0, 1, n_bins + 1),
         weights=[np.full(p.size, 1 / p.size) for p in pvalues],
         color=COLORS[: len(shown)],
-        label=list(labels[: len(shown)]),
+        label=[text(label) for label in labels[: len(shown)]],
     )
     ax.axhline(1 / n_bins, label="uniform", **REFERENCE)
     ax.set_xlim(0, 1)
     adjective = "Randomised" if randomized else "Plain"
-    return _finish(ax, f"{adjective} p-value of the KS test", "Fraction of tests")
+    return finished(ax, f"{adjective} p-value of the KS test", "Fraction of tests")
 
 
 def plot_most_extreme(agreement, ax=None):
@@ -202,7 +202,7 @@ def plot_most_extreme(agreement, ax=None):
     -------
     ax : `matplotlib.axes.Axes`
     """
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     statistic, probability = agreement.null_of_maximum()
     extreme = agreement.most_extreme
     ax.plot(statistic, probability, color=COLORS[0], label="equal distributions")
@@ -211,7 +211,7 @@ def plot_most_extreme(agreement, ax=None):
         color=COLORS[1],
         label=f"D = {extreme.statistic:.3g} {extreme.index}, p = {extreme.pvalue:.3g}",
     )
-    return _finish(
+    return finished(
         ax,
         f"Largest of {agreement.statistic.size} KS statistics, D",
         "Probability of D or more",
@@ -245,7 +245,7 @@ def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
     """
     check_pair(samples_a, samples_b)
     observation, output = (index, 0) if np.ndim(index) == 0 else index
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     a, b = (np.sort(s.values[:, observation, output]) for s in (samples_a, samples_b))
     if labels is None:
         labels = samples_a.backend or "a", samples_b.backend or "b"
@@ -255,7 +255,7 @@ def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
     # both start at 0, left of all values
     steps = np.concatenate([[points[0] - 0.05 * (np.ptp(points) or 1)], points])
     for ecdf, label, color in zip((ecdf_a, ecdf_b), labels, COLORS, strict=False):
-        ax.step(steps, [0, *ecdf], where="post", label=label, color=color)
+        ax.step(steps, [0, *ecdf], where="post", label=text(label), color=color)
 
     widest = np.argmax(np.abs(ecdf_a - ecdf_b))
     statistic = float(ks_statistic(a, b))
@@ -267,11 +267,10 @@ def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
         label="KS statistic",
     )
     pvalue = float(ks_pvalue(statistic, len(a), len(b)))
-    name = samples_a.observation_names[observation]
+    name = text(samples_a.observation_names[observation])
     ax.set_title(f"Observation {name}: D = {statistic:.3g}, p = {pvalue:.3g}")
-    return _finish(
-        ax, samples_a.output_names[output], "Fraction of draws at most so large"
-    )
+    name = text(samples_a.output_names[output])
+    return finished(ax, name, "Fraction of draws at most so large")
 
 
 def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
@@ -295,18 +294,18 @@ def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
     ax : `matplotlib.axes.Axes`
     """
     labelled = _labelled(samples)
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     draws = [s.values[:, observation, output] for _, s in labelled]
-    edges = np.histogram_bin_edges(np.concatenate(draws), bins=bins)
+    edges = bin_edges(np.concatenate(draws), bins)
     for i, ((label, _), values) in enumerate(zip(labelled, draws, strict=True)):
         color = COLORS[i % len(COLORS)]
         shared = {"bins": edges, "density": True, "color": color}
         ax.hist(values, alpha=0.25, **shared)
-        ax.hist(values, histtype="step", linewidth=1.5, label=label, **shared)
+        ax.hist(values, histtype="step", linewidth=1.5, label=text(label), **shared)
     first = labelled[0][1]
-    ax.set_title(f"Observation {first.observation_names[observation]}")
-    name = first.output_names[output]
-    return _finish(ax, name, f"Density (per unit of {name})")
+    ax.set_title(f"Observation {text(first.observation_names[observation])}")
+    name = text(first.output_names[output])
+    return finished(ax, name, f"Density (per unit of {name})")
 
 
 def plot_calibration(samples, y, output=0, ax=None):
@@ -340,7 +339,7 @@ def plot_calibration(samples, y, output=0, ax=None):
 
     labelled = _labelled(samples)
     curves = [(label, *calibration_curve(s, y)) for label, s in labelled]
-    ax = _axes(ax)
+    ax = axes_or_new(ax)
     n_observations = labelled[0][1].n_observations
     levels = np.linspace(0, 1, 101)
     low, high = binom.interval(0.95, n_observations, levels)
@@ -354,10 +353,10 @@ def plot_calibration(samples, y, output=0, ax=None):
     ax.plot([0, 1], [0, 1], label="calibrated", **REFERENCE)
     for i, (label, levels, coverage) in enumerate(curves):
         color = COLORS[i % len(COLORS)]
-        ax.plot(levels, coverage[:, output], ".-", color=color, label=label)
+        ax.plot(levels, coverage[:, output], ".-", color=color, label=text(label))
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
-    return _finish(ax, "Level of the interval", "Fraction of targets inside")
+    return finished(ax, "Level of the interval", "Fraction of targets inside")
 
 
 def _labelled(samples):
@@ -373,19 +372,6 @@ def _labelled(samples):
     for _, other in labelled[1:]:
         check_pair(labelled[0][1], other, attr="samples")
     return labelled
-
-
-def _axes(ax):
-    if ax is None:
-        _, ax = require("matplotlib.pyplot").subplots(layout="constrained")
-    return ax
-
-
-def _finish(ax, xlabel, ylabel):
-    ax.set_xlabel(xlabel)
-    ax.set_ylabel(ylabel)
-    ax.legend(frameon=False)
-    return ax
 
 
 def _softlifs(gammas, tau_rc, tau_ref):

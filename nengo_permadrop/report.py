@@ -1,53 +1,30 @@
 """What a study leaves in its folder: report, pictures, tables, samples and model."""
 
 import base64
-import io
-import json
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
-from nengo_permadrop import plots, uncertainty
-from nengo_permadrop.files import atomic_path, write_bytes, write_text
+from nengo_permadrop import uncertainty
+from nengo_permadrop.files import write_bytes, write_text
+from nengo_permadrop.folders import prepare_folder, told_if_full
+from nengo_permadrop.keras_files import save_model
 from nengo_permadrop.ks import ks_pvalue
 from nengo_permadrop.optional import require
-from nengo_permadrop.recipe import SOFTLIF
+from nengo_permadrop.plain import not_finite, plain, printable, table_row, to_json
+from nengo_permadrop.report_pictures import PICTURES, draw_pictures, typical
 
-LABELS = ("spiking", "classical")
-CONTROL_LABELS = ("classical", "classical again")
-
-
-def prepare_directory(directory):
-    """
-    Make a folder, and make sure that files can be written to it.
-
-    Parameters
-    ----------
-    directory : str or path-like
-
-    Returns
-    -------
-    directory : Path
-
-    Raises
-    ------
-    OSError
-        If that can't be done.
-    """
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=directory):
-        pass
-    return directory
+MODEL = "model.h5"
+PAGE = "report.html"
+# Whose draws are files, in the order in which they are drawn
+NETWORKS = ("spiking", "classical", "control", "validation")
 
 
 def write_report(study, directory):
     """
     Write everything that a study found; see `.Study.write`.
 
-    Everything is computed before the first file is written, and each file appears
-    whole or not at all.
+    The draws are written first, since they are what took the time, and the page last:
+    where it is, all is. Each file appears whole or not at all.
 
     Parameters
     ----------
@@ -59,112 +36,46 @@ def write_report(study, directory):
     paths : list of Path
         What was written.
     """
-    directory = prepare_directory(directory)
-    pictures = draw_pictures(study)
-    texts = {
-        "summary.tsv": summary_table(study),
-        "agreement.json": json.dumps(to_dict(study), indent=2, allow_nan=False) + "\n",
-        "report.html": render(study, pictures),
-    }
-    samples = {
-        "samples_spiking.npz": study.samples_spiking,
-        "samples_classical.npz": study.samples_classical,
-        "samples_control.npz": study.samples_control,
-        "samples_validation.npz": study.samples_validation,
-    }
-    with atomic_path(directory / "model.h5") as temporary:
-        study.model.save(str(temporary))
-    for name, each in samples.items():
-        each.save(directory / name)
-    for name, picture in pictures.items():
-        write_bytes(directory / name, picture)
-    for name, text in texts.items():
-        write_text(directory / name, text)
-    return [directory / name for name in ("model.h5", *samples, *pictures, *texts)]
+    directory = prepare_folder(directory)
+    paths = []
+    with told_if_full(directory, lambda: "the files that are there are whole"):
+        for name in NETWORKS:
+            path = directory / f"samples_{name}.npz"
+            paths.append(getattr(study, f"samples_{name}").save(path))
+        return [*paths, *write_rest(study, directory)]
 
 
-def draw_pictures(study):
+def write_rest(study, directory):
     """
-    The pictures of the paper's slides, as PNG.
+    Write the model, and then what is made of the draws.
 
     Parameters
     ----------
     study : `.Study`
+    directory : Path
+        Must exist.
 
     Returns
     -------
-    pictures : {str: bytes}
-        By file name.
+    paths : list of Path
+        What was written.
     """
-    spiking, classical = study.samples_spiking, study.samples_classical
-    most_extreme = study.agreement.most_extreme.index
-
-    softlif, (rate, slope) = _figure(2)
-    plots.plot_softlif(gamma=SOFTLIF["gamma"], ax=rate)
-    plots.plot_softlif_derivative(gamma=SOFTLIF["gamma"], ax=slope)
-
-    means, (left, right) = _figure(2)
-    plots.plot_means(classical, spiking, ax=left)
-    plots.plot_means(classical, study.samples_control, labels=CONTROL_LABELS, ax=right)
-    right.set_title("control")
-
-    pvalues, (ax,) = _figure(1)
-    plots.plot_pvalue_histogram(
-        study.agreement,
-        study.control,
-        labels=("spiking against classical", "control: classical against itself"),
-        ax=ax,
-    )
-
-    ecdfs, (left, right) = _figure(2)
-    plots.plot_ecdfs(spiking, classical, most_extreme, labels=LABELS, ax=left)
-    plots.plot_ecdfs(
-        study.samples_control,
-        classical,
-        study.control.most_extreme.index,
-        labels=CONTROL_LABELS[::-1],
-        ax=right,
-    )
-    right.set_title(f"control\n{right.get_title()}")
-
-    predictive, (ax,) = _figure(1)
-    plots.plot_predictive(
-        {"spiking": spiking, "classical": classical}, *typical(study), ax=ax
-    )
-    calibration, axes = _figure(2)
-    uncertainty.draw_calibration(study, axes)
-    figures = {
-        "softlif.png": softlif,
-        "means.png": means,
-        "pvalues.png": pvalues,
-        "ecdf_most_extreme.png": ecdfs,
-        "predictive.png": predictive,
-        "calibration.png": calibration,
-    }
-    return {name: _png(figure) for name, figure in figures.items()}
+    save_model(study.model, directory / MODEL)
+    write_text(directory / "summary.tsv", summary_table(study))
+    write_text(directory / "agreement.json", to_json(to_dict(study)) + "\n")
+    pictures = draw_pictures(study)
+    for name, picture in pictures.items():
+        write_bytes(directory / name, picture)
+    write_text(directory / PAGE, render(study, pictures))
+    names = (MODEL, "summary.tsv", "agreement.json", *pictures, PAGE)
+    return [directory / name for name in names]
 
 
-def typical(study):
-    """The (observation, output) whose KS statistic is the median one."""
-    statistic = study.agreement.statistic
-    order = np.argsort(statistic, axis=None, kind="stable")
-    index = np.unravel_index(order[len(order) // 2], statistic.shape)
-    return tuple(int(i) for i in index)
-
-
-def _figure(n_axes):
-    # a Figure of its own, not pyplot's: no window, no global state
-    require("matplotlib")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.5 * n_axes, 4), layout="constrained")
-    return figure, figure.subplots(1, n_axes, squeeze=False)[0]
-
-
-def _png(figure):
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
-    return stream.getvalue()
+def file_names():
+    """Names of all files that a study writes."""
+    samples = [f"samples_{name}.npz" for name in NETWORKS]
+    pictures = [f"{name}.png" for name in PICTURES]
+    return [*samples, MODEL, "summary.tsv", "agreement.json", *pictures, PAGE]
 
 
 def summary_table(study):
@@ -184,42 +95,40 @@ def summary_table(study):
         same four of the classical network (ClassicalGrowthMean, ...), the measured
         Growth, and statistic and p-value of the KS test (KS, PValue). A target of
         several columns has all these for each (KSIs0, PValueIs0, ...). Standard
-        deviations are divided by N, as CANDLE's.
+        deviations are divided by N, as CANDLE's. Names with tabs, breaks of lines or
+        quotes are quoted, as pandas reads them.
     """
     dataset = study.dataset
     n_rows = study.samples_spiking.n_observations
     shown = dataset.test.take(slice(n_rows))
-    columns = {
-        **shown.labels,
-        "N": np.full(n_rows, study.samples_spiking.n_draws),
-    }
+    # a list: labels and targets may be called alike
+    columns = [
+        *shown.labels.items(),
+        ("N", np.full(n_rows, study.samples_spiking.n_draws)),
+    ]
     target = dataset.in_units(shown.target)
     for i, name in enumerate(dataset.output_names):
         suffix = name if len(dataset.output_names) > 1 else ""
-        columns.update(
-            **_moments(study.samples_spiking, i, f"Pred{name}"),
-            **_moments(study.samples_classical, i, f"Classical{name}"),
-            **{
-                name: target[:, i],
-                f"KS{suffix}": study.agreement.statistic[:, i],
-                f"PValue{suffix}": study.agreement.pvalue[:, i],
-            },
-        )
-    lines = ["\t".join(columns)]
-    lines += ["\t".join(map(_cell, row)) for row in zip(*columns.values())]
-    return "\n".join(lines) + "\n"
+        columns += [
+            *_moments(study.samples_spiking, i, f"Pred{name}"),
+            *_moments(study.samples_classical, i, f"Classical{name}"),
+            (name, target[:, i]),
+            (f"KS{suffix}", study.agreement.statistic[:, i]),
+            (f"PValue{suffix}", study.agreement.pvalue[:, i]),
+        ]
+    names, values = zip(*columns)
+    return table_row(names) + "".join(
+        table_row(map(_number_or_text, row)) for row in zip(*values)
+    )
 
 
 def _moments(samples, output, prefix):
-    return {
-        f"{prefix}Mean": samples.mean()[:, output],
-        f"{prefix}Std": samples.std()[:, output],
-        f"{prefix}Min": samples.min()[:, output],
-        f"{prefix}Max": samples.max()[:, output],
-    }
+    for what in ("mean", "std", "min", "max"):
+        values = getattr(samples, what)()[:, output]
+        yield f"{prefix}{what.capitalize()}", values
 
 
-def _cell(value):
+def _number_or_text(value):
     return f"{value:.4f}" if isinstance(value, (float, np.floating)) else str(value)
 
 
@@ -234,9 +143,11 @@ def to_dict(study):
     Returns
     -------
     found : dict
+        What isn't defined is None, and "undefined" says why: a reason by place, such as
+        "bias.spiking".
     """
     verdict = study.verdict()
-    return {
+    found = {
         "agree": bool(verdict),
         "words": verdict.words,
         "warnings": warnings_of(study),
@@ -263,6 +174,41 @@ def to_dict(study):
         "times": study.times,
         "versions": study.versions,
         "tests": _both(study, lambda each: each.to_dict()),
+    }
+    reasons = {**not_finite(found), **undefined(study)}
+    for i in uncertainty.not_fitted(study):
+        found["recalibration"][i] = None
+    return {**plain(found), "undefined": reasons}
+
+
+def undefined(study):
+    """
+    What of a study's numbers isn't defined, and why.
+
+    Parameters
+    ----------
+    study : `.Study`
+
+    Returns
+    -------
+    reasons : {str: str}
+        By place in `to_dict`, such as ``"bias.spiking"``.
+    """
+    return {
+        **study.undefined(),
+        **{
+            f"recalibration.{i}": reason
+            for i, reason in uncertainty.not_fitted(study).items()
+        },
+        **{
+            f"scores.{place}": reason
+            for place, reason in uncertainty.undefined_scores(study).items()
+        },
+        **{
+            f"r2.{rows}": "the targets of these rows are all the same"
+            for rows, value in study.r2.items()
+            if not np.isfinite(value)
+        },
     }
 
 
@@ -317,6 +263,11 @@ def warnings_of(study):
             f"{n_draws} draws and {agreement.statistic.size} observations are few: "
             "only gross differences would be seen. 100 of each are what the paper used."
         )
+    reasons = {}
+    for place, reason in undefined(study).items():
+        reasons.setdefault(reason, []).append(place)
+    for reason, places in reasons.items():
+        found.append(f"Not defined: {', '.join(places)}. {_sentence(reason)}")
     if study.r2["validation"] <= 0:
         found.append(
             "The classical network predicts no better than the mean of the target (r2 "
@@ -324,6 +275,10 @@ def warnings_of(study):
             "distributions of an untrained network."
         )
     return found
+
+
+def _sentence(text):
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def smallest_rejected(n_draws, alpha=0.05):
@@ -367,7 +322,9 @@ def render(study, pictures):
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
+    environment.filters["formatted"] = _formatted
     n_draws = study.samples_spiking.n_draws
     return environment.get_template("report.html.j2").render(
         study=study,
@@ -390,3 +347,16 @@ def render(study, pictures):
             for name, picture in pictures.items()
         },
     )
+
+
+def _shown(value):
+    """What is put into the page: names may hold anything."""
+    is_markup = hasattr(value, "__html__")
+    return printable(value) if isinstance(value, str) and not is_markup else value
+
+
+def _formatted(value, pattern):
+    """A number as text, also if it isn't defined."""
+    if value is None or not np.isfinite(value):
+        return "not defined"
+    return pattern.format(value)

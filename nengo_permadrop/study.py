@@ -8,16 +8,17 @@ Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop import datasets
+from nengo_permadrop import datasets, models, report
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.converter.settling import default_times
+from nengo_permadrop.folders import prepare_folder
 from nengo_permadrop.isolation import own_network
 from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.pool import process_pool, usable_cpus
-from nengo_permadrop.provenance import Steps, versions
-from nengo_permadrop.samples import MASKS, PredictiveSamples
-from nengo_permadrop.stats import ks_agreement
-from nengo_permadrop.study_result import Study
+from nengo_permadrop.pool import usable_cpus
+from nengo_permadrop.provenance import Steps
+from nengo_permadrop.samples import MASKS
+from nengo_permadrop.study_folder import StudyFolder
+from nengo_permadrop.study_run import StudyRun, identity, n_bytes
 from nengo_permadrop.validation import (
     check_choice,
     check_integer,
@@ -27,9 +28,6 @@ from nengo_permadrop.validation import (
     check_seed,
     check_times,
 )
-
-# Most validation rows that are calibrated on
-CALIBRATION_ROWS = 100
 
 # Parts of a study that take randomness; a part's seed depends on its place here
 SEEDED = (
@@ -69,6 +67,7 @@ def study(
     calibrate=False,
     synapse=None,
     trust=False,
+    overwrite=False,
 ):
     """
     Train, convert, draw from both networks, and compare.
@@ -88,7 +87,10 @@ def study(
         gives the same samples. Seeds that derive from it are set as TensorFlow's global
         seed.
     output : str or path-like, optional
-        Folder for the report and all files; None writes none.
+        Folder for the report and all files; None writes none. The draws of a network
+        are written as soon as they are there. A study that was ended in any way, and is
+        started again with the same arguments, goes on from what it had (all that it
+        needs for that is in ``unfinished`` in the folder), and finds the same.
     presentation_time : float, optional
         For how long an observation is shown, in seconds; by default 0.06 longer
         than ``settle``.
@@ -127,6 +129,8 @@ def study(
         synapses. Longer ones take noise off the spikes, and take longer to settle.
     trust : bool, optional
         Load ``model`` whatever code that runs, as in `.load_model`.
+    overwrite : bool, optional
+        Replace another study in ``output``, or the same one that is finished.
 
     Returns
     -------
@@ -135,9 +139,11 @@ def study(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If an argument is out of range or unknown; before anything is trained.
+        If an argument is out of range or unknown, or ``output`` holds another study or
+        a finished one; before anything is trained.
     OSError
-        If ``output`` can't be written to, or a file is missing; also before.
+        If ``output`` can't be written to or has no room, or a file is missing; also
+        before. If the disk becomes full later, what is finished is kept.
 
     Warns
     -----
@@ -153,9 +159,6 @@ def study(
         result = study("diabetes", draws=100, observations=100, output="study-diabetes")
         print(result.verdict().words)
     """
-    import nengo_permadrop as npd
-    from nengo_permadrop import models, uncertainty
-
     options = {
         "draws": draws,
         "observations": observations,
@@ -173,177 +176,72 @@ def study(
     if output is not None:
         check_path(output, "output")
     _check_given(dataset, model, weights, epochs, model_options, dataset_options)
+    if output is not None:
+        prepare_folder(output)
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
         given, record = models.trained(model, weights, trust)
-    if isinstance(dataset, str):
-        loading = {
-            "seed": seeds["data"],
-            **(record.get("data_options") or {}),
-            **(dataset_options or {}),
-        }
-        dataset = datasets.load(dataset, **loading)
-    if observations > len(dataset.test):
-        raise ValidationError(
-            f"data set {dataset.name!r} has {len(dataset.test)} test rows, fewer than "
-            f"the {observations} asked for; ask for fewer",
-            attr="observations",
-        )
+    dataset = _loaded(dataset, seeds, record, dataset_options)
+    dataset.first_test_rows(observations)  # if there are so many
     models.warn_of_other_rows(record, dataset)
     options = {"dataset": dataset.name, **options, "model": _name(model)}
-    if output is not None:
-        from nengo_permadrop.report import prepare_directory
-
-        prepare_directory(output)
     # neurons have rates of their own on Loihi, for which the network must be trained
     target = "loihi" if backend == "nengo_loihi" else "nengo"
     model_options = {"target": target, **(model_options or {})}
     model = given
     if given is None:
         model = models.for_dataset(dataset, seed=seeds["weights"], **model_options)
-    settling_time = None
-    if settle is None:
-        # of the network before training: weights make no difference to it
-        with own_network(0):
-            untrained = npd.Converter(model, target=target, synapse=synapse)
-        settling_time = untrained.settling_time
-    presentation_time, settle = default_times(settling_time, presentation_time, settle)
-    options.update(settle=settle, presentation_time=presentation_time)
+    options.update(_times(options, model, target))
     _check_times(options)
-    steps = Steps(progress)
-    shown = dataset.test.take(slice(observations))
-
-    most_epochs = epochs
-    if given is None:
-        with steps("training", f"training the classical network on {dataset.name}"):
-            history = models.train_for_dataset(
-                model, dataset, epochs=epochs, seed=seeds["training"], progress=progress
-            )
-            epochs = len(history["loss"])
-    elif record:
-        epochs = len(record["history"])
-    if anneal is not None:
-        with steps("annealing", f"training on with gamma {anneal}"):
-            own = models.annealing_epochs(dataset)
-            history = models.anneal(
-                model,
-                dataset,
-                anneal,
-                epochs=own if most_epochs is None else min(own, most_epochs),
-                seed=seeds["training"],
-                progress=progress,
-            )
-            epochs = None if epochs is None else epochs + len(history["loss"])
-    with steps("scoring", "scoring the mean predictions of the classical network"):
-        r2 = {
-            name: models.r2(model, getattr(dataset, name), seed=seeds["score"])
-            for name in ("validation", "test")
-        }
-    with steps("conversion", "converting it to spiking neurons, and verifying that"):
-        with own_network(seeds["network"]):
-            conv = npd.Converter(model, target=target, synapse=synapse)
-        error = conv.verify(shown.take(slice(5)).inputs)
-    if calibrate:
-        with steps("calibration", "calibrating the spiking network"):
-            npd.calibrate(
-                conv,
-                dataset.validation.take(slice(CALIBRATION_ROWS)).inputs,
-                presentation_time=presentation_time,
-                settle=settle,
-                seed=seeds["calibration"],
-            )
-
-    def drawn(name, source, rows=shown, **kwargs):
-        samples = npd.sample(
-            source,
-            rows.inputs,
-            n_draws=draws,
-            seed=seeds[name],
-            masks=masks,
-            progress=progress,
-            **kwargs,
-        )
-        return _in_units(samples, dataset, rows)
-
-    with steps("spiking", f"drawing from the spiking network ({backend})"):
-        with _executor(options) as executor:
-            samples_spiking = drawn(
-                "spiking",
-                conv,
-                backend=backend,
-                presentation_time=presentation_time,
-                settle=settle,
-                executor=executor,
-            )
-    with steps("classical", "drawing from the classical network"):
-        samples_classical = drawn("classical", model, backend="keras")
-    with steps("control", "drawing from it once more, for the control"):
-        samples_control = drawn("control", model, backend="keras")
-
-    with steps("validation", "drawing for validation rows, for the recalibration"):
-        rows = uncertainty.calibration_rows(dataset)
-        samples_validation = drawn("validation", model, rows, backend="keras")
-        recalibration = uncertainty.fit(samples_validation, dataset)
-
-    with steps("tests", "comparing the distributions"):
-        agreement = ks_agreement(
-            samples_spiking, samples_classical, seed=seeds["pvalues"]
-        )
-        control = ks_agreement(
-            samples_control, samples_classical, seed=seeds["control_pvalues"]
-        )
-    result = Study(
-        dataset=dataset,
-        model=model,
-        samples_spiking=samples_spiking,
-        samples_classical=samples_classical,
-        samples_control=samples_control,
-        agreement=agreement,
-        control=control,
-        samples_validation=samples_validation,
-        recalibration=recalibration,
-        r2=r2,
-        network={
-            "layers": len(conv.all_ensembles),
-            "neurons": conv.n_neurons,
-            "dropouts": len(conv.dropouts),
-            "verification_error": error,
-            "epochs": epochs,
-            "parameters": model.count_params(),
-        },
-        options=options,
-        seeds=seeds,
-        times=steps.times,
-        versions=versions(),
-        calibration=conv.calibration,
+    folder = StudyFolder(
+        output,
+        identity(dataset, given, options, epochs, model_options),
+        names=report.file_names(),
+        overwrite=overwrite,
+        n_bytes=n_bytes(dataset, model, options),
     )
-    if output is not None:
-        with steps("report", f"writing the report to {output}"):
-            result.write(output)
+    with folder:
+        run = StudyRun(dataset, model, target, options, seeds, folder, Steps(progress))
+        before = len(record["history"]) if record else None
+        n_epochs = run.train(given is not None, epochs, before)
+        r2 = run.score()
+        conv, error = run.convert()
+        samples = run.draw(conv)
+        result = run.result(conv, error, n_epochs, r2, samples)
+        if output is not None:
+            with run.steps("report", f"writing the report to {output}"):
+                report.write_rest(result, folder.directory)
+            folder.finish()
     return result
 
 
-def _executor(options):
-    # other backends step many draws at once, in one process
-    one_by_one = options["backend"] in ("nengo", "nengo_loihi")
-    return process_pool(options["workers"] if one_by_one else 1)
+def _loaded(dataset, seeds, record, dataset_options):
+    """The data set, loaded as the training of a given model loaded it."""
+    if not isinstance(dataset, str):
+        return dataset
+    options = {
+        "seed": seeds["data"],
+        **(record.get("data_options") or {}),
+        **(dataset_options or {}),
+    }
+    return datasets.load(dataset, **options)
 
 
-def _in_units(samples, dataset, rows):
-    """Samples of the standardised target in its own units, with the rows' labels."""
-    names = [
-        " ".join(str(label) for label in row) for row in zip(*rows.labels.values())
-    ]
-    return PredictiveSamples(
-        dataset.in_units(samples.values),
-        output_names=list(dataset.output_names),
-        observation_names=names,
-        backend=samples.backend,
-        seed=samples.seed,
-        masks=samples.masks,
-        meta={**samples.meta, "dataset": dataset.name},
+def _times(options, model, target):
+    """Presentation time and settle, by default as the network needs them."""
+    import nengo_permadrop as npd
+
+    settling_time = None
+    if options["settle"] is None:
+        # of the network before training: weights make no difference to it
+        with own_network(0):
+            untrained = npd.Converter(model, target=target, synapse=options["synapse"])
+        settling_time = untrained.settling_time
+    presentation_time, settle = default_times(
+        settling_time, options["presentation_time"], options["settle"]
     )
+    return {"settle": settle, "presentation_time": presentation_time}
 
 
 def _check(options):

@@ -1,13 +1,22 @@
 """What a study found."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
 from nengo_permadrop import datasets
 from nengo_permadrop.agreement import Agreement, Verdict
 from nengo_permadrop.metrics import Recalibration
+from nengo_permadrop.residuals import without_spread
 from nengo_permadrop.samples import PredictiveSamples
+
+
+class _Found(NamedTuple):
+    """A number, or None and the reason why it isn't defined."""
+
+    value: float
+    reason: str = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,15 +102,12 @@ class Study:
 
         Returns
         -------
-        bias : {str: float}
+        bias : {str: float or None}
             Mean over the observations of (mean - classical mean) / classical standard
-            deviation, for the "spiking" network and the "control".
+            deviation, for the "spiking" network and the "control". None where it isn't
+            defined, see `undefined`.
         """
-        classical = self.samples_classical
-        return {
-            name: float(np.mean((samples.mean() - classical.mean()) / classical.std()))
-            for name, samples in self._compared()
-        }
+        return {name: found.value for name, found in self._biases().items()}
 
     def spread(self):
         """
@@ -109,14 +115,66 @@ class Study:
 
         Returns
         -------
-        spread : {str: float}
+        spread : {str: float or None}
             Geometric mean over the observations of the standard deviation divided by
-            the classical one, for the "spiking" network and the "control".
+            the classical one, for the "spiking" network and the "control". None where
+            it isn't defined, see `undefined`.
         """
-        classical = self.samples_classical.std()
+        return {name: found.value for name, found in self._spreads().items()}
+
+    def undefined(self):
+        """
+        What of the comparison isn't defined, and why.
+
+        Where all draws of an observation are the same, as of one that depends on no
+        unit that is dropped, there is no spread to compare with.
+
+        Returns
+        -------
+        reasons : {str: str}
+            By ``"bias.spiking"``, ``"spread.control"`` and so on; empty if all is
+            defined. A reason holds the value over the other observations.
+        """
+        found = {"bias": self._biases(), "spread": self._spreads()}
         return {
-            name: float(np.exp(np.mean(np.log(samples.std() / classical))))
-            for name, samples in self._compared()
+            f"{kind}.{name}": each.reason
+            for kind, by_name in found.items()
+            for name, each in by_name.items()
+            if each.reason is not None
+        }
+
+    def _biases(self):
+        classical = self.samples_classical
+        constant = without_spread(classical)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {
+                name: _mean_of_defined(
+                    (samples.mean() - classical.mean()) / classical.std(),
+                    constant,
+                    lambda mean: f"{mean:+.3g}",
+                )
+                for name, samples in self._compared()
+            }
+
+    def _spreads(self):
+        classical = self.samples_classical
+        constant = without_spread(classical)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = {
+                name: _mean_of_defined(
+                    np.log(samples.std() / classical.std()),
+                    constant | without_spread(samples),
+                    lambda mean: f"{np.exp(mean):.3g}",
+                )
+                for name, samples in self._compared()
+            }
+        return {
+            name: (
+                each
+                if each.value is None
+                else each._replace(value=float(np.exp(each.value)))
+            )
+            for name, each in found.items()
         }
 
     def _compared(self):
@@ -140,3 +198,18 @@ class Study:
         from nengo_permadrop.report import write_report
 
         return write_report(self, directory)
+
+
+def _mean_of_defined(values, constant, in_words):
+    """The mean of values, unless some aren't defined: where draws are constant."""
+    n_constant = np.count_nonzero(constant)
+    if n_constant == 0:
+        return _Found(float(np.mean(values)))
+    reason = (
+        f"all draws of {n_constant} of {constant.size} distributions are the same in a "
+        "network, so that there is no spread to compare with"
+    )
+    if n_constant < constant.size:
+        words = in_words(np.mean(values[~constant]))
+        reason += f"; over the others it is {words}"
+    return _Found(None, reason)

@@ -4,7 +4,8 @@ import warnings
 
 import numpy as np
 
-from nengo_permadrop.metrics import recalibrate, score
+from nengo_permadrop.metrics import Recalibration, recalibrate, score
+from nengo_permadrop.plain import not_finite, plain
 from nengo_permadrop.plots import plot_calibration
 from nengo_permadrop.residuals import without_spread
 from nengo_permadrop.samples import PredictiveSamples
@@ -33,6 +34,7 @@ def fit(samples, dataset):
     Returns
     -------
     recalibration : `.Recalibration`
+        Its scale is 1, which changes nothing, for an output that spreads in no row.
 
     Warns
     -----
@@ -41,18 +43,41 @@ def fit(samples, dataset):
         left out.
     """
     target = dataset.in_units(calibration_rows(dataset).target)
-    spread = ~without_spread(samples).any(axis=1)
-    if not spread.all():
+    constant = without_spread(samples)
+    if constant.any():
         warnings.warn(
-            f"all draws of {np.count_nonzero(~spread)} of {len(spread)} validation "
-            "rows are the same; the recalibration is fitted on the others. Such "
-            "predictions depend on no unit that is dropped",
+            f"all draws of {np.count_nonzero(constant.any(axis=1))} of {len(constant)} "
+            "validation rows are the same; the recalibration is fitted on the others. "
+            "Such predictions depend on no unit that is dropped",
             stacklevel=2,
         )
-        samples = PredictiveSamples(
-            samples.values[:, spread], output_names=samples.output_names
-        )
-    return recalibrate(samples, target[spread])
+    scale = np.ones(samples.n_outputs)
+    for i, fitted in enumerate(~constant.T):
+        if fitted.any():
+            rows = PredictiveSamples(samples.values[:, fitted, i : i + 1])
+            (scale[i],) = recalibrate(rows, target[fitted, i : i + 1]).scale
+    return Recalibration(scale)
+
+
+def not_fitted(study):
+    """
+    The outputs whose recalibration could not be fitted, and why.
+
+    Parameters
+    ----------
+    study : `.Study`
+
+    Returns
+    -------
+    reasons : {int: str}
+        By the number of the output.
+    """
+    constant = without_spread(study.samples_validation).all(axis=0)
+    reason = (
+        "all draws of every validation row are the same, which no factor makes spread; "
+        "the distributions are left as they are"
+    )
+    return {int(i): reason for i in np.flatnonzero(constant)}
 
 
 def scores(study):
@@ -68,27 +93,43 @@ def scores(study):
     found : list of dict
         One for each output: ``{"output": name, "spiking": {"before": row, "after":
         row}, "classical": {"before": row, "after": row}}``, where a row is one of
-        `.metrics.score` as a dict. For the test rows of the study, in the target's own
-        units.
+        `.metrics.score` as a dict, with None for what isn't defined. For the test rows
+        of the study, in the target's own units.
     """
+    return _scored(study)[0]
+
+
+def undefined_scores(study):
+    """
+    Which of the `scores` aren't defined, and why.
+
+    Parameters
+    ----------
+    study : `.Study`
+
+    Returns
+    -------
+    reasons : {str: str}
+        By place, such as ``"0.spiking.before.NLL"``.
+    """
+    return _scored(study)[1]
+
+
+def _scored(study):
     y = _observed(study)
-    tables = {
-        (network, when): score(samples, y).to_dict(orient="records")
-        for network in NETWORKS
-        for when, samples in _before_and_after(study, network).items()
-    }
-    return [
-        {
-            "output": name,
-            **{
-                network: {
-                    when: tables[network, when][i] for when in ("before", "after")
-                }
-                for network in NETWORKS
-            },
-        }
-        for i, name in enumerate(study.samples_classical.output_names)
-    ]
+    found = [{"output": name} for name in study.samples_classical.output_names]
+    reasons = {}
+    for network in NETWORKS:
+        for when, samples in _before_and_after(study, network).items():
+            table = score(samples, y)
+            told = table.attrs["undefined"]
+            for i, row in enumerate(table.to_dict(orient="records")):
+                place = f"{i}.{network}.{when}."
+                for column, what in not_finite(row).items():
+                    reason = told.get(row["Output"], {}).get(column, what)
+                    reasons[place + column] = reason
+                found[i].setdefault(network, {})[when] = plain(row)
+    return found, reasons
 
 
 def draw_calibration(study, axes):

@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 import pytest
+from combo_helpers import SIZES
 from kmodels import mlp
 
 from nengo_permadrop import __version__, cli, models
@@ -218,6 +219,70 @@ def test_energy(tmp_path, capsys):
     assert [layer["neurons"] for layer in found["layers"]] == [7, 5, 12]
     assert cli.main(["energy", path, "--devices", "abacus"]) == 1
     assert "unknown device 'abacus'" in capsys.readouterr().err
+
+
+def test_energy_counts_its_rows(tmp_path, capsys):
+    """Not fewer in silence; as the study does."""
+    path = str(tmp_path / "model.h5")
+    models.mlp(10, units=(7, 5)).save(path)
+    assert cli.main(["energy", path, "--observations", "111"]) == 1
+    assert "has 110 test rows, fewer than the 111" in capsys.readouterr().err
+
+
+def test_energy_of_combo(tmp_path, capsys, monkeypatch):
+    """On the rows that the model's training kept for the test."""
+    import nengo_permadrop as npd
+    from nengo_permadrop import combo, datasets
+
+    data, prefix = tmp_path / "data", tmp_path / "saved"
+    datasets.combo.generate_files(data, **SIZES)
+    options = {"seed": 7, "n_test": 10}
+    dataset = datasets.load("combo", data_dir=data, **options)
+    features = dataset.train.n_features
+    small = {"dense": (4,), "dense_feature_layers": (4,)}
+    kmodel = combo.model(features["cell"], features["drug1"], **small)
+    how = {"epochs": 1, "progress": False, "data_options": options}
+    combo.train(kmodel, dataset, prefix, **how)
+    shown, energy = [], npd.energy
+
+    def counted(conv, rows, **kwargs):
+        shown.append(rows)
+        return energy(conv, rows, **kwargs)
+
+    monkeypatch.setattr(npd, "energy", counted)
+    argv = ["energy", f"{prefix}.model.h5", "--dataset", "combo", "--draws", "2"]
+    argv += ["--data-dir", str(data), "--observations", "3"]
+    assert cli.main(argv) == 0
+    for name, values in dataset.test.take(slice(3)).inputs.items():
+        assert np.array_equal(shown[0][name], values)
+    assert "distribution of 2 draws" in capsys.readouterr().out
+
+
+def test_combo_data_overwrites_nothing_unasked(tmp_path, capsys):
+    (tmp_path / "combined_rnaseq_data").write_text("CANDLE's own")
+    argv = ["combo-data", "-o", str(tmp_path), "--cells", "4", "--drugs", "3"]
+    argv += ["--genes", "6", "--descriptors", "6", "--set-samples", "2"]
+    argv += ["--set-drugs", "2"]
+    assert cli.main(argv) == 1
+    err = capsys.readouterr().err
+    assert "combined_rnaseq_data" in err and "--overwrite" in err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["CANDLE's own"]
+    assert cli.main([*argv, "--overwrite"]) == 0
+    assert (tmp_path / "combined_rnaseq_data").read_text() != "CANDLE's own"
+
+
+def test_folders_that_are_files_are_told_in_one_line(tmp_path, model_file, capsys):
+    path = tmp_path / "file"
+    path.touch()
+    for argv in (
+        ["study", "-o", str(path)],
+        ["study", "-o", str(path / "under")],
+        ["combo-data", "-o", str(path)],
+        ["infer", "-o", str(path), "-m", model_file],
+    ):
+        assert cli.main(argv) == 1
+        err = capsys.readouterr().err
+        assert "is a file, or lies under one" in err and err.count("\n") == 1
 
 
 def test_bench_as_json(monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """Inference on all pairs of drugs, as CANDLE's infer.py does it."""
 
 import csv
+import shutil
 import signal
 import subprocess
 import sys
@@ -375,6 +376,22 @@ def test_models_of_candle_are_scaled_as_candle_does(folder, model, options, tmp_
     )
     growth = [float(row[5]) for row in rows_of(candle)[1 : 1 + 3 * N_DRAWS]]
     assert np.allclose(growth, whole.values[:, :, 0].T.ravel(), atol=5.1e-5)
+
+
+def test_candles_scaling_asks_for_no_file_that_candle_does_not_read(
+    folder, model, options, tmp_path
+):
+    """Its infer.py reads the expression, the training drugs and the set's."""
+    path = tmp_path / "candle.model.h5"
+    model.save(path)
+    options.update(model_file=path, weights_file=None, candle_scaling=True)
+    expected = [each.read_bytes() for each in infer(**options).paths]
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in (files.RNASEQ, files.TRAINING_DRUGS, files.DRUG_SETS["NCI_IOA_AOA"]):
+        shutil.copy(folder / name, data)
+    options.update(data_dir=data, output=tmp_path / "other")
+    assert [each.read_bytes() for each in infer(**options).paths] == expected
 
 
 def test_plain_dropout_is_off_as_in_candle(folder, options, tmp_path):

@@ -1,5 +1,8 @@
 import csv
+import errno
 import json
+import os
+import shutil
 
 import h5py
 import numpy as np
@@ -337,3 +340,108 @@ def test_interrupted_command_says_how_to_go_on(folder, tmp_path, capsys, monkeyp
     argv += ["--dense", "6", "--dense_feature_layers", "5", "--n-test", "10"]
     assert cli.main(argv) == 130
     assert "--resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["state", "model", "record"])
+def test_a_training_is_not_overwritten_unasked(name, whole, dataset, tmp_path):
+    """Killed and run again by the same command, or finished before."""
+    prefix = tmp_path / "combo"
+    path = getattr(TrainingFiles(prefix), name)
+    path.write_bytes(b"of another training")
+    found = "--resume.*--overwrite" if name == "state" else "--overwrite"
+    with pytest.raises(ValidationError, match=found):
+        combo.train(network(dataset), dataset, prefix, **OPTIONS)
+    assert path.read_bytes() == b"of another training"
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_overwrite_begins_anew(whole, dataset, tmp_path):
+    prefix, history, _ = whole
+    for path in prefix.parent.iterdir():
+        shutil.copy(path, tmp_path / path.name)
+    prefix = tmp_path / prefix.name
+    options = {**OPTIONS, "epochs": 1}
+    found = combo.train(network(dataset), dataset, prefix, overwrite=True, **options)
+    assert found["loss"] == history["loss"][:1]
+    assert len(read_record(f"{prefix}.model.h5")["history"]) == 1
+    with pytest.raises(ValidationError, match="not both"):
+        both = {"resume": True, "overwrite": True}
+        combo.train(network(dataset), dataset, prefix, **both, **OPTIONS)
+
+
+def test_scores_that_are_not_defined_are_null(dataset, tmp_path, monkeypatch):
+    """And not a number again when the training goes on."""
+    from nengo_permadrop.combo import training
+
+    def constant(target, prediction):
+        return {"mse": 1.0, "mae": 1.0, "r2": 0.0, "corr": float("nan")}
+
+    monkeypatch.setattr(training, "scores", constant)
+    prefix = tmp_path / "combo"
+    combo.train(network(dataset), dataset, prefix, **{**OPTIONS, "epochs": 1})
+    text = (tmp_path / "combo.training.json").read_text()
+    assert "NaN" not in text and '"val_corr": null' in text
+    options = {**OPTIONS, "epochs": 2}
+    history = combo.train(network(dataset), dataset, prefix, resume=True, **options)
+    assert np.isnan(history["val_corr"]).all()
+
+
+@pytest.mark.parametrize(
+    "when, words", [(0, "nothing is left.*same again"), (4, "every whole.*--resume")]
+)
+def test_full_disk(when, words, dataset, tmp_path, monkeypatch):
+    """Files are made in memory: what can't be written is an error that is told."""
+    from nengo_permadrop import files
+
+    prefix = tmp_path / "combo"
+    done = []
+    replace = os.replace
+
+    def full(*args):
+        done.append(args)
+        if len(done) > 1 + when:  # features, weights, log and state of an epoch
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return replace(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(files.NoRoomError, match=words):
+            combo.train(network(dataset), dataset, prefix, **OPTIONS)
+    assert not [path.name for path in tmp_path.iterdir() if path.name[0] == "."]
+    resume = bool(when)
+    combo.train(network(dataset), dataset, prefix, resume=resume, **OPTIONS)
+
+
+def test_no_room_is_told_before_the_first_epoch(dataset, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(OSError, match="no room: about"):
+        combo.train(network(dataset), dataset, tmp_path / "combo", **OPTIONS)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "options, found",
+    [
+        (["--optimizer", "abacus"], "no optimizer called 'abacus'"),
+        (["-w", "nowhere.h5"], "nowhere.h5: no such file of weights"),
+    ],
+)
+def test_options_are_checked_before_data_are_read(
+    options, found, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(datasets, "load", None)
+    argv = ["combo-train", "--data-dir", "nowhere", "-o", str(tmp_path / "saved")]
+    assert cli.main([*argv, *options]) == 1
+    err = capsys.readouterr().err
+    assert found in err and err.count("\n") == 1
+    (tmp_path / "saved.state.npz").touch()
+    assert cli.main(argv) == 1
+    err = capsys.readouterr().err
+    assert "--resume" in err and "--overwrite" in err and err.count("\n") == 1
+
+
+def test_data_options_that_json_can_not_hold(dataset, tmp_path):
+    with pytest.raises(ValidationError, match="data_options"):
+        options = {**OPTIONS, "data_options": {"data_dir": tmp_path}}
+        combo.train(network(dataset), dataset, tmp_path / "combo", **options)

@@ -1,6 +1,8 @@
 """What the arguments of several commands have in common."""
 
 import argparse
+import math
+import os
 
 
 def add_command(commands, name, run, description):
@@ -83,5 +85,28 @@ def seed(text):
     return number
 
 
+def existing(path, what):
+    """Raise a `FileNotFoundError` if there is no file, which is found out in time."""
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"{path}: no such file of {what}")
+
+
+def positive(text):
+    """A number greater than 0."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be greater than 0, got {text}")
+    return number
+
+
+def rate(text):
+    """A dropout rate."""
+    number = float(text)
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and below 1, got {text}")
+    return number
+
+
 # the names that argparse puts into "invalid ... value"
 count.__name__ = seed.__name__ = "whole number"
+positive.__name__ = rate.__name__ = "number"

@@ -12,7 +12,7 @@ def add(commands):
 
 
 def run(args):
-    """Do it."""
+    """List them."""
     found = []
     for name in backend_names():
         try:

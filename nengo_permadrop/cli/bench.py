@@ -4,7 +4,8 @@ import sys
 from functools import partial
 
 from nengo_permadrop.cli.arguments import add_command, count
-from nengo_permadrop.cli.output import as_json, write
+from nengo_permadrop.cli.output import write
+from nengo_permadrop.plain import to_json
 
 
 def add(commands):
@@ -44,7 +45,7 @@ def add(commands):
 
 
 def run(args):
-    """Do it."""
+    """Run the benchmark."""
     from nengo_permadrop.bench import growth, installed_peers, run_benchmark
 
     # lines come as they are measured; with --json they are only a sign of life
@@ -57,4 +58,4 @@ def run(args):
             args.replicas, args.steps, args.units, names, args.repeats, log=log
         )
     if args.json:
-        write(as_json(found))
+        write(to_json(found))

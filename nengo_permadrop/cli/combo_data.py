@@ -45,12 +45,26 @@ def add(commands):
     command.add_argument(
         "-o", "--output", required=True, metavar="DIR", help="folder for the files"
     )
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace files of the same names in that folder, which may be CANDLE's",
+    )
 
 
 def run(args):
-    """Do it."""
+    """Write the files."""
     from nengo_permadrop.datasets.combo import generate_files
+    from nengo_permadrop.datasets.combo.generator import file_names
+    from nengo_permadrop.folders import prepare_folder
 
+    folder = prepare_folder(args.output)
+    there = [name for name in file_names() if (folder / name).exists()]
+    if there and not args.overwrite:
+        raise FileExistsError(
+            f"{folder} holds {there[0]}, which may be CANDLE's own; give another "
+            "folder, or --overwrite to replace it"
+        )
     sizes = {name: getattr(args, name) for _, name, _, _ in SIZES}
     paths = generate_files(args.output, measured=args.measured, seed=args.seed, **sizes)
     paths = [str(path) for path in paths]

@@ -3,7 +3,14 @@
 import os
 import sys
 
-from nengo_permadrop.cli.arguments import add_command, count, seed
+from nengo_permadrop.cli.arguments import (
+    add_command,
+    count,
+    existing,
+    positive,
+    rate,
+    seed,
+)
 from nengo_permadrop.cli.output import show
 from nengo_permadrop.recipe import SOFTLIF
 
@@ -37,14 +44,14 @@ OPTIONS = (
     ),
     (
         ("--dropout", "--drop"),
-        {"type": float, "default": 0.1, "metavar": "RATE"},
+        {"type": rate, "default": 0.1, "metavar": "RATE"},
         "rate of the permanent dropout",
     ),
     (("--residual",), FLAG, "add a layer's input to what it gives"),
     (("--optimizer",), {"default": "adam", "metavar": "NAME"}, "Keras's name for it"),
     (
         ("--learning_rate", "--learning-rate", "-l"),
-        {"type": float, "metavar": "RATE"},
+        {"type": positive, "metavar": "RATE"},
         "instead of the optimizer's own",
     ),
     (("--loss",), {"choices": ("mse", "mae"), "default": "mse"}, "what is minimised"),
@@ -91,7 +98,7 @@ OPTIONS = (
     ),
     (
         ("--gamma",),
-        {"type": float, "default": SOFTLIF["gamma"]},
+        {"type": positive, "default": SOFTLIF["gamma"]},
         "width of SoftLIF's smoothing; smaller ones are nearer to spiking neurons",
     ),
     (
@@ -100,6 +107,7 @@ OPTIONS = (
         "weights to begin with, such as those of a network with a larger gamma",
     ),
     (("--resume",), FLAG, "go on with a training that was stopped"),
+    (("--overwrite",), FLAG, "begin anew, and replace the files of another training"),
 )
 # parts of the command that take randomness; a part's seed depends on its place here
 SEEDED = ("data", "weights", "training", "score")
@@ -136,12 +144,19 @@ def add(commands):
 
 
 def run(args):
-    """Do it."""
+    """Train the network."""
     from nengo_permadrop import combo, datasets
+    from nengo_permadrop.combo.saved import TrainingFiles
+    from nengo_permadrop.combo.training_options import check_optimizer
     from nengo_permadrop.evaluation import mean_scores
     from nengo_permadrop.loading import load_weights
     from nengo_permadrop.masks import derive_seed
 
+    # before the data are read, which takes time
+    TrainingFiles(args.output).check_new(args.resume, args.overwrite)
+    check_optimizer(args.optimizer)
+    if args.initial_weights is not None:
+        existing(args.initial_weights, "weights")
     seeds = {part: derive_seed(args.seed, i) for i, part in enumerate(SEEDED)}
     data_options = {
         "seed": seeds["data"],
@@ -185,6 +200,7 @@ def run(args):
             reduce_lr=args.reduce_lr,
             seed=seeds["training"],
             resume=args.resume,
+            overwrite=args.overwrite,
             data_options=data_options,
         )
     except KeyboardInterrupt:

@@ -28,7 +28,7 @@ def add(commands):
 
 
 def run(args):
-    """Do it."""
+    """Convert and verify."""
     from nengo_permadrop.describe import conversion_facts, in_words
     from nengo_permadrop.loading import load_model
 

@@ -30,7 +30,14 @@ def add(commands):
         choices=datasets.names(),
         default="diabetes",
         help="whose test rows the model was trained to predict; firing rates depend on "
-        "them (default: %(default)s)",
+        "them (default: %(default)s); those of combo are loaded with the options of "
+        "the model's training",
+    )
+    option(
+        "--data-dir",
+        "--data_dir",
+        metavar="DIR",
+        help="folder with the files of --dataset combo",
     )
     for name, default, what in (
         ("--draws", 100, "draws of the distribution"),
@@ -61,23 +68,29 @@ def add(commands):
 
 
 def run(args):
-    """Do it."""
+    """Estimate the energy."""
     import nengo
 
     import nengo_permadrop as npd
-    from nengo_permadrop.loading import load_model
+    from nengo_permadrop import models
     from nengo_permadrop.masks import derive_seed
     from nengo_permadrop.study import SEEDED
 
-    model = load_model(args.model, trust=args.trust)
-    dataset = datasets.load(
-        args.dataset, seed=derive_seed(args.seed, SEEDED.index("data"))
-    )
+    model, record = models.trained(args.model, trust=args.trust)
+    loading = {
+        "seed": derive_seed(args.seed, SEEDED.index("data")),
+        **(record.get("data_options") or {}),
+    }
+    if args.data_dir is not None:
+        loading["data_dir"] = args.data_dir
+    dataset = datasets.load(args.dataset, **loading)
+    shown = dataset.first_test_rows(args.observations)
+    models.warn_of_other_rows(record, dataset)
     with nengo.Network(seed=args.seed):
         conv = npd.Converter(model)
     estimate = npd.energy(
         conv,
-        dataset.test.take(slice(args.observations)).inputs,
+        shown.inputs,
         n_draws=args.draws,
         presentation_time=args.presentation_time,
         settle=args.settle,

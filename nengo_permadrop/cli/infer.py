@@ -104,7 +104,8 @@ def _add_options(command):
         *("-o", "--output"),
         default=".",
         metavar="DIR",
-        help="folder for the two tables (default: this one)",
+        help="folder for the two tables, which replace those of the same names when "
+        "both are complete (default: this one)",
     )
     option(
         "--backend",
@@ -154,9 +155,14 @@ def _add_options(command):
 
 
 def run(args):
-    """Do it."""
+    """Predict, and write the tables."""
     from nengo_permadrop.combo.infer import infer
+    from nengo_permadrop.combo.tables import PredictionTables
 
+    tables = PredictionTables(args.output, args.sample_set, args.drug_set)
+    for path in (tables.summary_path, tables.all_path):
+        if path.exists():
+            print(f"{path} will be replaced when the new one is whole", file=sys.stderr)
     taken = inspect.signature(infer).parameters
     options = {name: value for name, value in vars(args).items() if name in taken}
     with _executor(args) as executor:

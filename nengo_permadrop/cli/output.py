@@ -1,9 +1,9 @@
 """What commands print: text for people, JSON for machines."""
 
-import json
-import math
 import os
 import sys
+
+from nengo_permadrop.plain import to_json
 
 BROKEN_PIPE = 141  # as of a program that SIGPIPE ends
 
@@ -22,7 +22,7 @@ def show(args, data, text):
     text : str
         What is printed without.
     """
-    write(as_json(data) if args.json else text)
+    write(to_json(data) if args.json else text)
 
 
 def write(text):
@@ -40,20 +40,3 @@ def write(text):
         # or Python would try once more, and complain, when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(BROKEN_PIPE) from None
-
-
-def as_json(data):
-    """Data as a JSON document, indented; see `show`."""
-    return json.dumps(_plain(data), indent=2, allow_nan=False)
-
-
-def _plain(value):
-    if hasattr(value, "tolist"):  # NumPy's
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -12,6 +12,7 @@ from nengo_permadrop.cli.arguments import (
     add_times,
     add_trust,
     count,
+    positive,
     seed,
 )
 from nengo_permadrop.cli.output import show
@@ -67,6 +68,12 @@ def add(commands):
         help="folder for the report and all files (default: study-DATASET)",
     )
     output.complete = shtab.DIRECTORY
+    option(
+        "--overwrite",
+        action="store_true",
+        help="replace another study in that folder, or the same one that is finished; "
+        "an unfinished one of the same arguments goes on without",
+    )
     add_times(command)
     option(
         "--workers",
@@ -101,14 +108,14 @@ def add(commands):
     )
     option(
         "--anneal",
-        type=float,
+        type=positive,
         metavar="GAMMA",
         help="train on with this gamma in the SoftLIF layers, such as 0.002, which "
         "brings their curve near that of spiking neurons",
     )
     option(
         "--synapse",
-        type=float,
+        type=positive,
         metavar="SECONDS",
         help="time constant of Lowpass synapses (default: 5 ms; of Alpha ones but on "
         "Loihi)",
@@ -121,7 +128,7 @@ def add(commands):
 
 
 def run(args):
-    """Do it."""
+    """Run the study."""
     from nengo_permadrop.report import to_dict
     from nengo_permadrop.study import study
 
@@ -144,6 +151,7 @@ def run(args):
         calibrate=args.calibrate,
         synapse=args.synapse,
         trust=args.trust,
+        overwrite=args.overwrite,
     )
     verdict = result.verdict()
     report = os.path.join(output, "report.html")

@@ -175,7 +175,8 @@ def infer(
     check_execution(executor, checkpoint)
     quantiles = check_levels(quantiles, "quantiles").tolist()
     engine = get_backend(backend)
-    tables = PredictionTables(output, sample_set, drug_set, quantiles)
+    engine.version()  # ImportError if it isn't installed
+    PredictionTables(output, sample_set, drug_set, quantiles)  # if it can be
     kmodel = _load(model_file, weights_file, trust)
     features = model_features(
         model_file, data_dir, use_landmark_genes, preprocess_rnaseq, candle_scaling
@@ -199,6 +200,9 @@ def infer(
         )
         return samples.values[:, :, 0]
 
+    tables = PredictionTables(
+        output, sample_set, drug_set, quantiles, len(pairs), n_pred
+    )
     with contextlib.ExitStack() as stack:
         size = _block_size(step, batch_size, n_pred, features)
         if checkpoint is not None:

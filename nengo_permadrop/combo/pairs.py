@@ -12,9 +12,8 @@ from nengo_permadrop.datasets.combo import (
     features_path,
     read_drug_set,
     read_sample_set,
-    training_scaling,
 )
-from nengo_permadrop.datasets.combo.files import rnaseq_file
+from nengo_permadrop.datasets.combo.files import TRAINING_SAMPLES, rnaseq_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +162,7 @@ def model_features(
         if given and features.rnaseq != asked:
             raise ValidationError(
                 f"{model_file} was trained on {features.rnaseq!r}, not on {asked!r}; "
-                "leave the options use_landmark_genes and preprocess_rnaseq away",
+                "leave out the options use_landmark_genes and preprocess_rnaseq",
                 attr="preprocess_rnaseq",
             )
         return features
@@ -173,9 +172,12 @@ def model_features(
             "in training. Copy it there, or, for a model that CANDLE has trained, give "
             "--candle-scaling (candle_scaling=True)"
         )
-    features, _, _ = training_scaling(
-        data_dir,
-        use_landmark_genes=use_landmark_genes,
-        preprocess_rnaseq=preprocess_rnaseq or "none",
+    # as CANDLE's infer.py: the training files say which columns there are, and the
+    # names that the response has for the cells are not needed
+    preprocessed = (preprocess_rnaseq or "none") != "none"
+    return FeatureScaling.fit(
+        read_sample_set(TRAINING_SAMPLES, data_dir, asked),
+        read_drug_set("pan", data_dir),
+        cell_scaling="none" if preprocessed else None,
+        rnaseq=asked,
     )
-    return features

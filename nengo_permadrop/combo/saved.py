@@ -10,8 +10,9 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.archives import read_npz, readable, write_npz
-from nengo_permadrop.files import atomic_path, write_text
-from nengo_permadrop.optional import require
+from nengo_permadrop.files import write_text
+from nengo_permadrop.keras_files import save_model, save_weights
+from nengo_permadrop.plain import to_json
 
 MODEL_SUFFIX = ".model.h5"
 # of rows whose features are looked at to recognise a data set
@@ -54,17 +55,51 @@ class TrainingFiles:
     def _path(self, suffix):
         return self.prefix.with_name(self.prefix.name + suffix)
 
+    def check_new(self, resume=False, overwrite=False):
+        """
+        Make sure that a training overwrites nothing that it wasn't asked to.
+
+        Parameters
+        ----------
+        resume : bool
+            Whether it goes on with what is there.
+        overwrite : bool
+            Whether it may replace what is there.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there are files of a training, and it may do neither; or both.
+        """
+        if resume and overwrite:
+            raise ValidationError(
+                "a training either goes on or begins anew; give resume (--resume) or "
+                "overwrite (--overwrite), not both",
+                attr="resume",
+            )
+        every = (self.state, self.model, self.weights, self.record, self.log)
+        there = [path for path in every if path.exists()]
+        if there and not (resume or overwrite):
+            ways = "overwrite=True (--overwrite) to begin anew, or another prefix"
+            if self.state.exists():
+                ways = f"resume=True (--resume) to go on with it, {ways}"
+            raise ValidationError(
+                f"{there[0]} is of a training that was there before; give {ways}",
+                attr="prefix",
+            )
+
+    def remove(self):
+        """Remove the files of a training that is begun anew, the state first."""
+        for path in (self.state, self.record, self.log, self.weights, self.model):
+            path.unlink(missing_ok=True)
+
     def save_model(self, model):
         """Write the network itself."""
-        with atomic_path(self.model) as temporary:
-            model.save(str(temporary), include_optimizer=False)
+        save_model(model, self.model)
 
     def save_weights(self, model):
         """Write the network's weights, without the optimizer's."""
-        keras = require("keras")
-        not_compiled = keras.Model(model.inputs, model.outputs, name=model.name)
-        with atomic_path(self.weights) as temporary:
-            not_compiled.save_weights(str(temporary))
+        save_weights(model, self.weights)
 
     def save_log(self, epochs):
         """Write the history as a table; ``epochs`` is a list of {str: float}."""
@@ -76,7 +111,20 @@ class TrainingFiles:
 
     def save_record(self, record):
         """Write how the network was trained."""
-        write_text(self.record, json.dumps(record, indent=2) + "\n")
+        write_text(self.record, to_json(record) + "\n")
+
+    def n_bytes(self, weights, optimizer):
+        """
+        What the files take, about, while one is replaced; see `save_state`.
+
+        Parameters
+        ----------
+        weights, optimizer : list of ndarray
+        """
+        n_weights, n_optimizer = (
+            sum(array.nbytes for array in arrays) for arrays in (weights, optimizer)
+        )
+        return 4 * n_weights + 2 * (n_weights + n_optimizer) + 500_000
 
     def save_state(self, record, weights, optimizer):
         """
@@ -93,7 +141,7 @@ class TrainingFiles:
         arrays.update({f"optimizer_{i}": array for i, array in enumerate(optimizer)})
         # an archive in which a member has been lost doesn't notice it
         counts = np.array([len(weights), len(optimizer)])
-        text = np.array(json.dumps(record))
+        text = np.array(to_json(record, None))
         write_npz(self.state, record=text, counts=counts, **arrays)
 
     def load_state(self):

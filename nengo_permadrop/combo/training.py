@@ -1,5 +1,6 @@
 """Training the Combo network, with CANDLE's defaults."""
 
+import contextlib
 import hashlib
 import sys
 import time
@@ -8,15 +9,19 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.combo.saved import TrainingFiles, fingerprint
+from nengo_permadrop.combo.training_options import (
+    check,
+    check_data_options,
+    check_optimizer,
+)
 from nengo_permadrop.datasets.combo.scaling import features_path
 from nengo_permadrop.evaluation import predict, scores
+from nengo_permadrop.folders import check_room, prepare_folder, told_if_full
 from nengo_permadrop.generators import generators_kept
 from nengo_permadrop.loading import load_weights
 from nengo_permadrop.masks import derive_seed
 from nengo_permadrop.optional import require
 from nengo_permadrop.provenance import versions
-
-LOSSES = ("mse", "mae")
 
 # What an epoch takes randomness for
 _ORDER, _MASKS, _VALIDATION_MASKS = range(3)
@@ -36,6 +41,7 @@ def train(
     resume=False,
     data_options=None,
     progress=True,
+    overwrite=False,
 ):
     """
     Train a network with CANDLE's defaults, so that it can be killed and go on.
@@ -81,6 +87,9 @@ def train(
         rows.
     progress : bool, optional
         Tell on standard error how it goes.
+    overwrite : bool, optional
+        Begin anew where there are files of another training at ``prefix``, and replace
+        them.
 
     Returns
     -------
@@ -93,9 +102,12 @@ def train(
     ------
     nengo.exceptions.ValidationError
         If an option is out of range; if there is nothing to resume, or it is another
-        training.
+        training; if there is a training at ``prefix``, and neither ``resume`` nor
+        ``overwrite`` is set.
     OSError
-        If files can't be written, or the best weights are missing beside the state.
+        If there is no room for the files, which is found out before, or they can't be
+        written: every whole epoch is kept. If the best weights are missing beside the
+        state.
     """
     options = {
         "batch_size": batch_size,
@@ -105,12 +117,19 @@ def train(
         "reduce_lr": reduce_lr,
         "seed": seed,
     }
-    _check(epochs, options, dataset, prefix, resume)
+    check(epochs, options, dataset, prefix, resume)
+    check_optimizer(optimizer)
+    if prefix is not None:
+        check_data_options(data_options)
+        TrainingFiles(prefix).check_new(resume, overwrite)
     with generators_kept():
         training = _Training(model, dataset, prefix, options, data_options)
         if resume:
             training.resume()
-        training.run(epochs, progress)
+        else:
+            training.prepare()
+        with training.told_if_full():
+            training.run(epochs, progress)
     return training.history()
 
 
@@ -161,9 +180,7 @@ class _Training:
         self.best_weights = model.get_weights()
         self.data = fingerprint(dataset)
         self.architecture = hashlib.sha256(model.to_json().encode()).hexdigest()
-        self.optimizer = self.keras.optimizers.get(
-            {"class_name": options["optimizer"], "config": {}}
-        )
+        self.optimizer = check_optimizer(options["optimizer"])
         if options["learning_rate"] is not None:
             self.optimizer.learning_rate = options["learning_rate"]
         self.first_rate = float(self.optimizer.learning_rate)
@@ -186,9 +203,36 @@ class _Training:
             "versions": versions(),
         }
 
+    def prepare(self):
+        """Make room for the files of a training that begins."""
+        if self.files is None:
+            return
+        folder = prepare_folder(self.files.prefix.parent)
+        arrays = [np.asarray(variable) for variable in _variables(self.optimizer)]
+        check_room(folder, self.files.n_bytes(self.best_weights, arrays))
+        self.files.remove()
+
+    def told_if_full(self):
+        """A context whose errors of a full disk say what is kept."""
+        if self.files is None:
+            return contextlib.nullcontext()
+
+        def kept():
+            if not self.files.state.exists():
+                self.files.remove()
+                return (
+                    "no whole epoch could be kept, and nothing is left; free some "
+                    "space, and run the same again"
+                )
+            return (
+                "every whole epoch is kept; free some space, and go on with --resume "
+                "(resume=True)"
+            )
+
+        return told_if_full(self.files.prefix.parent, kept)
+
     def run(self, n_epochs, progress):
         if self.files is not None:
-            self.files.prefix.parent.mkdir(parents=True, exist_ok=True)
             features = getattr(self.dataset, "features", None)
             if features is not None:
                 features.save(features_path(self.files.model))
@@ -316,7 +360,10 @@ class _Training:
         self.model.set_weights(weights)
         for variable, value in zip(variables, optimizer):
             variable.assign(value)
-        self.epochs = record["history"]
+        self.epochs = [
+            {name: np.nan if value is None else value for name, value in row.items()}
+            for row in record["history"]
+        ]
 
 
 def _difference(name, found, wanted):
@@ -336,23 +383,3 @@ def _all_layers(model):
         yield layer
         if hasattr(layer, "layers"):
             yield from _all_layers(layer)
-
-
-def _check(epochs, options, dataset, prefix, resume):
-    for attr, value in (("epochs", epochs), ("batch_size", options["batch_size"])):
-        if value < 1:
-            raise ValidationError(f"must be at least 1, got {value}", attr=attr)
-    rate = options["learning_rate"]
-    if rate is not None and not rate > 0:
-        raise ValidationError(f"must be > 0, got {rate}", attr="learning_rate")
-    if options["loss"] not in LOSSES:
-        raise ValidationError(
-            f"must be one of {', '.join(LOSSES)}, got {options['loss']!r}", attr="loss"
-        )
-    if resume and prefix is None:
-        raise ValidationError(
-            "a training is resumed from its files; give their prefix", attr="prefix"
-        )
-    for part in ("train", "validation"):
-        if len(getattr(dataset, part)) == 0:
-            raise ValidationError(f"has no {part} rows", attr=part, obj=dataset)

@@ -106,6 +106,32 @@ class Dataset:
         """Number of features of each input, {str: int}."""
         return self.train.n_features
 
+    def first_test_rows(self, n_rows):
+        """
+        The first test rows, which a study shows.
+
+        Parameters
+        ----------
+        n_rows : int
+            How many.
+
+        Returns
+        -------
+        rows : `Split`
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If there are fewer.
+        """
+        if n_rows > len(self.test):
+            raise ValidationError(
+                f"data set {self.name!r} has {len(self.test)} test rows, fewer than "
+                f"the {n_rows} asked for; ask for fewer",
+                attr="observations",
+            )
+        return self.test.take(slice(n_rows))
+
     def in_units(self, values):
         """Standardised targets or predictions in the target's own units, float64."""
         return np.asarray(values, np.float64) * self.target_std + self.target_mean

@@ -1,7 +1,5 @@
 """Writes a generated drug-pair screen as the files of CANDLE's Combo problem."""
 
-from pathlib import Path
-
 import numpy as np
 from nengo.exceptions import ValidationError
 
@@ -17,6 +15,7 @@ from nengo_permadrop.datasets.combo.files import (
 )
 from nengo_permadrop.datasets.drug_pairs import generate
 from nengo_permadrop.files import atomic_path
+from nengo_permadrop.folders import prepare_folder
 
 # sets of samples and drugs that nothing was measured of
 SAMPLE_SETS = ("NCIPDM", "GDSC")
@@ -108,8 +107,7 @@ def generate_files(
         n_unscreened_cells=len(SAMPLE_SETS) * n_set_samples,
         n_unscreened_drugs=len(UNSEEN_DRUG_SETS) * n_set_drugs,
     )
-    directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory = prepare_folder(directory)
     cells = [f"C{number:03d}-{number % 7}" for number in range(1, n_cells + 1)]
     numbers = rng.choice(900_000, len(screen.descriptors) + 1, replace=False) + 100
     return [
@@ -123,6 +121,17 @@ def generate_files(
             _response(screen, cells, numbers, n_doses, n_replicates, rng),
         ),
     ]
+
+
+def file_names():
+    """Names of all files that `generate_files` writes."""
+    expression = [
+        rnaseq_file(landmark, preprocessed)
+        for preprocessed in PREPROCESSED
+        for landmark in (False, True)
+    ]
+    maps = (RESPONSE_CELLS, RNASEQ_CELLS)
+    return [*maps, *expression, RTS_SAMPLES, *DRUG_SETS.values(), RESPONSE]
 
 
 def _write_cell_maps(directory, cells):

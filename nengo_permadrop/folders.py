@@ -1,0 +1,94 @@
+"""Folders for results: whether they can be written to, and errors where they can't."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from nengo_permadrop.files import NoRoomError, room_at
+
+
+def prepare_folder(directory):
+    """
+    Make a folder, and make sure that files can be written to it.
+
+    Parameters
+    ----------
+    directory : str or path-like
+
+    Returns
+    -------
+    directory : Path
+
+    Raises
+    ------
+    OSError
+        If that can't be done; the message says why.
+    """
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise NotADirectoryError(
+            errno.ENOTDIR,
+            "is a file, or lies under one, and must be a folder; name another place",
+            os.fspath(directory),
+        ) from error
+    with tempfile.TemporaryFile(dir=directory):
+        pass
+    return directory
+
+
+def check_room(directory, n_bytes):
+    """
+    Raise an error if there is no room for files.
+
+    Parameters
+    ----------
+    directory : Path
+        Must exist.
+    n_bytes : int
+        What the files will take together.
+
+    Raises
+    ------
+    `.NoRoomError`
+        If there is less. Quotas of users are not looked at.
+    """
+    free = shutil.disk_usage(directory).free
+    if free < n_bytes:
+        raise NoRoomError(
+            errno.ENOSPC,
+            f"no room: about {n_bytes / 1e6:.1f} MB are needed and {free / 1e6:.1f} MB "
+            "are free; free some space, or name another place",
+            os.fspath(directory),
+        )
+
+
+@contextlib.contextmanager
+def told_if_full(directory, kept):
+    """
+    A context whose errors of a full disk say what is kept.
+
+    Parameters
+    ----------
+    directory : str or path-like
+    kept : callable
+        Called without arguments, gives in words what is there in spite of the error,
+        and how to go on.
+
+    Raises
+    ------
+    `.NoRoomError`
+    """
+    try:
+        with room_at(directory):
+            yield
+    except NoRoomError as error:
+        raise NoRoomError(
+            error.errno,
+            f"no room to go on ({os.strerror(error.errno)}); {kept()}",
+            os.fspath(directory),
+        ) from error
