@@ -253,7 +253,7 @@ def train_for_dataset(
     if dataset.name == "combo":
         if prefix is not None:
             resume = TrainingFiles(prefix).state.exists()
-            given.update(prefix=prefix, resume=resume, overwrite=True)
+            given.update(prefix=prefix, resume=resume, overwrite=not resume)
         return combo.train(model, dataset, seed=seed, progress=progress, **given)
     options = {**TRAINING.get(dataset.name, DEFAULT_TRAINING), **given}
     return train(model, dataset, seed=seed, progress=progress, **options)
