@@ -26,7 +26,7 @@ COMMANDS = ("study", "combo-train", "infer")
 RUN = [sys.executable, "-m", "nengo_permadrop"]
 SIZES = "--cells 6 --drugs 5 --genes 40 --descriptors 60 --set-samples 4 --set-drugs 6"
 TRAIN = "combo-train --n-test 10 --dense 60 --dense_feature_layers 60 -z 16 -e 3"
-INFER = "infer -s GDSC -d NCI_IOA_AOA -n 20 --step 16 --presentation-time 0.02 --settle 0.015"
+INFER = "infer -s GDSC -d NCI_IOA_AOA -n 20 --step 16 --settle 0.015"
 STUDY = "study --draws 60 --observations 10 --epochs 2 --workers 1"
 
 # Times are in these; all else must be the same

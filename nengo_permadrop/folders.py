@@ -10,6 +10,36 @@ from pathlib import Path
 from nengo_permadrop.files import NoRoomError, room_at
 
 
+def check_folder(directory):
+    """
+    Raise an error if there is a file where a folder is to be; nothing is made.
+
+    Parameters
+    ----------
+    directory : str or path-like
+
+    Returns
+    -------
+    directory : Path
+
+    Raises
+    ------
+    NotADirectoryError
+    """
+    directory = Path(directory)
+    for path in (directory, *directory.parents):
+        if path.is_dir():
+            break
+        if os.path.lexists(path):
+            raise NotADirectoryError(
+                errno.ENOTDIR,
+                "is a file, or lies under one, and must be a folder; name another "
+                "place",
+                os.fspath(directory),
+            )
+    return directory
+
+
 def prepare_folder(directory):
     """
     Make a folder, and make sure that files can be written to it.
@@ -27,15 +57,8 @@ def prepare_folder(directory):
     OSError
         If that can't be done; the message says why.
     """
-    directory = Path(directory)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise NotADirectoryError(
-            errno.ENOTDIR,
-            "is a file, or lies under one, and must be a folder; name another place",
-            os.fspath(directory),
-        ) from error
+    directory = check_folder(directory)
+    directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=directory):
         pass
     return directory

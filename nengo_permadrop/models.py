@@ -4,6 +4,7 @@ The Keras networks of the study: building and training them.
 Their layers are those of `nengo_permadrop.recipe`.
 """
 
+import math
 import os
 import warnings
 
@@ -176,6 +177,38 @@ def trained(model, weights=None, trust=False):
     return model, record
 
 
+def check_fits(model, dataset):
+    """
+    Raise an error if a network can't predict the target of a data set.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+    dataset : `.datasets.Dataset`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If inputs or outputs differ in number.
+    """
+    taken = [math.prod(tensor.shape[1:]) for tensor in model.inputs]
+    given = list(dataset.n_features.values())
+    if taken != given:
+        raise ValidationError(
+            f"{model.name!r} takes inputs of {taken} features, and data set "
+            f"{dataset.name!r} has {given}; use the data that it was trained on",
+            attr="model",
+        )
+    n_outputs = [math.prod(tensor.shape[1:]) for tensor in model.outputs]
+    if n_outputs != [len(dataset.output_names)]:
+        raise ValidationError(
+            f"{model.name!r} has outputs of {n_outputs} elements, and data set "
+            f"{dataset.name!r} one target of {len(dataset.output_names)}; use the data "
+            "that it was trained on",
+            attr="model",
+        )
+
+
 def warn_of_other_rows(record, dataset):
     """
     Warn if a network was trained on other rows than those of a data set.
@@ -234,7 +267,7 @@ def train_for_dataset(
     if dataset.name == "combo":
         if prefix is not None:
             resume = TrainingFiles(prefix).state.exists()
-            given.update(prefix=prefix, resume=resume, overwrite=True)
+            given.update(prefix=prefix, resume=resume, overwrite=not resume)
         return combo.train(model, dataset, seed=seed, progress=progress, **given)
     options = {**TRAINING.get(dataset.name, DEFAULT_TRAINING), **given}
     return train(model, dataset, seed=seed, progress=progress, **options)

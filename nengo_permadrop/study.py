@@ -6,6 +6,8 @@ and the predictive distributions of both are compared by Kolmogorov-Smirnov test
 Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
 """
 
+import math
+
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets, models, report
@@ -184,6 +186,8 @@ def study(
         given, record = models.trained(model, weights, trust)
     dataset = _loaded(dataset, seeds, record, dataset_options)
     dataset.first_test_rows(observations)  # if there are so many
+    if given is not None:
+        models.check_fits(given, dataset)
     models.warn_of_other_rows(record, dataset)
     options = {"dataset": dataset.name, **options, "model": _name(model)}
     # neurons have rates of their own on Loihi, for which the network must be trained
@@ -292,9 +296,9 @@ def _name(model):
 
 
 def _check_times(options):
-    if not 0 <= options["settle"] < options["presentation_time"]:
+    if not 0 <= options["settle"] < options["presentation_time"] < math.inf:
         raise ValidationError(
-            f"must be at least 0 and less than the presentation time "
+            f"must be at least 0 and less than the presentation time, which is finite "
             f"({options['presentation_time']} s), got {options['settle']} s",
             attr="settle",
         )

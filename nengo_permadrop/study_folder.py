@@ -82,8 +82,17 @@ class StudyFolder:
         return self
 
     def __exit__(self, *exc_info):
-        if self.directory is not None:
-            return self._stack.__exit__(*exc_info)
+        if self.directory is None:
+            return None
+        if exc_info[0] is not None and not self._has_parts():
+            _remove(self._unfinished)  # there is nothing to go on from
+        return self._stack.__exit__(*exc_info)
+
+    def _has_parts(self):
+        return (
+            any(path.suffix == ".part" for path in self._unfinished.rglob("*"))
+            or (self._unfinished / "training.state.npz").exists()
+        )
 
     def part(self, name):
         """A folder for the checkpoint of a part of the study, or None."""
@@ -151,9 +160,9 @@ class StudyFolder:
                 raise  # it is in use
             if not self.overwrite:
                 raise ValidationError(
-                    f"{str(error).rpartition(';')[0]}; give the same arguments to go "
-                    "on with that unfinished study, another folder, or overwrite=True "
-                    "(--overwrite) to replace it",
+                    f"'{self.directory}' holds an unfinished study with other "
+                    f"arguments ({_what_differs(error)}); give the same ones to go on, "
+                    "another folder, or overwrite=True (--overwrite) to replace it",
                     attr="output",
                 ) from error
         with Checkpoint(self._unfinished, found):
@@ -168,6 +177,11 @@ class StudyFolder:
                 "another folder, or overwrite=True (--overwrite) to replace it",
                 attr="output",
             )
+
+
+def _what_differs(error):
+    """What a checkpoint's error says of the entries that differ."""
+    return error.args[0].partition(": ")[2].rpartition(";")[0]
 
 
 def _remove(unfinished):

@@ -8,10 +8,13 @@ import sys
 
 import numpy as np
 import pytest
+from combo_helpers import SIZES
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop import cli, models, report, study_run
+from nengo_permadrop.combo import training
+from nengo_permadrop.datasets.combo import generate_files
 from nengo_permadrop.study import study
 
 for module in ("sklearn", "jinja2", "matplotlib"):
@@ -125,6 +128,61 @@ def test_annealed_and_calibrated_study_goes_on(tmp_path, monkeypatch):
         one, other = (getattr(each, f"samples_{name}") for each in (result, expected))
         assert np.array_equal(one.values, other.values)
     assert result.network["epochs"] == expected.network["epochs"] == 2
+
+
+def test_training_on_combo_goes_on_after_its_last_epoch(tmp_path, monkeypatch):
+    data, folder = tmp_path / "data", tmp_path / "study"
+    generate_files(data, **SIZES)
+    options = {
+        **TINY,
+        "epochs": 2,
+        "draws": 4,
+        "model_options": {"dense": (4,), "dense_feature_layers": (4,)},
+        "dataset_options": {"data_dir": data, "n_test": 10},
+    }
+    expected = study("combo", **options)
+    epochs = []
+    epoch = training._Training.epoch
+
+    def counted(self, number, *args):
+        if epochs == [0]:
+            epochs.append("killed")
+            raise KeyboardInterrupt
+        epochs.append(number)
+        epoch(self, number, *args)
+
+    monkeypatch.setattr(training._Training, "epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        study("combo", output=folder, **options)
+    result = study("combo", output=folder, **options)
+    assert epochs == [0, "killed", 1]
+    assert result.network["epochs"] == 2
+    assert np.array_equal(
+        result.samples_spiking.values, expected.samples_spiking.values
+    )
+    assert {path.name for path in folder.iterdir()} == set(report.file_names())
+
+
+def test_model_that_does_not_fit_is_told_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "r2", None)
+    options = {"output": tmp_path, "draws": 8, "observations": 5, "progress": False}
+    with pytest.raises(ValidationError, match=r"inputs of \[3\] features.*\[10\]"):
+        study("diabetes", model=models.mlp(3, units=(5,)), **options)
+    with pytest.raises(ValidationError, match="outputs of .2. elements"):
+        study("diabetes", model=models.mlp(10, units=(5,), n_outputs=2), **options)
+
+
+def test_failure_without_anything_to_go_on_from_is_in_nobodys_way(
+    tmp_path, monkeypatch
+):
+    def failing(*args, **kwargs):
+        raise RuntimeError("early")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "train", failing)
+        with pytest.raises(RuntimeError, match="early"):
+            study("diabetes", output=tmp_path, **TINY)
+    assert list(tmp_path.iterdir()) == []
 
 
 KILLED = """

@@ -85,7 +85,6 @@ def strict(text):
         (dict(spiking=[0], control=[1], classical=[2], validation=[3]), set()),
     ],
     ids=[f"case{number}" for number in range(9)],
-    ids=str,
 )
 def test_what_is_not_defined_is_null_and_says_why(constant, places, result, tmp_path):
     found = changed(result, **constant)

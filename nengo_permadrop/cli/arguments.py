@@ -45,14 +45,14 @@ def add_times(command):
     """Add the options for how long an observation is shown and when it is read."""
     command.add_argument(
         "--presentation-time",
-        type=float,
+        type=positive,
         metavar="SECONDS",
         help="simulated time for which an observation is shown (default: 0.06 more "
         "than --settle)",
     )
     command.add_argument(
         "--settle",
-        type=float,
+        type=at_least_zero,
         metavar="SECONDS",
         help="part of it at the beginning that is not read (default: until the "
         "network has settled, 0.04 for two layers)",
@@ -78,10 +78,12 @@ def count(text):
 
 
 def seed(text):
-    """A whole number, at least 0."""
+    """A whole number that generators of random numbers take, or a count from 0 on."""
     number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"must be at least 0, got {number}")
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(
+            f"must be at least 0 and below 2**32, got {number}"
+        )
     return number
 
 
@@ -99,6 +101,14 @@ def positive(text):
     return number
 
 
+def at_least_zero(text):
+    """A number that is 0 or greater."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be at least 0, got {text}")
+    return number
+
+
 def rate(text):
     """A dropout rate."""
     number = float(text)
@@ -109,4 +119,4 @@ def rate(text):
 
 # the names that argparse puts into "invalid ... value"
 count.__name__ = seed.__name__ = "whole number"
-positive.__name__ = rate.__name__ = "number"
+positive.__name__ = at_least_zero.__name__ = rate.__name__ = "number"

@@ -149,11 +149,14 @@ def run(args):
     from nengo_permadrop.combo.saved import TrainingFiles
     from nengo_permadrop.combo.training_options import check_optimizer
     from nengo_permadrop.evaluation import mean_scores
+    from nengo_permadrop.folders import check_folder
     from nengo_permadrop.loading import load_weights
     from nengo_permadrop.masks import derive_seed
 
     # before the data are read, which takes time
-    TrainingFiles(args.output).check_new(args.resume, args.overwrite)
+    files = TrainingFiles(args.output)
+    check_folder(files.prefix.parent)
+    files.check_new(args.resume, args.overwrite)
     check_optimizer(args.optimizer)
     if args.initial_weights is not None:
         existing(args.initial_weights, "weights")

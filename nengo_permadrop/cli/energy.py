@@ -85,6 +85,7 @@ def run(args):
         loading["data_dir"] = args.data_dir
     dataset = datasets.load(args.dataset, **loading)
     shown = dataset.first_test_rows(args.observations)
+    models.check_fits(model, dataset)
     models.warn_of_other_rows(record, dataset)
     with nengo.Network(seed=args.seed):
         conv = npd.Converter(model)

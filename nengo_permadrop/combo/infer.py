@@ -21,6 +21,7 @@ from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.converter.graph import read_model
 from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.digest import digest
+from nengo_permadrop.folders import check_folder
 from nengo_permadrop.isolation import own_network
 from nengo_permadrop.validation import (
     check_execution,
@@ -177,6 +178,8 @@ def infer(
     engine = get_backend(backend)
     engine.version()  # ImportError if it isn't installed
     PredictionTables(output, sample_set, drug_set, quantiles)  # if it can be
+    if checkpoint is not None:
+        check_folder(checkpoint)
     kmodel = _load(model_file, weights_file, trust)
     features = model_features(
         model_file, data_dir, use_landmark_genes, preprocess_rnaseq, candle_scaling

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,12 @@ class TrainingFiles:
 
     def __init__(self, prefix):
         self.prefix = Path(prefix)
+        if not self.prefix.name or str(prefix).endswith(("/", os.sep)):
+            raise ValidationError(
+                f"is the beginning of names of files, such as 'save/combo'; got "
+                f"{str(prefix)!r}",
+                attr="prefix",
+            )
         self.model = self._path(MODEL_SUFFIX)
         self.weights = self._path(".weights.h5")
         self.log = self._path(".log.csv")
@@ -77,6 +84,8 @@ class TrainingFiles:
                 "overwrite (--overwrite), not both",
                 attr="resume",
             )
+        if resume:
+            self._check_state()
         every = (self.state, self.model, self.weights, self.record, self.log)
         there = [path for path in every if path.exists()]
         if there and not (resume or overwrite):
@@ -86,6 +95,14 @@ class TrainingFiles:
             raise ValidationError(
                 f"{there[0]} is of a training that was there before; give {ways}",
                 attr="prefix",
+            )
+
+    def _check_state(self):
+        if not self.state.exists():
+            raise ValidationError(
+                f"{self.state} doesn't exist, there is no training to go on with; "
+                "start without resume",
+                attr="resume",
             )
 
     def remove(self):
@@ -124,7 +141,7 @@ class TrainingFiles:
         n_weights, n_optimizer = (
             sum(array.nbytes for array in arrays) for arrays in (weights, optimizer)
         )
-        return 4 * n_weights + 2 * (n_weights + n_optimizer) + 500_000
+        return 3 * n_weights + 2 * (n_weights + n_optimizer) + 100_000
 
     def save_state(self, record, weights, optimizer):
         """
@@ -160,12 +177,7 @@ class TrainingFiles:
         nengo_permadrop.errors.DamagedFileError
             If it is damaged. It is read without pickle.
         """
-        if not self.state.exists():
-            raise ValidationError(
-                f"{self.state} doesn't exist, there is no training to go on with; "
-                "start without resume",
-                attr="resume",
-            )
+        self._check_state()
         what, fix = "the state of a training", "start without resume"
         arrays = read_npz(self.state, what, fix)
         with readable(self.state, what, fix):

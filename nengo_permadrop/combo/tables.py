@@ -3,13 +3,12 @@
 import contextlib
 import errno
 import os
-from pathlib import Path
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.files import room_at, sync_folder
-from nengo_permadrop.folders import check_room, prepare_folder
+from nengo_permadrop.folders import check_folder, check_room, prepare_folder
 from nengo_permadrop.locks import InUseError, hold
 
 # Bytes of a number in a table, with what is between it and the next
@@ -71,9 +70,7 @@ class PredictionTables:
                 )
         self.quantiles = tuple(quantiles)
         self.n_rows, self.n_draws = n_rows, n_draws
-        directory = Path(directory)
-        if directory.exists():  # it is made when all else is known to be right
-            prepare_folder(directory)
+        directory = check_folder(directory)
         self.summary_path = directory / f"comb_pred_{sample_set}_{drug_set}.tsv"
         self.all_path = directory / f"comb_pred_{sample_set}_{drug_set}.all.tsv"
         self._paths = (self.summary_path, self.all_path)
