@@ -7,8 +7,8 @@ import numpy as np
 
 from nengo_permadrop.archives import read_npz, readable
 from nengo_permadrop.errors import DamagedFileError
-from nengo_permadrop.files import atomic_path
 from nengo_permadrop.matching import matched_targets
+from nengo_permadrop.npz import save_npz
 from nengo_permadrop.optional import require
 from nengo_permadrop.samples import PredictiveSamples
 
@@ -30,8 +30,7 @@ def save_samples(samples, path):
         "meta": samples.meta,
     }
     encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    with atomic_path(path) as temporary:
-        np.savez(temporary, header=encoded, values=samples.values)
+    save_npz(path, header=encoded, values=samples.values)
     return path
 
 

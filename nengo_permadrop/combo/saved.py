@@ -11,8 +11,9 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.archives import read_npz, readable
-from nengo_permadrop.files import atomic_path, write_text
+from nengo_permadrop.files import write_text
 from nengo_permadrop.keras_files import save_model, save_weights
+from nengo_permadrop.npz import save_npz
 from nengo_permadrop.plain import to_json
 
 MODEL_SUFFIX = ".model.h5"
@@ -156,8 +157,7 @@ class TrainingFiles:
         """
         arrays = {f"weights_{i}": array for i, array in enumerate(weights)}
         arrays.update({f"optimizer_{i}": array for i, array in enumerate(optimizer)})
-        with atomic_path(self.state) as temporary:
-            np.savez(temporary, record=np.array(to_json(record, None)), **arrays)
+        save_npz(self.state, record=np.array(to_json(record, None)), **arrays)
 
     def load_state(self):
         """

@@ -17,7 +17,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.archives import read_npz, readable
 from nengo_permadrop.datasets.combo.tables import DataFileError
-from nengo_permadrop.files import atomic_path
+from nengo_permadrop.npz import save_npz
 from nengo_permadrop.optional import require
 
 SCALINGS = ("std", "maxabs", "minmax", "none")
@@ -296,8 +296,8 @@ class FeatureScaling:
             "drugs": self.drugs.scaling,
             "sha256": _checksum(arrays),
         }
-        with atomic_path(path) as temporary, open(temporary, "wb") as stream:
-            np.savez_compressed(stream, header=np.array(json.dumps(header)), **arrays)
+        header = np.array(json.dumps(header))
+        save_npz(path, compressed=True, header=header, **arrays)
 
     @classmethod
     def load(cls, path):
