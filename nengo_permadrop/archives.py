@@ -1,5 +1,5 @@
 """
-Reading arrays from files that may be damaged, or made by somebody else.
+Arrays in files: writing them, and reading what may be damaged or made by others.
 
 NumPy believes what a file says of itself: a header may declare an array of any size,
 and a few bytes of a compressed archive may stand for a thousand times as many. Here
@@ -15,6 +15,7 @@ import zipfile
 import numpy as np
 
 from nengo_permadrop.errors import DamagedFileError
+from nengo_permadrop.files import atomic_path
 
 _KINDS = "biufcSU"
 _NAME = ".npy"
@@ -49,6 +50,59 @@ def readable(path, what, fix):
         raise DamagedFileError(
             path, f"is damaged, or isn't {what} ({words})", fix
         ) from error
+
+
+def write_npz(path, **arrays):
+    """
+    Write arrays to an ``.npz`` file, whole or not at all, as `read_npz` reads it.
+
+    Parameters
+    ----------
+    path : path-like
+    **arrays : array_like
+        Of numbers, or text of fixed width.
+
+    Raises
+    ------
+    nengo_permadrop.files.NoRoomError
+        If the disk is full.
+    """
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.kind not in _KINDS:
+            raise TypeError(f"{name} must hold numbers or text; got {array!r}")
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        stream = _ErrorsLater(file)
+        np.savez(stream, **arrays)
+        if stream.error is not None:
+            raise stream.error
+
+
+class _ErrorsLater:
+    """
+    A file that tells of its first error when everything has been written.
+
+    An archive that fails halfway can't be closed: zipfile raises another error about an
+    open handle, and prints a third one when it is deleted.
+    """
+
+    def __init__(self, file):
+        self.file = file
+        self.error = None
+        self.seek, self.tell, self.read = file.seek, file.tell, file.read
+
+    def write(self, content):
+        return self._tried(self.file.write, content)
+
+    def flush(self):
+        self._tried(self.file.flush)
+
+    def _tried(self, function, *arguments):
+        if self.error is None:
+            try:
+                return function(*arguments)
+            except OSError as error:
+                self.error = error
+        return len(arguments[0]) if arguments else None
 
 
 def read_npz(path, what, fix, max_unpacked=0):

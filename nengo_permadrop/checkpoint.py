@@ -263,7 +263,7 @@ class Checkpoint:
             raise ValidationError(
                 f"'{self.directory}' is a checkpoint of something else: "
                 f"{_differences(found, self.identity)}; give the same arguments to go "
-                "on, or a new folder to start",
+                f"on, or a new folder to start{_hint(found, self.identity)}",
                 attr="checkpoint",
             )
         return manifest
@@ -311,6 +311,16 @@ def _differences(found, expected):
             then, now = (_short(entry.get(name)) for entry in (found, expected))
             words.append(f"{name} was {then} and is now {now}")
     return ", ".join(words)
+
+
+def _hint(found, expected):
+    """What may differ without being an argument."""
+    if found.get("model") == expected.get("model"):
+        return ""
+    return (
+        ". To a model belong its weights and parameters, and the code and globals of "
+        "your own modules that it uses"
+    )
 
 
 def _short(value):

@@ -232,7 +232,7 @@ def _mode(path):
         raise PermissionError(
             errno.EACCES, "may not be written to; make it writable", str(path)
         )
-    return stat.S_IMODE(mode)
+    return mode & 0o777
 
 
 def _create(temporary, mode):

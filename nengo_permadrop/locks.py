@@ -68,9 +68,7 @@ def hold(path, keep=True):
     _check_kind(path)
     lock = FileLock(path, thread_local=False, fallback_to_soft=False)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InUseError(_user(path)) from None
+        _acquire(lock, path)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
@@ -92,6 +90,17 @@ def hold(path, keep=True):
             with contextlib.suppress(PermissionError, FileNotFoundError):
                 path.unlink()
         lock.release()
+
+
+def _acquire(lock, path):
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            return
+        except Timeout:
+            # without the file it was that of one who has just ended, and removed it
+            if path.exists():
+                raise InUseError(_user(path)) from None
 
 
 def _check_kind(path):

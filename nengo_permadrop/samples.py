@@ -330,7 +330,8 @@ class PredictiveSamples:
         Write the samples to one ``.npz`` file, whole or not at all.
 
         They are written to a temporary file beside it, which then takes its place, so
-        that an interrupted run never leaves half a file, or harms an older one.
+        that an interrupted run never leaves half a file, or harms an older one. The
+        permissions of a file that was there stay.
 
         Parameters
         ----------
@@ -341,6 +342,11 @@ class PredictiveSamples:
         -------
         path : `pathlib.Path`
             What was written; `load_samples` reads it.
+
+        Raises
+        ------
+        nengo_permadrop.files.NoRoomError
+            If the disk is full.
         """
         from nengo_permadrop.samples_io import save_samples
 

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nengo_permadrop.archives import read_npz, readable
+from nengo_permadrop.archives import read_npz, readable, write_npz
 from nengo_permadrop.errors import DamagedFileError
 from nengo_permadrop.matching import matched_targets
-from nengo_permadrop.npz import save_npz
 from nengo_permadrop.optional import require
 from nengo_permadrop.samples import PredictiveSamples
 
@@ -30,7 +29,7 @@ def save_samples(samples, path):
         "meta": samples.meta,
     }
     encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    save_npz(path, header=encoded, values=samples.values)
+    write_npz(path, header=encoded, values=samples.values)
     return path
 
 

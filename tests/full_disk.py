@@ -1,10 +1,9 @@
-"""Runs a command on a disk that is nearly full."""
+"""A disk that is nearly full."""
 
 import contextlib
 import os
 import resource
 import shutil
-import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -36,10 +35,22 @@ def run_with_room(command, n_bytes, folder, **kwargs):
         With ``stdout`` and ``stderr`` as text.
     """
     kwargs = {"capture_output": True, "text": True, **kwargs}
-    if not can_mount():
-        return subprocess.run(command, preexec_fn=_file_limit(n_bytes), **kwargs)
-    with _small_disk(Path(folder), n_bytes):
+    with small_disk(folder, n_bytes):
         return subprocess.run(command, **kwargs)
+
+
+@contextlib.contextmanager
+def small_disk(folder, n_bytes):
+    """
+    Let there be little room in a folder, for this process and those that it starts.
+
+    Parameters
+    ----------
+    folder, n_bytes
+        As in `run_with_room`.
+    """
+    with _file_limit(n_bytes) if not can_mount() else _mounted(Path(folder), n_bytes):
+        yield
 
 
 def can_mount():
@@ -51,16 +62,19 @@ def can_mount():
         return True
 
 
+@contextlib.contextmanager
 def _file_limit(n_bytes):
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error, not the end
-        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
-
-    return limit
+    # Python ignores SIGXFSZ, so that it is an error and not the end
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @contextlib.contextmanager
-def _small_disk(folder, n_bytes):
+def _mounted(folder, n_bytes):
     with tempfile.TemporaryDirectory() as aside:
         _move(folder, aside)
         _mount(folder, "size=100%")
@@ -71,11 +85,13 @@ def _small_disk(folder, n_bytes):
             used = (stats.f_blocks - stats.f_bfree) * stats.f_frsize
             size = used + -(-n_bytes // PAGE) * PAGE
             _mount(folder, f"remount,size={max(size, PAGE)}")
-            yield
-            shutil.rmtree(aside)
-            os.mkdir(aside)
-            for name in os.listdir(folder):
-                _copy(folder / name, aside)
+            try:
+                yield
+            finally:
+                shutil.rmtree(aside)
+                os.mkdir(aside)
+                for name in os.listdir(folder):
+                    _copy(folder / name, aside)
         finally:
             _unmount(folder)
             _move(aside, folder)
@@ -103,4 +119,5 @@ def _mount(folder, options, check=True):
 
 
 def _unmount(folder):
-    subprocess.run(["umount", str(folder)], check=True)
+    # later, if something still has a file open there, such as the frames of an error
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)

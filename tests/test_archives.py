@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from nengo_permadrop.archives import read_npz, readable
+from nengo_permadrop.archives import read_npz, readable, write_npz
 from nengo_permadrop.errors import DamagedFileError
 
 
@@ -79,6 +79,12 @@ def test_headers_that_lie(tmp_path, content, match):
     path = tmp_path / "a.npz"
     write(path, a=content)
     refused(path, match)
+
+
+def test_objects_are_not_written(tmp_path):
+    with pytest.raises(TypeError, match="a must hold numbers or text"):
+        write_npz(tmp_path / "a.npz", a=[{}])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_files(tmp_path):

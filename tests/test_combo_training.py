@@ -65,6 +65,27 @@ def same(weights, others):
     return all(np.array_equal(one, other) for one, other in zip(weights, others))
 
 
+def test_a_state_of_which_an_array_is_lost_is_damaged(tmp_path):
+    """By one flipped byte in the directory of the archive; zipfile doesn't notice."""
+    files = TrainingFiles(tmp_path / "saved")
+    record = dict.fromkeys(("options", "data", "architecture", "history"))
+    weights, optimizer = [np.zeros(2), np.ones(3)], [np.array(1)]
+    files.save_state(record, weights, optimizer)
+    found = files.load_state()
+    assert found[0] == record and len(found[1]) == 2 and len(found[2]) == 1
+    with np.load(files.state) as archive:
+        arrays = dict(archive)
+    for change in (
+        {"weights_1": None},
+        {"optimizer_0": None},
+        {"weights_2": weights[0]},
+    ):
+        changed = {k: v for k, v in {**arrays, **change}.items() if v is not None}
+        np.savez(files.state, **changed)
+        with pytest.raises(DamagedFileError, match="saved.state.npz: is damaged"):
+            files.load_state()
+
+
 def test_history(whole):
     prefix, history, _ = whole
     assert history["epoch"] == [0, 1, 2]
@@ -206,6 +227,18 @@ def test_another_network_or_data_set_is_not_resumed(whole, dataset, folder):
     other = datasets.load("combo", seed=1, data_dir=folder, n_test=10)
     with pytest.raises(ValidationError, match="other rows"):
         combo.train(network(dataset), other, whole[0], resume=True, **OPTIONS)
+
+
+@pytest.mark.parametrize("what", ["weights", "optimizer"])
+def test_a_state_of_another_keras_is_not_resumed(whole, dataset, tmp_path, what):
+    """Its optimizers may have other variables; none is left out in silence."""
+    record, weights, optimizer = TrainingFiles(whole[0]).load_state()
+    changed = {"weights": weights, "optimizer": optimizer}
+    changed[what] = changed[what][:-1]
+    TrainingFiles(tmp_path / "combo").save_state(record, **changed)
+    with pytest.raises(ValidationError, match=f"state.npz holds other {what}"):
+        prefix = tmp_path / "combo"
+        combo.train(network(dataset), dataset, prefix, resume=True, **OPTIONS)
 
 
 def test_nothing_to_resume(dataset, tmp_path):

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from nengo_permadrop import files
+from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.files import NoRoomError, atomic_path, atomic_stream, write_text
+from nengo_permadrop.locks import NoLocksError
 
 
 def test_replaces_the_whole_file(tmp_path):
@@ -157,6 +159,24 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
         with atomic_stream(tmp_path / "table.tsv"):
             pass
     assert (tmp_path / "thesis.tex").read_text() == "x"
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+    """What needs no lock is written without; what needs one says so."""
+
+    def acquire(self, **kwargs):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("nengo_permadrop.locks.FileLock.acquire", acquire)
+    path = tmp_path / "table.tsv"
+    write_text(path, "whole\n")
+    assert path.read_text() == "whole\n" and os.listdir(tmp_path) == [path.name]
+    with pytest.raises(NoLocksError, match="has no locks.*table.tsv.lock"):
+        with atomic_stream(path):
+            pass
+    with pytest.raises(NoLocksError, match="choose a folder of another one"):
+        with Checkpoint(tmp_path / "run", {}):
+            pass
 
 
 def test_full_disk_by_way_of_another_error(tmp_path):

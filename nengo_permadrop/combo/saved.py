@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.archives import read_npz, readable
+from nengo_permadrop.archives import read_npz, readable, write_npz
 from nengo_permadrop.files import write_text
 from nengo_permadrop.keras_files import save_model, save_weights
-from nengo_permadrop.npz import save_npz
 from nengo_permadrop.plain import to_json
 
 MODEL_SUFFIX = ".model.h5"
@@ -157,7 +156,10 @@ class TrainingFiles:
         """
         arrays = {f"weights_{i}": array for i, array in enumerate(weights)}
         arrays.update({f"optimizer_{i}": array for i, array in enumerate(optimizer)})
-        save_npz(self.state, record=np.array(to_json(record, None)), **arrays)
+        # an archive in which a member has been lost doesn't notice it
+        counts = np.array([len(weights), len(optimizer)])
+        text = np.array(to_json(record, None))
+        write_npz(self.state, record=text, counts=counts, **arrays)
 
     def load_state(self):
         """
@@ -182,15 +184,12 @@ class TrainingFiles:
             record = json.loads(str(arrays.pop("record")))
             for name in ("options", "data", "architecture", "history"):
                 record[name]
-            weights = _numbered(arrays, "weights_")
-            optimizer = _numbered(arrays, "optimizer_")
+            n_weights, n_optimizer = arrays.pop("counts").tolist()
+            weights = [arrays.pop(f"weights_{i}") for i in range(n_weights)]
+            optimizer = [arrays.pop(f"optimizer_{i}") for i in range(n_optimizer)]
+            if arrays:
+                raise ValueError(f"has a member {min(arrays)!r}")
         return record, weights, optimizer
-
-
-def _numbered(arrays, prefix):
-    """Those whose names begin so, in the order of their numbers."""
-    n = sum(name.startswith(prefix) for name in arrays)
-    return [arrays[f"{prefix}{i}"] for i in range(n)]
 
 
 def read_record(model_file):

@@ -342,10 +342,22 @@ class _Training:
                 + "; give the same options, or another prefix",
                 attr="resume",
             )
+        variables = list(_variables(self.optimizer))
+        for what, ours, theirs in (
+            ("weights", self.model.get_weights(), weights),
+            ("optimizer", variables, optimizer),
+        ):
+            if [tuple(a.shape) for a in ours] != [a.shape for a in theirs]:
+                raise ValidationError(
+                    f"{self.files.state} holds other {what} than this model has; "
+                    "resume with the version of Keras that wrote it, or start without "
+                    "resume",
+                    attr="resume",
+                )
         load_weights(self.model, self.files.weights)
         self.best_weights = self.model.get_weights()
         self.model.set_weights(weights)
-        for variable, value in zip(_variables(self.optimizer), optimizer):
+        for variable, value in zip(variables, optimizer):
             variable.assign(value)
         self.epochs = [
             {name: np.nan if value is None else value for name, value in row.items()}

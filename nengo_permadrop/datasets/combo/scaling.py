@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.archives import read_npz, readable
+from nengo_permadrop.archives import read_npz, readable, write_npz
 from nengo_permadrop.datasets.combo.tables import DataFileError
-from nengo_permadrop.npz import save_npz
 from nengo_permadrop.optional import require
 
 SCALINGS = ("std", "maxabs", "minmax", "none")
@@ -296,8 +295,7 @@ class FeatureScaling:
             "drugs": self.drugs.scaling,
             "sha256": _checksum(arrays),
         }
-        header = np.array(json.dumps(header))
-        save_npz(path, compressed=True, header=header, **arrays)
+        write_npz(path, header=np.array(json.dumps(header)), **arrays)
 
     @classmethod
     def load(cls, path):
