@@ -14,6 +14,9 @@ the disk is full in the middle of the work::
 
 import argparse
 import re
+import resource
+import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -69,8 +72,6 @@ def prepare(folder, names):
 
 def checked(arguments):
     """Run a command that must succeed."""
-    import subprocess
-
     subprocess.run([*RUN, *arguments], check=True, capture_output=True)
 
 
@@ -100,18 +101,18 @@ def compare(name, arguments, places, folder, n_sizes):
 
 def one_disk(command, folder, n_bytes, is_disk):
     """What a command did on a small disk, and what was wrong with it and its rerun."""
-    import subprocess
-
-    import full_disk
+    from full_disk import run_with_room
 
     if is_disk:
-        done = full_disk.run_with_room([*RUN, *command], n_bytes, folder)
+        done = run_with_room([*RUN, *command], n_bytes, folder)
     else:
+
+        def limit():
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # an error, not the end
+            resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, n_bytes))
+
         done = subprocess.run(
-            [*RUN, *command],
-            preexec_fn=full_disk._file_limit(n_bytes),
-            capture_output=True,
-            text=True,
+            [*RUN, *command], preexec_fn=limit, capture_output=True, text=True
         )
     told = [x for x in done.stderr.splitlines() if x.startswith("nengo-permadrop: ")]
     errors = [] if done.returncode in (0, 1) else [f"exit code {done.returncode}"]

@@ -42,7 +42,7 @@ from nengo_permadrop.converter.settling import default_times
 from nengo_permadrop.files import atomic_path
 from nengo_permadrop.loading import load_model
 from nengo_permadrop.neurons import TARGETS
-from nengo_permadrop.study import CALIBRATION_ROWS
+from nengo_permadrop.study_run import CALIBRATION_ROWS
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read

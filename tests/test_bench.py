@@ -60,3 +60,12 @@ def test_arguments():
 def test_errors_of_a_simulator_arrive():
     with pytest.raises(RuntimeError, match="batched: .*integer >= 1"):
         _in_process("batched", n_replicas=0, repeats=1, **WORK)
+
+
+def test_missing_simulators_are_told_before_others_are_timed(monkeypatch):
+    from nengo_permadrop.bench import peers, run
+
+    monkeypatch.setattr(run, "_in_process", None)
+    monkeypatch.setattr(peers, "installed_peers", lambda: ("batched",))
+    with pytest.raises(ImportError, match="not installed: nengo_dl, snntorch"):
+        run.run_benchmark(simulators=("batched", "snntorch", "nengo_dl"))

@@ -82,6 +82,11 @@ def run_benchmark(
         )
     if n_steps <= SETTLE:
         raise ValidationError(f"must be more than {SETTLE}", attr="n_steps")
+    missing = sorted(set(simulators) - set(peers.installed_peers()))
+    if missing:  # before others have been timed
+        raise ImportError(
+            f"not installed: {', '.join(missing)}; leave them out, or install them"
+        )
     work = {"n_units": n_units, "n_steps": n_steps, "repeats": repeats}
     log(f"{n_replicas} replicas of 12 x {n_units} neurons, {n_steps} steps")
     log(f"{'simulator':14}{'seconds':>10}{'CPU':>10}{'ratio':>8}{'peak GB':>9}  check")
