@@ -1,6 +1,9 @@
 """How well a network predicts: forward passes and scores."""
 
+import math
+
 import numpy as np
+from nengo.exceptions import ValidationError
 
 from nengo_permadrop.generators import generators_kept
 from nengo_permadrop.optional import require
@@ -94,3 +97,35 @@ def scores(target, prediction):
         "r2": float(r2) if np.isfinite(r2) else float("nan"),
         "corr": float(corr),
     }
+
+
+def check_fits(model, dataset):
+    """
+    Raise an error if a network can't predict the target of a data set.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+    dataset : `.datasets.Dataset`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If inputs or outputs differ in number.
+    """
+    taken = [math.prod(tensor.shape[1:]) for tensor in model.inputs]
+    given = list(dataset.n_features.values())
+    if taken != given:
+        raise ValidationError(
+            f"{model.name!r} takes inputs of {taken} features, and data set "
+            f"{dataset.name!r} has {given}; use the data that it was trained on",
+            attr="model",
+        )
+    n_outputs = [math.prod(tensor.shape[1:]) for tensor in model.outputs]
+    if n_outputs != [len(dataset.output_names)]:
+        raise ValidationError(
+            f"{model.name!r} has outputs of {n_outputs} elements, and data set "
+            f"{dataset.name!r} one target of {len(dataset.output_names)}; use the data "
+            "that it was trained on",
+            attr="model",
+        )

@@ -80,8 +80,8 @@ def check_room(directory, n_bytes):
     `.NoRoomError`
         If there is less. Quotas of users are not looked at.
     """
-    free = shutil.disk_usage(directory).free
-    if free < n_bytes:
+    total, _, free = shutil.disk_usage(directory)
+    if free < n_bytes and total > 0:  # some network file systems don't know
         raise NoRoomError(
             errno.ENOSPC,
             f"no room: about {n_bytes / 1e6:.1f} MB are needed and {free / 1e6:.1f} MB "

@@ -4,7 +4,6 @@ The Keras networks of the study: building and training them.
 Their layers are those of `nengo_permadrop.recipe`.
 """
 
-import math
 import os
 import warnings
 
@@ -175,38 +174,6 @@ def trained(model, weights=None, trust=False):
     if weights is not None:
         load_weights(model, weights)
     return model, record
-
-
-def check_fits(model, dataset):
-    """
-    Raise an error if a network can't predict the target of a data set.
-
-    Parameters
-    ----------
-    model : `keras.Model`
-    dataset : `.datasets.Dataset`
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If inputs or outputs differ in number.
-    """
-    taken = [math.prod(tensor.shape[1:]) for tensor in model.inputs]
-    given = list(dataset.n_features.values())
-    if taken != given:
-        raise ValidationError(
-            f"{model.name!r} takes inputs of {taken} features, and data set "
-            f"{dataset.name!r} has {given}; use the data that it was trained on",
-            attr="model",
-        )
-    n_outputs = [math.prod(tensor.shape[1:]) for tensor in model.outputs]
-    if n_outputs != [len(dataset.output_names)]:
-        raise ValidationError(
-            f"{model.name!r} has outputs of {n_outputs} elements, and data set "
-            f"{dataset.name!r} one target of {len(dataset.output_names)}; use the data "
-            "that it was trained on",
-            attr="model",
-        )
 
 
 def warn_of_other_rows(record, dataset):

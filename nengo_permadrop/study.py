@@ -13,6 +13,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop import datasets, models, report
 from nengo_permadrop.backends import get_backend
 from nengo_permadrop.converter.settling import default_times
+from nengo_permadrop.evaluation import check_fits
 from nengo_permadrop.folders import prepare_folder
 from nengo_permadrop.isolation import own_network
 from nengo_permadrop.masks import derive_seed
@@ -187,7 +188,7 @@ def study(
     dataset = _loaded(dataset, seeds, record, dataset_options)
     dataset.first_test_rows(observations)  # if there are so many
     if given is not None:
-        models.check_fits(given, dataset)
+        check_fits(given, dataset)
     models.warn_of_other_rows(record, dataset)
     options = {"dataset": dataset.name, **options, "model": _name(model)}
     # neurons have rates of their own on Loihi, for which the network must be trained

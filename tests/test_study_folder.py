@@ -12,7 +12,7 @@ from combo_helpers import SIZES
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop import cli, models, report, study_run
+from nengo_permadrop import cli, models, report, study_folder, study_run
 from nengo_permadrop.combo import training
 from nengo_permadrop.datasets.combo import generate_files
 from nengo_permadrop.study import study
@@ -211,6 +211,23 @@ def test_killed_study_goes_on(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "train", None)
     study("diabetes", output=tmp_path, **TINY)
     assert contents(tmp_path) == contents(whole)
+
+
+def test_killed_while_it_cleans_up(tmp_path, monkeypatch):
+    """It is finished then, and the next one removes the rest."""
+
+    def killed(unfinished):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study_folder, "_remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            study("diabetes", output=tmp_path, **TINY)
+    assert (tmp_path / "unfinished").exists()
+    monkeypatch.setattr(models, "train", None)
+    with pytest.raises(ValidationError, match="holds a study"):
+        study("diabetes", output=tmp_path, **TINY)
+    assert {path.name for path in tmp_path.iterdir()} == set(report.file_names())
 
 
 def test_folder_in_use(tmp_path, monkeypatch):

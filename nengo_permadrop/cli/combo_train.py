@@ -146,20 +146,11 @@ def add(commands):
 def run(args):
     """Train the network."""
     from nengo_permadrop import combo, datasets
-    from nengo_permadrop.combo.saved import TrainingFiles
-    from nengo_permadrop.combo.training_options import check_optimizer
     from nengo_permadrop.evaluation import mean_scores
-    from nengo_permadrop.folders import check_folder
     from nengo_permadrop.loading import load_weights
     from nengo_permadrop.masks import derive_seed
 
-    # before the data are read, which takes time
-    files = TrainingFiles(args.output)
-    check_folder(files.prefix.parent)
-    files.check_new(args.resume, args.overwrite)
-    check_optimizer(args.optimizer)
-    if args.initial_weights is not None:
-        existing(args.initial_weights, "weights")
+    _check(args)
     seeds = {part: derive_seed(args.seed, i) for i, part in enumerate(SEEDED)}
     data_options = {
         "seed": seeds["data"],
@@ -218,3 +209,17 @@ def run(args):
         {"model": path, "validation": found},
         f"Mean of 20 draws on 2000 validation rows at most: {words}\nModel: {path}",
     )
+
+
+def _check(args):
+    """What can be wrong before the data are read, which takes time."""
+    from nengo_permadrop.combo.saved import TrainingFiles
+    from nengo_permadrop.combo.training_options import check_optimizer
+    from nengo_permadrop.folders import check_folder
+
+    files = TrainingFiles(args.output)
+    check_folder(files.prefix.parent)
+    files.check_new(args.resume, args.overwrite)
+    check_optimizer(args.optimizer)
+    if args.initial_weights is not None:
+        existing(args.initial_weights, "weights")

@@ -73,6 +73,7 @@ def run(args):
 
     import nengo_permadrop as npd
     from nengo_permadrop import models
+    from nengo_permadrop.evaluation import check_fits
     from nengo_permadrop.masks import derive_seed
     from nengo_permadrop.study import SEEDED
 
@@ -85,7 +86,7 @@ def run(args):
         loading["data_dir"] = args.data_dir
     dataset = datasets.load(args.dataset, **loading)
     shown = dataset.first_test_rows(args.observations)
-    models.check_fits(model, dataset)
+    check_fits(model, dataset)
     models.warn_of_other_rows(record, dataset)
     with nengo.Network(seed=args.seed):
         conv = npd.Converter(model)
