@@ -282,7 +282,8 @@ class _Walk:
         """What could be pickled, but each time to something else."""
         self.add("object", _name(type(obj)))
         if isinstance(obj, Parameter):  # of Nengo; it knows all objects that have it
-            yield {key: part for key, part in vars(obj).items() if key != "data"}
+            known = ("data", "_defaults")  # of these objects, and of their classes
+            yield {key: part for key, part in vars(obj).items() if key not in known}
         elif hasattr(obj, "py_func"):  # compiled by Numba
             yield obj.py_func
         else:  # of Keras

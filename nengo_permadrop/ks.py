@@ -15,6 +15,12 @@ import scipy.stats
 # Above this many draws in all, SciPy's asymptotic distribution instead of the exact one
 EXACT_LIMIT = 20_000
 
+# Relative to the largest absolute value of a set of draws that are all the same:
+# differences that rounding makes, of some operations in single precision, in which
+# networks compute whatever the type of what they give. (Around 0 there is nothing to
+# compare them with, and they count.)
+ROUNDING = 16 * float(np.finfo(np.float32).eps)
+
 _NULL_CACHE = {}  # (n_a, n_b, height): probability; see null_sf
 
 
@@ -122,7 +128,7 @@ def _crossing_probabilities(heights, n_a, n_b):
     return reached[:, 1 + n]
 
 
-def without_rounding(a, b, eps=None):
+def without_rounding(a, b):
     """
     Two sets of values, with those made equal that differ by rounding only.
 
@@ -134,12 +140,14 @@ def without_rounding(a, b, eps=None):
     continuous distributions, stay as they are. What becomes equal depends on the
     pooled values alone, so that p-values stay valid.
 
+    And a set of draws that are the same but for rounding in single precision
+    (`ROUNDING`), such as those of an output which no dropout reaches, is taken for one
+    value, and draws of the other set that are as near to it for equal to it.
+
     Parameters
     ----------
     a : (n_a, n_tests) ndarray
     b : (n_b, n_tests) ndarray
-    eps : float, optional
-        Machine epsilon of what has computed them, where their types don't tell.
 
     Returns
     -------
@@ -149,8 +157,8 @@ def without_rounding(a, b, eps=None):
     floating = [x.dtype for x in (a, b) if np.issubdtype(x.dtype, np.floating)]
     if not floating:
         return a, b
-    if eps is None:
-        eps = max(float(np.finfo(dtype).eps) for dtype in floating)
+    a, b = _without_rounding_of_constants(a, b)
+    eps = max(float(np.finfo(dtype).eps) for dtype in floating)
     pooled = np.concatenate([a, b])
     ordered = np.sort(pooled, axis=0)
     with np.errstate(over="ignore", invalid="ignore"):  # infinite values, and huge ones
@@ -171,6 +179,22 @@ def without_rounding(a, b, eps=None):
     np.put_along_axis(columns, np.argsort(columns, axis=0), joined, axis=0)
     pooled[:, changed] = columns
     return pooled[: len(a)], pooled[len(a) :]
+
+
+def _without_rounding_of_constants(a, b):
+    """The same draws; but those that equal the only value of a set have that value."""
+    for x, y in ((a, b), (b, a)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            tolerance = ROUNDING * np.abs(x).max(axis=0)
+            constant = x.max(axis=0) - x.min(axis=0) <= tolerance
+        constant &= np.isfinite(tolerance)
+        # of a single draw nothing is known, unless there is nothing else
+        if not constant.any() or (len(x) == 1 < len(y)):
+            continue
+        value = np.where(constant, x[0], np.nan)  # nothing is near to NaN
+        with np.errstate(over="ignore", invalid="ignore"):
+            a, b = (np.where(np.abs(z - value) <= tolerance, value, z) for z in (a, b))
+    return a, b
 
 
 def ks_heights(a, b, tie_rng=None):

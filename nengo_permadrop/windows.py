@@ -225,9 +225,7 @@ class KSProcess(WindowProcess):
             return np.stack([np.zeros(self.size), np.ones(self.size)])
         reference = self.reference.of(observation)
         sizes = len(values), len(reference)
-        # simulators compute in single precision, whatever the type of what they give
-        eps = float(np.finfo(np.float32).eps)
-        heights, _ = ks_heights(*without_rounding(values, reference, eps))
+        heights, _ = ks_heights(*without_rounding(values, reference))
         return np.stack([heights / math.lcm(*sizes), null_sf(heights, *sizes)])
 
 

@@ -68,7 +68,7 @@ def same(weights, others):
 def test_a_state_of_which_an_array_is_lost_is_damaged(tmp_path):
     """By one flipped byte in the directory of the archive; zipfile doesn't notice."""
     files = TrainingFiles(tmp_path / "saved")
-    record = dict.fromkeys(("options", "data", "architecture", "history"))
+    record = {"options": {}, "data": "rows", "architecture": "layers", "history": []}
     weights, optimizer = [np.zeros(2), np.ones(3)], [np.array(1)]
     files.save_state(record, weights, optimizer)
     found = files.load_state()

@@ -86,6 +86,7 @@ def _installed(backend):
     return True
 
 
+@pytest.mark.filterwarnings("ignore:.*drops dimensions")
 def test_decoded_networks_on_loihi(monkeypatch):
     """These are built again for every mask; all threads share one network."""
     pytest.importorskip("nengo_loihi")
