@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 from nengo_permadrop.files import write_bytes
+from nengo_permadrop.folders import check_room
 from nengo_permadrop.optional import require
 
 # In a .keras file; the same as a file of weights
@@ -76,6 +77,7 @@ def weights_bytes(model):
     not_compiled = keras.Model(model.inputs, model.outputs, name=model.name)
     # Keras makes the HDF5 file in a .keras file in memory, and no other
     with tempfile.TemporaryDirectory(prefix="nengo-permadrop-") as folder:
+        check_room(folder, sum(array.nbytes for array in model.get_weights()) + 100_000)
         path = Path(folder) / "model.keras"
         version = {"save_format": "keras_v3"} if keras.__version__[0] == "2" else {}
         not_compiled.save(str(path), **version)
