@@ -73,7 +73,7 @@ setup(
     license="GPL-2.0-only",
     license_files=["LICENSE"],
     packages=find_packages(include=["nengo_permadrop", "nengo_permadrop.*"]),
-    package_data={"nengo_permadrop": ["templates/*.j2"]},
+    package_data={"nengo_permadrop.study": ["templates/*.j2"]},
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=install_req,

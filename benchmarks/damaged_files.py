@@ -120,7 +120,7 @@ def outcome(read, path):
 
 def small_network():
     """A network with our layers, nested models and a layer that is used twice."""
-    from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
+    from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 
     layers = keras.layers
     inner_input = keras.Input((4,))
@@ -148,7 +148,7 @@ def save_weights(path):
 
 
 def _keras2():
-    from nengo_permadrop.keras_layers import keras
+    from nengo_permadrop.sources.keras.layers import keras
 
     return keras.__version__.startswith("2.")
 
@@ -158,7 +158,7 @@ def _keras2():
 def read_model(path):
     """As the command does it, which shows whether a user sees one line."""
     from nengo_permadrop import cli
-    from nengo_permadrop.loading import load_model
+    from nengo_permadrop.sources.keras.loading import load_model
 
     err = io.StringIO()
     with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
@@ -177,7 +177,7 @@ def read_model(path):
 @kind("newer.weights.h5", save_weights)
 def read_weights(path):
     """Into a network that is there."""
-    from nengo_permadrop.loading import load_weights
+    from nengo_permadrop.sources.keras.loading import load_weights
 
     load_weights(small_network(), path)
 

@@ -29,14 +29,16 @@ from pathlib import Path
 
 import numpy as np
 
-from nengo_permadrop.checkpoint import Checkpoint
 from nengo_permadrop.cli.errors import one_line
+from nengo_permadrop.combo.data import files
+from nengo_permadrop.combo.data.generator import generate_files
+from nengo_permadrop.combo.data.reading import MISSING, read_features
+from nengo_permadrop.combo.data.scaling import FeatureScaling
 from nengo_permadrop.combo.saved import TrainingFiles
-from nengo_permadrop.datasets.combo import FeatureScaling, files, generate_files
-from nengo_permadrop.datasets.combo.tables import MISSING, read_features
-from nengo_permadrop.errors import DamagedFileError
-from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.samples_io import load_samples
+from nengo_permadrop.execution.checkpoint import Checkpoint
+from nengo_permadrop.samples.loading import load_samples
+from nengo_permadrop.samples.samples import PredictiveSamples
+from nengo_permadrop.support.errors import DamagedFileError
 
 SECONDS = 10
 MEMORY = 500 * 2**20

@@ -17,9 +17,9 @@ import time
 import numpy as np
 
 import nengo_permadrop as npd
-from nengo_permadrop.bench import BenchNetwork
-from nengo_permadrop.cluster import dask_executor
-from nengo_permadrop.pool import usable_cpus
+from nengo_permadrop.bench.network import BenchNetwork
+from nengo_permadrop.execution.cluster import dask_executor
+from nengo_permadrop.execution.pool import usable_cpus
 
 
 def main():

@@ -26,7 +26,7 @@ import tensorflow as tf
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, dl, models
-from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.dropout.seeds import derive_seed
 
 RATE = 0.1
 BATCH = 32

@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 
 from nengo_permadrop import combo, datasets
-from nengo_permadrop.cluster import dask_executor
 from nengo_permadrop.combo.infer import infer
 from nengo_permadrop.combo.saved import TrainingFiles
-from nengo_permadrop.pool import usable_cpus
+from nengo_permadrop.execution.cluster import dask_executor
+from nengo_permadrop.execution.pool import usable_cpus
 
 
 def main():

@@ -20,8 +20,8 @@ import numpy as np
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
-from nengo_permadrop.loading import load_model
-from nengo_permadrop.pool import process_pool
+from nengo_permadrop.execution.pool import process_pool
+from nengo_permadrop.sources.keras.loading import load_model
 
 
 def main():

@@ -16,7 +16,9 @@ import time
 
 import numpy as np
 
-from nengo_permadrop.bench import BenchNetwork, growth, peers, run_benchmark
+from nengo_permadrop.bench import peers
+from nengo_permadrop.bench.network import BenchNetwork
+from nengo_permadrop.bench.run import growth, run_benchmark
 
 
 def full_size(n_draws, n_observations=100, n_steps=100):

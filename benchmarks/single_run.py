@@ -38,11 +38,11 @@ import pandas as pd
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
-from nengo_permadrop.converter.settling import default_times
-from nengo_permadrop.files import atomic_path
-from nengo_permadrop.loading import load_model
-from nengo_permadrop.neurons import TARGETS
-from nengo_permadrop.study_run import CALIBRATION_ROWS
+from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.neurons.spiking import TARGETS
+from nengo_permadrop.sources.keras.loading import load_model
+from nengo_permadrop.study.steps import CALIBRATION_ROWS
+from nengo_permadrop.support.files import atomic_path
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read

@@ -86,7 +86,7 @@ def prefer_frontend(app, env):
     """Let ``.PermanentDropout`` mean the transform, and the layer by its full name."""
     objects = env.get_domain("py").objects
     for name, entry in objects.items():
-        if name.startswith("nengo_permadrop.keras_layers."):
+        if name.startswith("nengo_permadrop.sources.keras.layers."):
             objects[name] = entry._replace(aliased=True)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
-from nengo_permadrop.gui import DistributionView
+from nengo_permadrop.live.gui import DistributionView
 
 REDRAW = 0.2  # seconds
 

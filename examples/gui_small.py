@@ -10,7 +10,7 @@ import nengo
 import numpy as np
 
 import nengo_permadrop as npd
-from nengo_permadrop.gui import DistributionView
+from nengo_permadrop.live.gui import DistributionView
 
 N, RATE, REDRAW = 100, 0.2, 0.2
 

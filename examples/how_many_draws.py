@@ -14,7 +14,7 @@ import numpy as np
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
-from nengo_permadrop.ks import ks_pvalue, ks_statistic
+from nengo_permadrop.metrics.ks import ks_pvalue, ks_statistic
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 data = datasets.load("diabetes", seed=0)

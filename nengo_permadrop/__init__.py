@@ -2,9 +2,10 @@
 
 import importlib
 
-from nengo_permadrop import builder  # registers the builders with Nengo
-from nengo_permadrop.neurons import SoftLIF, spiking
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout import builder  # registers the builders with Nengo
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.neurons.softlif import SoftLIF
+from nengo_permadrop.neurons.spiking import spiking
 from nengo_permadrop.version import version as __version__  # noqa: F401
 
 __copyright__ = "2026, nengo-permadrop contributors"
@@ -15,26 +16,34 @@ __license__ = "GPLv2"
 _LAZY = {
     "ConversionError": "nengo_permadrop.converter",
     "Converter": "nengo_permadrop.converter",
-    "KSProbe": "nengo_permadrop.probes",
-    "LiveDistribution": "nengo_permadrop.probes",
-    "PredictiveSamples": "nengo_permadrop.samples",
+    "KSProbe": "nengo_permadrop.live.probes",
+    "LiveDistribution": "nengo_permadrop.live.probes",
+    "PredictiveSamples": "nengo_permadrop.samples.samples",
     "Simulator": "nengo_permadrop.batched",
     "calibrate": "nengo_permadrop.calibration",
     "energy": "nengo_permadrop.accounting",
-    "ks_agreement": "nengo_permadrop.stats",
-    "load_samples": "nengo_permadrop.samples_io",
-    "sample": "nengo_permadrop.sampler",
-    "tune_window": "nengo_permadrop.tuning",
+    "ks_agreement": "nengo_permadrop.metrics.comparison",
+    "load_samples": "nengo_permadrop.samples.loading",
+    "sample": "nengo_permadrop.sampling.sampler",
+    "tune_window": "nengo_permadrop.sampling.tuning",
 }
 
-_LAZY_MODULES = ("loihi", "metrics", "networks")
+_LAZY_MODULES = {
+    "datasets": "nengo_permadrop.datasets",
+    "loihi": "nengo_permadrop.loihi",
+    "metrics": "nengo_permadrop.metrics",
+    "models": "nengo_permadrop.training",
+    "networks": "nengo_permadrop.dropout.gates",
+    "plots": "nengo_permadrop.plots",
+    "study": "nengo_permadrop.study",
+}
 
 __all__ = ["PermanentDropout", "SoftLIF", "builder", "spiking", *_LAZY, *_LAZY_MODULES]
 
 
 def __getattr__(name):
     if name in _LAZY_MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(_LAZY_MODULES[name])
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_LAZY[name]), name)

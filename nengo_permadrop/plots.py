@@ -9,12 +9,12 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.ks import ks_pvalue, ks_statistic
-from nengo_permadrop.matching import check_pair
-from nengo_permadrop.metrics import calibration_curve
-from nengo_permadrop.neurons import SoftLIF
-from nengo_permadrop.plot_parts import axes_or_new, bin_edges, finished, text
-from nengo_permadrop.samples import PredictiveSamples
+from nengo_permadrop.metrics.coverage import calibration_curve
+from nengo_permadrop.metrics.ks import ks_pvalue, ks_statistic
+from nengo_permadrop.neurons.softlif import SoftLIF
+from nengo_permadrop.samples.matching import check_pair
+from nengo_permadrop.samples.samples import PredictiveSamples
+from nengo_permadrop.support.plotting import axes_or_new, bin_edges, finished, text
 
 # Okabe and Ito's palette, without its black and yellow, which colour-blind readers can
 # tell apart: https://jfly.uni-koeln.de/color/

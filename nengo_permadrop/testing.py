@@ -12,7 +12,7 @@ The networks are given as `.ModelGraph`, so that nothing here needs Keras::
 
 import numpy as np
 
-from nengo_permadrop.converter.graph import LayerCall, LayerSpec, ModelGraph
+from nengo_permadrop.sources.keras.reader import LayerCall, LayerSpec, ModelGraph
 
 
 class GraphBuilder:

@@ -5,9 +5,9 @@ import numpy as np
 from nengo.builder import Model
 
 import nengo_permadrop as npd
-from nengo_permadrop.batched.seeding import built_types
-from nengo_permadrop.builder import RedrawMask, built_dropouts
-from nengo_permadrop.masks import derive_seed
+from nengo_permadrop.batched.random.seeding import built_types
+from nengo_permadrop.dropout.builder import RedrawMask, built_dropouts
+from nengo_permadrop.dropout.seeds import derive_seed
 
 ALPHA = nengo.Alpha(0.005)
 

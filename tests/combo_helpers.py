@@ -17,7 +17,7 @@ def small_model(n_features, dropout=None, rate=0.3, seed=0):
     """A Combo network without residuals, untrained, with weights that do something."""
     from kmodels import hidden, keras
 
-    from nengo_permadrop.keras_layers import PermanentDropout
+    from nengo_permadrop.sources.keras.layers import PermanentDropout
 
     keras.utils.set_random_seed(seed)
     options = {"dropout": dropout or PermanentDropout}

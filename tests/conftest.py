@@ -32,7 +32,7 @@ def nengo_precision():
 @pytest.fixture
 def written_env(monkeypatch):
     """What is written to this process's environment, at any time by any thread."""
-    from nengo_permadrop.pool import THREAD_VARIABLES
+    from nengo_permadrop.execution.pool import THREAD_VARIABLES
 
     for name in THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)

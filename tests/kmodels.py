@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
+from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 
 layers = keras.layers
 

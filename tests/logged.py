@@ -9,7 +9,7 @@ import nengo
 import numpy as np
 
 import nengo_permadrop as npd
-from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.base import Backend, register_backend
 
 
 @register_backend

@@ -5,7 +5,7 @@ from threadpoolctl import threadpool_info
 
 def threads_of_this_process():
     """Of each BLAS and OpenMP library, and of the batched simulator (by Numba)."""
-    from nengo_permadrop.batched.plan_engine import n_threads
+    from nengo_permadrop.batched.compiled.engine import n_threads
 
     blas = {
         library["internal_api"]: library["num_threads"] for library in threadpool_info()

@@ -9,9 +9,9 @@ from kmodels import mlp
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop.backends import get_backend
-from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.validation import check_real_array, check_whole_steps
+from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.support.validation import check_real_array, check_whole_steps
 
 NOT_A_NUMBER = ["1", None, [1], {}, 1j, True, np.nan, np.inf, -np.inf, object()]
 NOT_SECONDS = [*NOT_A_NUMBER, 0, -0.1, np.array([0.1, 0.2]), datetime.timedelta(1)]
@@ -83,7 +83,7 @@ def tune_window(**kwargs):
 
 
 def study(**kwargs):
-    from nengo_permadrop.study import study
+    from nengo_permadrop.study.run import study
 
     return study(**{"progress": False, **kwargs})
 
@@ -156,13 +156,13 @@ def converter(**kwargs):
 
 
 def keras_softlif(**kwargs):
-    from nengo_permadrop.keras_layers import SoftLIF
+    from nengo_permadrop.sources.keras.layers import SoftLIF
 
     return SoftLIF(**kwargs)
 
 
 def keras_dropout(**kwargs):
-    from nengo_permadrop.keras_layers import PermanentDropout
+    from nengo_permadrop.sources.keras.layers import PermanentDropout
 
     return PermanentDropout(**kwargs)
 

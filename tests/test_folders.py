@@ -2,8 +2,8 @@ import shutil
 
 import pytest
 
-from nengo_permadrop.files import NoRoomError
-from nengo_permadrop.folders import check_folder, check_room, prepare_folder
+from nengo_permadrop.support.files import NoRoomError
+from nengo_permadrop.support.folders import check_folder, check_room, prepare_folder
 
 
 def test_folder_is_made(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from full_disk import PAGE, can_mount, small_disk
 
 import nengo_permadrop as npd
-from nengo_permadrop.backends import get_backend
-from nengo_permadrop.files import NoRoomError, atomic_stream, write_text
+from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.support.files import NoRoomError, atomic_stream, write_text
 
 N_CHUNKS = 5
 # what the test below writes: a lock, a manifest, parts and samples, in whole pages

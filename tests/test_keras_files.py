@@ -9,9 +9,9 @@ import pytest
 from full_disk import run_with_room, small_disk
 from kmodels import mlp
 
-from nengo_permadrop.files import NoRoomError
-from nengo_permadrop.keras_files import save_model, save_weights
-from nengo_permadrop.loading import load_model, load_weights
+from nengo_permadrop.sources.keras.loading import load_model, load_weights
+from nengo_permadrop.sources.keras.saving import save_model, save_weights
+from nengo_permadrop.support.files import NoRoomError
 
 
 def same(kmodel, other):

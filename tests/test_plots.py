@@ -4,9 +4,9 @@ import pytest
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import SoftLIF, plots
-from nengo_permadrop.metrics import calibration_curve
-from nengo_permadrop.samples import PredictiveSamples
-from nengo_permadrop.stats import ks_agreement
+from nengo_permadrop.metrics.comparison import ks_agreement
+from nengo_permadrop.metrics.coverage import calibration_curve
+from nengo_permadrop.samples.samples import PredictiveSamples
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 pyplot.switch_backend("Agg")

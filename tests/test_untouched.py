@@ -15,21 +15,14 @@ import traces
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop import (
-    bench,
-    datasets,
-    describe,
-    evaluation,
-    isolation,
-    loihi,
-    metrics,
-    models,
-    plots,
-)
-from nengo_permadrop.converter.graph import read_model
-from nengo_permadrop.digest import digest
-from nengo_permadrop.gui import DistributionView
-from nengo_permadrop.isolation import stand_in
+from nengo_permadrop import bench, datasets, loihi, metrics, models, plots
+from nengo_permadrop.converter import describe
+from nengo_permadrop.live.gui import DistributionView
+from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.support import isolation
+from nengo_permadrop.support.digest import digest
+from nengo_permadrop.support.isolation import stand_in
+from nengo_permadrop.training import evaluation
 
 N_THREADS = 8
 # NengoDL and Keras take a second each time: fewer calls of theirs. Keras trains with

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from nengo.config import Config
 
-from nengo_permadrop.digest import digest
+from nengo_permadrop.support.digest import digest
 
 _OPTIONS = ("display.precision", "display.width", "mode.chained_assignment")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nengo_permadrop.converter.layers import permanent_rate
+from nengo_permadrop.sources.keras.convert import permanent_rate
 
 
 @dataclass(frozen=True)

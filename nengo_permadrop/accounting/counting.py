@@ -15,10 +15,10 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.converter.build import Shift
-from nengo_permadrop.isolation import copied, outside_networks
-from nengo_permadrop.sampler import draw_samples
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout.nodes import Shift
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.sampling.sampler import draw_samples
+from nengo_permadrop.support.isolation import copied, outside_networks
 
 _OUTPUT = "counts"
 

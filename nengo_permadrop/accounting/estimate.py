@@ -6,9 +6,9 @@ from nengo_permadrop.accounting.classical import classical_counts
 from nengo_permadrop.accounting.counting import CountingNetwork
 from nengo_permadrop.accounting.devices import find_devices
 from nengo_permadrop.accounting.result import Energy
-from nengo_permadrop.backends import get_backend
-from nengo_permadrop.converter.settling import default_times
-from nengo_permadrop.validation import (
+from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.support.validation import (
     check_execution,
     check_integer,
     check_seconds,

@@ -8,7 +8,7 @@ from nengo_permadrop.accounting.classical import ClassicalCounts
 from nengo_permadrop.accounting.counting import InputCounts
 from nengo_permadrop.accounting.devices import HOST, find_devices
 from nengo_permadrop.accounting.words import as_html, as_text, assumptions
-from nengo_permadrop.validation import check_seconds
+from nengo_permadrop.support.validation import check_seconds
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

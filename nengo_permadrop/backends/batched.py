@@ -4,12 +4,12 @@ import contextlib
 
 import numpy as np
 
-from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.base import Backend, register_backend
 from nengo_permadrop.backends.precision import precision_stays
 from nengo_permadrop.backends.presentation import presentation
-from nengo_permadrop.batched import Simulator
 from nengo_permadrop.batched.inputs import ReplicaInput
-from nengo_permadrop.isolation import building
+from nengo_permadrop.batched.simulator import Simulator
+from nengo_permadrop.support.isolation import building
 from nengo_permadrop.version import version
 
 _MEMORY = 2**30  # bytes

@@ -4,11 +4,12 @@ import contextlib
 
 import numpy as np
 
-from nengo_permadrop.backends import Backend, register_backend
-from nengo_permadrop.converter.graph import read_model
-from nengo_permadrop.converter.reference import KerasForward
-from nengo_permadrop.masks import derive_seed, keep_mask, mix64
-from nengo_permadrop.optional import require
+from nengo_permadrop.backends.base import Backend, register_backend
+from nengo_permadrop.dropout.masks import keep_mask
+from nengo_permadrop.dropout.seeds import derive_seed, mix64
+from nengo_permadrop.sources.keras.forward import KerasForward
+from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.support.optional import require
 
 # Keeps the masks of this backend apart from those of the networks: the same seed here
 # and there must not give the same masks, or the two samples would not be independent,

@@ -10,13 +10,13 @@ from nengo.dists import Distribution
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import dl
-from nengo_permadrop.backends import Backend, register_backend
+from nengo_permadrop.backends.base import Backend, register_backend
 from nengo_permadrop.backends.precision import precision_changes
 from nengo_permadrop.backends.presentation import presentation
-from nengo_permadrop.isolation import building
-from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.optional import require
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.isolation import building
+from nengo_permadrop.support.optional import require
 
 _DEFAULTS = {"minibatch_size": 250, "dtype": "float32"}
 _DETERMINISTIC = (

@@ -3,7 +3,7 @@
 import nengo
 import numpy as np
 
-from nengo_permadrop.isolation import own_network
+from nengo_permadrop.support.isolation import own_network
 
 
 def presentation(problem, stimuli=False):

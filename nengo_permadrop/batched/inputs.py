@@ -7,8 +7,8 @@ from nengo.exceptions import ValidationError
 from nengo.processes import PresentInput
 from nengo.utils.numpy import is_array_like
 
-from nengo_permadrop.builder.transforms import redraw_index
-from nengo_permadrop.validation import check_real_array
+from nengo_permadrop.dropout.clock import redraw_index
+from nengo_permadrop.support.validation import check_real_array
 
 
 class ReplicaInput:

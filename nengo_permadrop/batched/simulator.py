@@ -14,13 +14,13 @@ from nengo.utils.numpy import maxint
 from nengo.utils.progress import Progress, ProgressTracker
 from nengo.utils.simulator import operator_dependency_graph
 
+from nengo_permadrop.batched.compiled.plan import find_plan
 from nengo_permadrop.batched.data import ReplicaData
-from nengo_permadrop.batched.engine import StepEngine
 from nengo_permadrop.batched.inputs import check_inputs
-from nengo_permadrop.batched.plan import find_plan
-from nengo_permadrop.batched.seeds import GivenSeeds
-from nengo_permadrop.batched.signals import SignalViews
-from nengo_permadrop.validation import (
+from nengo_permadrop.batched.random.seeds import GivenSeeds
+from nengo_permadrop.batched.steps.engine import StepEngine
+from nengo_permadrop.batched.steps.signals import SignalViews
+from nengo_permadrop.support.validation import (
     check_integer,
     check_mapping,
     check_seconds,
@@ -57,7 +57,7 @@ class Simulator:
     progress_bar : bool or `nengo.utils.progress.ProgressBar`, optional
     optimize : bool, optional
         Without replicas: run Nengo's optimizer. With replicas: run what has a compiled
-        kernel by it (see `nengo_permadrop.batched.plan`); False: only vectorised steps.
+        kernel by it (see `nengo_permadrop.batched.compiled.plan`); False: only vectorised steps.
     dtype : dtype, optional
         Floating-point type of the simulation. "float64" gives the numbers of
         `nengo.Simulator`.
@@ -77,7 +77,7 @@ class Simulator:
         size)`` without replicas. Of other objects, what the build made of them.
     model : `nengo.builder.Model`
     closed : bool
-    plan : `nengo_permadrop.batched.plan.Plan` or None
+    plan : `nengo_permadrop.batched.compiled.plan.Plan` or None
         What compiled kernels run; None if vectorised steps run the network.
     fallback_reason : str
         Why there is no plan; "" if there is.
@@ -487,7 +487,7 @@ class Simulator:
         if self.plan is None:
             return StepEngine(self.model, self._step_order, self.dtype)
         # imports Numba, that only the kernels need
-        from nengo_permadrop.batched.plan_engine import PlanEngine
+        from nengo_permadrop.batched.compiled.engine import PlanEngine
 
         return PlanEngine(self.model, self.plan, self.dtype)
 

@@ -3,8 +3,8 @@
 import nengo
 import numpy as np
 
-from nengo_permadrop.isolation import own_network
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.isolation import own_network
 
 INPUTS = ("cell", "drug1", "drug2")
 

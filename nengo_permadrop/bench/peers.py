@@ -12,8 +12,8 @@ import importlib.util
 import nengo
 import numpy as np
 
-from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.optional import require
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.support.optional import require
 
 
 def replica_seeds(n_replicas):
@@ -23,7 +23,7 @@ def replica_seeds(n_replicas):
 
 def batched(bench, n_replicas, n_steps, settle):
     """`nengo_permadrop.Simulator`."""
-    from nengo_permadrop.batched import Simulator
+    from nengo_permadrop.batched.simulator import Simulator
 
     net = bench.nengo()
     rows = bench.replicas(n_replicas)
@@ -58,7 +58,7 @@ def nengo_dl(bench, n_replicas, n_steps, settle):
 
 
 def _by_backend(name, bench, n_replicas, n_steps, settle, options=None):
-    from nengo_permadrop.backends import Problem, Replicas, get_backend
+    from nengo_permadrop.backends.base import Problem, Replicas, get_backend
 
     net = bench.nengo()
     problem = Problem(

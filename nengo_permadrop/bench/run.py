@@ -10,7 +10,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.bench import peers
 from nengo_permadrop.bench.network import BenchNetwork
-from nengo_permadrop.pool import ignore_interrupt, interrupts_wait
+from nengo_permadrop.execution.pool import ignore_interrupt, interrupts_wait
 
 # Simulators whose time a replica hardly depends on their number are timed on fewer.
 SHARE = {"nengo": 0.004, "nengo_dl": 0.25}

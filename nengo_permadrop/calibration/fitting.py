@@ -15,11 +15,11 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.calibration.parts import correct, find_levels, mean_currents
 from nengo_permadrop.calibration.records import Calibration, Correction
-from nengo_permadrop.converter.reference import rate_twin
-from nengo_permadrop.converter.settling import default_times
-from nengo_permadrop.inputs import match_inputs
-from nengo_permadrop.isolation import own_network
-from nengo_permadrop.validation import (
+from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.converter.twins import rate_twin
+from nengo_permadrop.support.inputs import match_inputs
+from nengo_permadrop.support.isolation import own_network
+from nengo_permadrop.support.validation import (
     check_integer,
     check_seconds,
     check_seed,
@@ -175,7 +175,7 @@ def calibrate(
 
 
 def _check_converter(conv):
-    from nengo_permadrop.converter import Converter
+    from nengo_permadrop.converter.network import Converter
 
     if not isinstance(conv, Converter):
         found, mend = type(conv).__name__, "give a Converter"

@@ -6,10 +6,10 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.batched.simulator import Simulator
-from nengo_permadrop.isolation import building, outside_networks, own_network
-from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.nodes import Shift
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout.nodes import Shift
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.isolation import building, outside_networks, own_network
 
 _REPLICAS = 2000  # simulated at a time
 _STATES = 1  # place of the initial states' seeds in those of a calibration

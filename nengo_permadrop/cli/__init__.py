@@ -12,16 +12,15 @@ import traceback
 
 import shtab
 
-from nengo_permadrop.cli import (
+from nengo_permadrop.cli import codes, interrupts
+from nengo_permadrop.cli.commands import (
     backends,
     bench,
-    codes,
     combo_data,
     combo_train,
     convert,
     energy,
     infer,
-    interrupts,
     study,
 )
 from nengo_permadrop.cli.errors import one_line

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from nengo_permadrop.plain import to_json
+from nengo_permadrop.support.plain import to_json
 
 BROKEN_PIPE = 141  # as of a program that SIGPIPE ends
 

@@ -14,16 +14,16 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.backends import get_backend
-from nengo_permadrop.checkpoint import Checkpoint
+from nengo_permadrop.backends.base import get_backend
 from nengo_permadrop.combo.pairs import model_features, read_pairs
 from nengo_permadrop.combo.tables import PredictionTables
-from nengo_permadrop.converter.graph import read_model
-from nengo_permadrop.converter.settling import default_times
-from nengo_permadrop.digest import digest
-from nengo_permadrop.folders import check_folder
-from nengo_permadrop.isolation import own_network
-from nengo_permadrop.validation import (
+from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.execution.checkpoint import Checkpoint
+from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.support.digest import digest
+from nengo_permadrop.support.folders import check_folder
+from nengo_permadrop.support.isolation import own_network
+from nengo_permadrop.support.validation import (
     check_execution,
     check_integer,
     check_levels,
@@ -227,7 +227,7 @@ def infer(
 
 
 def _load(model_file, weights_file, trust):
-    from nengo_permadrop.loading import load_model, load_weights
+    from nengo_permadrop.sources.keras.loading import load_model, load_weights
 
     kmodel = load_model(model_file, trust=trust)
     if weights_file is not None:

@@ -1,8 +1,9 @@
 """The network of CANDLE's Combo benchmark, with permanent dropout."""
 
-from nengo_permadrop.datasets.combo.rows import INPUTS
-from nengo_permadrop.optional import require
-from nengo_permadrop.recipe import SOFTLIF, RecipeLayers
+from nengo_permadrop import combo
+from nengo_permadrop.combo.data.rows import INPUTS
+from nengo_permadrop.support.optional import require
+from nengo_permadrop.training.recipe import SOFTLIF, RecipeLayers
 
 
 def model(
@@ -24,7 +25,7 @@ def model(
     An encoder of the cell line's expression, and one drug encoder that both drugs
     share; what they give is concatenated and goes through more dense layers to one
     linear output, the growth. Every hidden layer is followed by permanent dropout.
-    Hidden layers are initialised by the recipe of `nengo_permadrop.recipe`, not by
+    Hidden layers are initialised by the recipe of `nengo_permadrop.training.recipe`, not by
     Keras's defaults as in CANDLE, and ``activation`` is that of the encoders too, which
     are relu in CANDLE whatever the other layers are.
 
@@ -95,3 +96,43 @@ def model(
         if residual and before.shape[-1] == units:
             x = keras.layers.Add(name=f"hidden{i + 1}_residual")([x, before])
     return keras.Model([cell, drug1, drug2], layers.output(x, n_outputs), name="combo")
+
+
+def combo_small(
+    n_genes,
+    n_descriptors,
+    units=200,
+    rate=0.1,
+    seed=0,
+    target="nengo",
+    n_outputs=1,
+):
+    """
+    CANDLE's Combo network with fewer units; see `nengo_permadrop.combo.model`.
+
+    Parameters
+    ----------
+    n_genes, n_descriptors : int
+        Features of the input "cell", and of each of "drug1" and "drug2".
+    units : int, optional
+        Units of every hidden layer.
+    rate, seed, target : optional
+        As in `mlp`.
+    n_outputs : int, optional
+        Elements of its one output.
+
+    Returns
+    -------
+    model : `keras.Model`
+        Functional, with the encoders as nested models; not compiled.
+    """
+    return combo.model(
+        n_genes,
+        n_descriptors,
+        dense=(units,) * 3,
+        dense_feature_layers=(units,) * 3,
+        rate=rate,
+        seed=seed,
+        target=target,
+        n_outputs=n_outputs,
+    )

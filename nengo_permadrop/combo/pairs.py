@@ -5,15 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.datasets.combo import (
-    ComboRows,
-    ComboTables,
-    FeatureScaling,
-    features_path,
+from nengo_permadrop.combo.data.files import (
+    TRAINING_SAMPLES,
     read_drug_set,
     read_sample_set,
+    rnaseq_file,
 )
-from nengo_permadrop.datasets.combo.files import TRAINING_SAMPLES, rnaseq_file
+from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
+from nengo_permadrop.combo.data.scaling import FeatureScaling, features_path
 
 
 @dataclass(frozen=True, eq=False)

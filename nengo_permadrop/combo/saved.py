@@ -5,15 +5,17 @@ import hashlib
 import io
 import json
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.archives import read_npz, readable, write_npz
-from nengo_permadrop.files import write_text
-from nengo_permadrop.keras_files import save_model, save_weights
-from nengo_permadrop.plain import to_json
+from nengo_permadrop.sources.keras.loading import load_model, load_weights
+from nengo_permadrop.sources.keras.saving import save_model, save_weights
+from nengo_permadrop.support.archives import read_npz, readable, write_npz
+from nengo_permadrop.support.files import write_text
+from nengo_permadrop.support.plain import to_json
 
 MODEL_SUFFIX = ".model.h5"
 # of rows whose features are looked at to recognise a data set
@@ -174,7 +176,7 @@ class TrainingFiles:
         ------
         nengo.exceptions.ValidationError
             If there is no such file.
-        nengo_permadrop.errors.DamagedFileError
+        nengo_permadrop.support.errors.DamagedFileError
             If it is damaged. It is read without pickle.
         """
         self._check_state()
@@ -209,7 +211,7 @@ def read_record(model_file):
 
     Raises
     ------
-    nengo_permadrop.errors.DamagedFileError
+    nengo_permadrop.support.errors.DamagedFileError
         If the file is damaged.
     """
     path = Path(model_file)
@@ -253,3 +255,57 @@ def fingerprint(dataset):
             digest.update(f"{name} {values.shape}".encode())
             digest.update(np.ascontiguousarray(values).tobytes())
     return digest.hexdigest()
+
+
+def trained(model, weights=None, trust=False):
+    """
+    A network that was trained before.
+
+    Parameters
+    ----------
+    model : `keras.Model`, str or path-like
+        A network or its file.
+    weights : str or path-like, optional
+        File of other weights for it.
+    trust : bool, optional
+        Load the network whatever code that runs, as in `.load_model`.
+
+    Returns
+    -------
+    model : `keras.Model`
+    record : dict
+        How ``combo-train`` trained it, see `.read_record`; empty if it didn't.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    nengo.exceptions.ValidationError
+        If a file isn't what it should be, a `.DamagedFileError`, or may run code.
+    """
+    record = {}
+    if isinstance(model, (str, os.PathLike)):
+        record = read_record(model) or {}
+        model = load_model(model, trust=trust)
+    if weights is not None:
+        load_weights(model, weights)
+    return model, record
+
+
+def warn_of_other_rows(record, dataset):
+    """
+    Warn if a network was trained on other rows than those of a data set.
+
+    Parameters
+    ----------
+    record : dict
+        From `trained`.
+    dataset : `.datasets.Dataset`
+    """
+    if record and record["data"] != fingerprint(dataset):
+        warnings.warn(
+            f"the model was not trained on the training rows of this data set "
+            f"({dataset.name!r}): it may know some of the test rows, or its features "
+            "may be scaled otherwise. Use the files and options it was trained with",
+            stacklevel=3,
+        )

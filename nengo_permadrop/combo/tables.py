@@ -7,9 +7,9 @@ import os
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.files import room_at, sync_folder
-from nengo_permadrop.folders import check_folder, check_room, prepare_folder
-from nengo_permadrop.locks import InUseError, hold
+from nengo_permadrop.support.files import room_at, sync_folder
+from nengo_permadrop.support.folders import check_folder, check_room, prepare_folder
+from nengo_permadrop.support.locks import InUseError, hold
 
 # Bytes of a number in a table, with what is between it and the next
 _NUMBER = 8

@@ -8,20 +8,20 @@ import time
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.combo.data.scaling import features_path
 from nengo_permadrop.combo.saved import TrainingFiles, fingerprint
 from nengo_permadrop.combo.training_options import (
     check,
     check_data_options,
     check_optimizer,
 )
-from nengo_permadrop.datasets.combo.scaling import features_path
-from nengo_permadrop.evaluation import predict, scores
-from nengo_permadrop.folders import check_room, prepare_folder, told_if_full
-from nengo_permadrop.generators import generators_kept
-from nengo_permadrop.loading import load_weights
-from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.optional import require
-from nengo_permadrop.provenance import versions
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.sources.keras.loading import load_weights
+from nengo_permadrop.support.folders import check_room, prepare_folder, told_if_full
+from nengo_permadrop.support.generators import generators_kept
+from nengo_permadrop.support.optional import require
+from nengo_permadrop.support.provenance import versions
+from nengo_permadrop.training.evaluation import predict, scores
 
 # What an epoch takes randomness for
 _ORDER, _MASKS, _VALIDATION_MASKS = range(3)

@@ -2,8 +2,8 @@
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.optional import require
-from nengo_permadrop.plain import to_json
+from nengo_permadrop.support.optional import require
+from nengo_permadrop.support.plain import to_json
 
 LOSSES = ("mse", "mae")
 

@@ -5,13 +5,15 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.dropouts import Dropout, Mask
-from nengo_permadrop.converter.errors import ConversionError
-from nengo_permadrop.converter.layers import convert_call, describe
-from nengo_permadrop.converter.linear import Source, Value, dense
-from nengo_permadrop.networks import DropoutGate
-from nengo_permadrop.neurons import host_spiking, spiking
-from nengo_permadrop.nodes import Shift
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout.gates import DropoutGate
+from nengo_permadrop.dropout.nodes import Shift
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.graph.linear import Source, Value, dense
+from nengo_permadrop.neurons.loihi import host_spiking
+from nengo_permadrop.neurons.spiking import spiking
+from nengo_permadrop.sources.keras.convert import convert_call, describe
+from nengo_permadrop.targets.loihi.phase import with_random_phase
 
 DEFAULT_FIRING_RATE = 100.0
 
@@ -247,34 +249,6 @@ class NetworkBuilder:
                 label=f"{dropout.path} gate",
             )
             self.off_chip.extend(mask.gate.ensembles)
-
-
-def with_random_phase(neuron_type):
-    """
-    The same spiking neurons, starting anywhere between two spikes.
-
-    nengo-loihi's start at rest, as they do on the chip. Of neurons that get a constant
-    current, as the first layer's do, each then fires at the same times in every draw,
-    and what their number of spikes is off the rate by is the same bias in every draw.
-
-    Parameters
-    ----------
-    neuron_type : `nengo.neurons.NeuronType`
-        With a state "voltage" that goes from 0 to 1.
-
-    Returns
-    -------
-    neuron_type : `nengo.neurons.NeuronType`
-    """
-    names = ("tau_rc", "tau_ref", "min_voltage", "amplitude")
-    return type(neuron_type)(
-        **{
-            name: getattr(neuron_type, name)
-            for name in names
-            if hasattr(neuron_type, name)
-        },
-        initial_state={"voltage": nengo.dists.Uniform(0, 1)},
-    )
 
 
 def _hands_on(value):

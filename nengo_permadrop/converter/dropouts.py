@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nengo_permadrop.masks import derive_seed, keep_mask, mask_key
+from nengo_permadrop.dropout.masks import keep_mask, mask_key
+from nengo_permadrop.dropout.seeds import derive_seed
 
 
 @dataclass(eq=False)

@@ -7,13 +7,13 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
-from nengo_permadrop.converter.graph import ModelGraph, read_model
-from nengo_permadrop.converter.settling import settling_time
-from nengo_permadrop.isolation import add_made
-from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.neurons import TARGETS
-from nengo_permadrop.optional import require
-from nengo_permadrop.validation import (
+from nengo_permadrop.converter.timing import settling_time
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.neurons.spiking import TARGETS
+from nengo_permadrop.sources.keras.reader import ModelGraph, read_model
+from nengo_permadrop.support.isolation import add_made
+from nengo_permadrop.support.optional import require
+from nengo_permadrop.support.validation import (
     check_choice,
     check_integer,
     check_number,

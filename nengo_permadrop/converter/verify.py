@@ -3,11 +3,12 @@
 import nengo
 import numpy as np
 
-from nengo_permadrop.converter.errors import ConversionError
-from nengo_permadrop.converter.reference import KerasForward, rate_twin
-from nengo_permadrop.inputs import match_inputs
-from nengo_permadrop.isolation import building, own_network
-from nengo_permadrop.validation import check_number
+from nengo_permadrop.converter.twins import rate_twin
+from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.keras.forward import KerasForward
+from nengo_permadrop.support.inputs import match_inputs
+from nengo_permadrop.support.isolation import building, own_network
+from nengo_permadrop.support.validation import check_number
 
 # A power of two: with times that are exact in any precision that Nengo is set to, each
 # step shows the next observation

@@ -11,9 +11,9 @@ import inspect
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.datasets import combo
+from nengo_permadrop.combo import data as combo
+from nengo_permadrop.combo.small import combo_small
 from nengo_permadrop.datasets.base import Dataset, Split
-from nengo_permadrop.datasets.combo_small import combo_small
 from nengo_permadrop.datasets.diabetes import diabetes
 from nengo_permadrop.datasets.digits import digits
 

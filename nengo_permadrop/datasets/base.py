@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.optional import require
+from nengo_permadrop.support.optional import require
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.datasets.base import Split, random_parts, standardised
-from nengo_permadrop.optional import require
+from nengo_permadrop.support.optional import require
 
 SOURCE = (
     "442 diabetes patients; ten baseline measurements predict the progression of the "

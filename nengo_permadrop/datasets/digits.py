@@ -3,7 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.datasets.base import Split, random_parts, standardised
-from nengo_permadrop.optional import require
+from nengo_permadrop.support.optional import require
 
 SOURCE = (
     "1797 handwritten digits of 8 x 8 pixels; which of the ten digits it is, is "

@@ -16,9 +16,9 @@ from nengo_permadrop.dl.neurons import SoftLIFBuilder
 from nengo_permadrop.dl.params import get_nengo_params
 from nengo_permadrop.dl.state import mask_values, set_initial, set_masks
 from nengo_permadrop.dl.transforms import build_permanent_dropout, input_dropouts
-from nengo_permadrop.neurons import SoftLIF
-from nengo_permadrop.optional import require
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.neurons.softlif import SoftLIF
+from nengo_permadrop.support.optional import require
 
 __all__ = [
     "input_dropouts",

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nengo_permadrop.keras_layers import softlif_rate
-from nengo_permadrop.optional import require
+from nengo_permadrop.sources.keras.layers import softlif_rate
+from nengo_permadrop.support.optional import require
 
 _TFNeuronBuilder = require("nengo_dl").neuron_builders.TFNeuronBuilder
 

@@ -8,7 +8,7 @@ from nengo_permadrop.dl.transforms import (
     RedrawScale,
     keys_of,
 )
-from nengo_permadrop.optional import require
+from nengo_permadrop.support.optional import require
 
 _nengo_dl = require("nengo_dl")  # before TensorFlow, whose log messages it silences
 _tf = require("tensorflow")

@@ -8,8 +8,8 @@ from nengo.exceptions import ValidationError
 from nengo.solvers import NoSolver
 
 from nengo_permadrop.dl.transforms import input_dropouts
-from nengo_permadrop.optional import require
-from nengo_permadrop.transforms import PermanentDropout
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.optional import require
 
 
 @functools.wraps(require("nengo_dl").Simulator.get_nengo_params)

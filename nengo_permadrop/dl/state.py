@@ -4,8 +4,8 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dl.transforms import input_dropouts
-from nengo_permadrop.masks import derive_seed
-from nengo_permadrop.validation import check_seeds
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.support.validation import check_seeds
 
 
 def set_initial(sim, values):

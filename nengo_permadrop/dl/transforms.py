@@ -9,8 +9,8 @@ from nengo.builder.transforms import multiply
 from nengo.exceptions import ValidationError
 from nengo.rc import rc
 
-from nengo_permadrop.builder.transforms import check_dropout, connection_being_built
-from nengo_permadrop.masks import mask_key
+from nengo_permadrop.dropout.builder import check_dropout, connection_being_built
+from nengo_permadrop.dropout.masks import mask_key
 
 
 class InputDropout(

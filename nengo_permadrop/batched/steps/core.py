@@ -13,7 +13,7 @@ from nengo.exceptions import BuildError, SimulationError
 from nengo.utils.functions import function_name
 from nengo.utils.numpy import broadcast_shape, is_array_like
 
-from nengo_permadrop.batched.registry import register_step
+from nengo_permadrop.batched.steps.registry import register_step
 
 
 @register_step(TimeUpdate)

@@ -3,7 +3,7 @@
 import numpy as np
 from nengo.builder.learning_rules import SimBCM, SimOja, SimPES, SimRLS, SimVoja
 
-from nengo_permadrop.batched.registry import register_step
+from nengo_permadrop.batched.steps.registry import register_step
 
 
 def outer(a, b):

@@ -4,9 +4,10 @@ import nengo
 import numpy as np
 from nengo.builder.neurons import SimNeurons
 
-from nengo_permadrop.batched.neuron_types import is_known_elementwise
-from nengo_permadrop.batched.registry import register_step
-from nengo_permadrop.neurons import LoihiLIFRate, SoftLIF
+from nengo_permadrop.batched.compiled.neuron_types import is_known_elementwise
+from nengo_permadrop.batched.steps.registry import register_step
+from nengo_permadrop.neurons.loihi import LoihiLIFRate
+from nengo_permadrop.neurons.softlif import SoftLIF
 
 _ELEMENTWISE_STEPS = set()
 

@@ -12,9 +12,9 @@ from nengo.processes import (
 )
 from nengo.synapses import LinearFilter, Triangle
 
-from nengo_permadrop.batched.registry import register_step
-from nengo_permadrop.batched.seeding import mask_keys
-from nengo_permadrop.networks import MaskProcess
+from nengo_permadrop.batched.random.seeding import mask_keys
+from nengo_permadrop.batched.steps.registry import register_step
+from nengo_permadrop.dropout.processes import MaskProcess
 
 _DETERMINISTIC = {
     cls.make_step for cls in (LinearFilter, Triangle, PresentInput, Piecewise)

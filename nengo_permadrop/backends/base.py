@@ -1,0 +1,263 @@
+"""Base."""
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+_MODULES = {
+    "batched": "nengo_permadrop.backends.batched",
+    "nengo": "nengo_permadrop.backends.nengo",
+    "keras": "nengo_permadrop.backends.keras",
+    "nengo_dl": "nengo_permadrop.backends.nengo_dl",
+    "nengo_loihi": "nengo_permadrop.backends.nengo_loihi.backend",
+}
+
+
+_BACKENDS = {}
+
+
+@dataclass
+class Problem:
+    """What is sampled.
+
+    Attributes
+    ----------
+    model : `nengo.Network` or `keras.Model`
+    inputs : list
+        The Nodes that take the observations (Keras: the inputs' names).
+    output : Nengo object or str
+        What the answer is read from.
+    X : list of (n_observations, size) ndarray
+        Observations, one array an input.
+    presentation_time : float
+        Seconds of a window, which gives one answer.
+    settle : float
+        Seconds at the beginning of a window that are not read.
+    dt : float
+        Time step, in seconds.
+    seed : int
+        Seed of what is random but neither a mask nor an initial state.
+    n_windows : int
+        Windows of a replica's run, one after the other; more than one in a single run.
+    begin : float
+        Seconds of a run before the first window.
+    n_copies : int
+        Copies of the network, each with masks of its own, whose answers are side by
+        side in the output.
+    options : dict
+        Other options of the backend.
+    chunk_size : int or None
+        Most replicas that a session is asked for at once, where that is known; for
+        backends that build for a number of replicas, which must not depend on the chunk
+        that happens to come first.
+    """
+
+    model: Any
+    inputs: list
+    output: Any
+    X: list
+    presentation_time: float = 0.1
+    settle: float = 0.04
+    dt: float = 0.001
+    seed: int = 0
+    n_windows: int = 1
+    begin: float = 0.0
+    n_copies: int = 1
+    options: dict = field(default_factory=dict)
+    chunk_size: int | None = None
+
+    @property
+    def n_steps(self):
+        return int(round(self.presentation_time / self.dt))
+
+    @property
+    def n_settle(self):
+        return int(round(self.settle / self.dt))
+
+    @property
+    def n_begin(self):
+        return int(round(self.begin / self.dt))
+
+    @property
+    def n_run_steps(self):
+        """Time steps of the run of a replica."""
+        return self.n_begin + self.n_windows * self.n_steps
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """Some (draw, observation) pairs of a problem.
+
+    Attributes
+    ----------
+    observations : (n,) ndarray of int
+    mask_seeds : (n,) ndarray of int
+        What the masks are derived from, together with each connection's own seed:
+        a connection has the masks of ``derive_seed(connection seed, mask seed)``.
+    state_seeds : (n,) ndarray of int
+        The same for initial states, with each ensemble's seed, and for processes.
+    """
+
+    observations: np.ndarray
+    mask_seeds: np.ndarray
+    state_seeds: np.ndarray
+
+    def __len__(self):
+        return len(self.observations)
+
+    def __getitem__(self, rows):
+        return Replicas(
+            self.observations[rows], self.mask_seeds[rows], self.state_seeds[rows]
+        )
+
+
+class Backend:
+    """
+    What a backend does; subclasses are registered with `register_backend`.
+
+    Attributes
+    ----------
+    name : str
+        As in ``sample(backend=...)``.
+    takes : str
+        "network" or "keras": what the model of a problem is.
+    gates : bool
+        Whether it gives each replica masks of its own in a `.networks.DropoutGate`.
+    windows : bool
+        Whether it reads several windows of one run, in which masks are redrawn.
+    fixed_weights : bool
+        Whether weights can't change within a run, so that only gates redraw masks.
+    options : tuple of str
+        What ``sample(backend_options=...)`` may hold.
+    """
+
+    name = None
+    takes = "network"
+    gates = False
+    windows = False
+    fixed_weights = False
+    options = ()
+
+    def version(self):
+        """
+        Version of what computes, for reports.
+
+        Raises
+        ------
+        ImportError
+            If it isn't installed, with the mend.
+        """
+        raise NotImplementedError()
+
+    def check(self, problem):
+        """
+        Raise what stands in the way of a problem, before anything is simulated.
+
+        Returns
+        -------
+        facts : dict or None
+            What is worth keeping with the samples, as strings and numbers.
+        """
+
+    def chunk_size(self, problem, max_memory=None):
+        """
+        How many replicas to compute at a time.
+
+        Parameters
+        ----------
+        problem : `Problem`
+        max_memory : int, optional
+            Bytes that the replicas of a chunk may take together.
+
+        Returns
+        -------
+        n_replicas : int
+        """
+        # seconds of work one by one: few enough to report on
+        return max(1, 250 // problem.n_windows)
+
+    def session(self, problem):
+        """
+        What computes chunk after chunk of a problem, in one process.
+
+        Parameters
+        ----------
+        problem : `Problem`
+
+        Returns
+        -------
+        session : context manager
+            Gives a callable that takes `Replicas` and returns their answers, an ndarray
+            of shape ``(n_replicas, n_outputs)``. An answer depends on its own
+            observation and seeds only. A worker keeps the session for later chunks,
+            and gives ``problem.X`` the rows of each: read it when it is called. A
+            backend with ``windows`` returns the answers of a replica's windows one
+            after the other, ``(n_replicas, n_windows * n_outputs)``.
+        """
+        raise NotImplementedError()
+
+    def run(self, problem, replicas):
+        """The answers of some replicas, in a session of their own."""
+        with self.session(problem) as answer:
+            return answer(replicas)
+
+
+def register_backend(backend_class):
+    """Register a subclass of `Backend` under its name (a class decorator)."""
+    _BACKENDS[backend_class.name] = backend_class()
+    return backend_class
+
+
+def backend_names():
+    """Names of all backends, installed or not."""
+    return [*_MODULES, *(name for name in _BACKENDS if name not in _MODULES)]
+
+
+def get_backend(name):
+    """
+    A backend by name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    backend : `Backend`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no such backend.
+    ImportError
+        If what it needs is not installed.
+    """
+    if not isinstance(name, str) or name not in _BACKENDS:
+        if not isinstance(name, str) or name not in _MODULES:
+            raise ValidationError(
+                f"unknown backend {name!r}; there are {', '.join(backend_names())}",
+                attr="backend",
+            )
+        importlib.import_module(_MODULES[name])
+    return _BACKENDS[name]
+
+
+_NO_DROPOUT = (
+    "{} has no permanent dropout, so all draws would be the same; add PermanentDropout "
+    "layers (or dropout='permanent' for plain Dropout layers)"
+)
+
+
+def _output_name(output, outputs):
+    if output is None:
+        return next(iter(outputs))
+    names = {id(obj): name for name, obj in outputs.items() if not isinstance(obj, int)}
+    name = output if isinstance(output, str) else names.get(id(output))
+    if name not in outputs:
+        raise ValidationError(
+            f"unknown output {output!r}; there are {', '.join(outputs)}", attr="output"
+        )
+    return name

@@ -1,0 +1,156 @@
+"""From a model and observations to what a backend computes."""
+
+import warnings
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.backends.base import _NO_DROPOUT, Problem, _output_name
+from nengo_permadrop.converter.timing import path_delay
+from nengo_permadrop.dropout.gates import mask_processes
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.inputs import match_inputs
+from nengo_permadrop.support.isolation import copied, outside_networks
+
+
+def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
+    """
+    What `sample` hands to a backend; its numbers are still to be set.
+
+    Parameters
+    ----------
+    engine : `.Backend`
+    model, X, output, dropout, settle
+        As in `sample`.
+
+    Returns
+    -------
+    problem : `.Problem`
+    """
+    if engine.takes == "keras":
+        return _keras_problem(model, X, output, dropout)
+    if dropout is not None:
+        raise ValidationError(
+            "is for Keras models; a Converter takes it when it is made", attr="dropout"
+        )
+    if not isinstance(model, nengo.Network):
+        raise ValidationError(
+            f"backend {engine.name!r} takes a network, got {type(model).__name__}; "
+            "convert a Keras model with nengo_permadrop.Converter",
+            attr="model",
+        )
+    gated = bool(mask_processes(model))
+    if not gated and not any(
+        isinstance(conn.transform, PermanentDropout) and conn.transform.rate > 0
+        for conn in model.all_connections
+    ):
+        raise ValidationError(_NO_DROPOUT.format(model), attr="model")
+    if gated and not engine.gates:
+        raise ValidationError(
+            f"{model} drops units by gates (networks.DropoutGate), to which backend "
+            f"{engine.name!r} can't give masks for each draw; use backend 'batched', "
+            "'nengo' or 'nengo_loihi', or no redraw with target='loihi'",
+            attr="model",
+        )
+    if (
+        hasattr(model, "inputs")
+        and hasattr(model, "outputs")
+        and hasattr(model, "graph")
+    ):
+        return _converter_problem(model, X, output, settle)
+    return _network_problem(model, X, output)
+
+
+def _keras_problem(kmodel, X, output, dropout):
+    from nengo_permadrop.sources.keras.forward import KerasForward
+
+    if isinstance(kmodel, nengo.Network):
+        raise ValidationError(
+            "backend 'keras' takes a Keras model, got a network; sample the model that "
+            "it was converted from",
+            attr="model",
+        )
+    options = {} if dropout is None else {"dropout": dropout}
+    forward = KerasForward(kmodel, **options)
+    if not forward.dropouts:
+        raise ValidationError(
+            _NO_DROPOUT.format(f"model '{kmodel.name}'"), attr="model"
+        )
+    graph = forward.graph
+    shapes = {name: graph.shapes[index] for name, index in graph.inputs.items()}
+    name = _output_name(output, graph.outputs)
+    return Problem(kmodel, list(shapes), name, match_inputs(X, shapes), options=options)
+
+
+def _converter_problem(conv, X, output, settle):
+    shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
+    arrays = match_inputs(X, shapes)
+    delay, _ = path_delay(conv)
+    if settle < delay:
+        warnings.warn(
+            f"settle is {settle} s, but it takes the answer {delay:.3f} s to come "
+            "through the synapses of this network: what is read before is still of its "
+            f"initial state. Take at least settle={conv.settling_time:.3f} (the "
+            "converter's settling_time)",
+            stacklevel=5,
+        )
+    name = _output_name(output, conv.outputs)
+    # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
+    # that this converter happens to have
+    conv = copied(conv)
+    conv.seed = None
+    conv.reseed(0)
+    return Problem(
+        conv,
+        list(conv.inputs.values()),
+        side_by_side(conv, name),
+        arrays,
+        n_copies=len(conv.copies),
+    )
+
+
+def side_by_side(conv, name):
+    """
+    What all copies of a network answer, as one object; added to the network.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+    name : str
+        Of the output.
+
+    Returns
+    -------
+    output : `nengo.Node`
+        Of the answers, one copy's after the other's.
+    """
+    outputs = [copy.outputs[name] for copy in conv.copies]
+    if len(outputs) == 1:
+        return outputs[0]
+    with outside_networks(), conv:
+        node = nengo.Node(size_in=sum(output.size_out for output in outputs))
+        first = 0
+        for output in outputs:
+            place = slice(first, first + output.size_out)
+            nengo.Connection(output, node[place], synapse=None)
+            first = place.stop
+    return node
+
+
+def _network_problem(network, X, output):
+    if not isinstance(X, dict) or not X:
+        raise ValidationError(
+            "a plain network takes its observations as {node: array}", attr="X"
+        )
+    nodes = network.all_nodes
+    for node in X:
+        if node not in nodes:
+            raise ValidationError(f"{node} is not a Node of {network}", attr="X")
+    if output is None:
+        raise ValidationError(
+            "a plain network needs output=, the object that the answer is read from",
+            attr="output",
+        )
+    arrays = match_inputs(X, {node: (node.size_out,) for node in X})
+    return Problem(network, list(X), output, arrays)

@@ -1,0 +1,31 @@
+"""Products."""
+
+import numpy as np
+
+# Replicas are multiplied in blocks of this many, the last one padded, so that the
+# rounding of a replica's numbers doesn't depend on how many replicas there are.
+PRODUCT_BLOCK = 16
+
+
+def shared_product(x, weights):
+    """
+    ``x @ weights.T`` for the replicas' vectors ``x``, each rounded by itself.
+
+    Parameters
+    ----------
+    x : (n_replicas, size_in) ndarray
+    weights : (size_out, size_in) ndarray
+        The weights of all replicas.
+
+    Returns
+    -------
+    product : (n_replicas, size_out) ndarray
+    """
+    n_replicas, size_in = x.shape
+    if n_replicas == 1:
+        return weights.dot(x[0])[np.newaxis]
+    n_blocks = -(-n_replicas // PRODUCT_BLOCK)
+    padded = np.zeros((n_blocks * PRODUCT_BLOCK, size_in), dtype=x.dtype)
+    padded[:n_replicas] = x
+    product = np.matmul(padded.reshape(n_blocks, PRODUCT_BLOCK, size_in), weights.T)
+    return product.reshape(-1, len(weights))[:n_replicas]

@@ -1,0 +1,112 @@
+"""The replicas' dropout masks."""
+
+from collections import defaultdict
+
+import numpy as np
+from nengo.builder.operator import DotInc
+from nengo.dists import Distribution
+
+from nengo_permadrop.batched.random.seeding import mask_keys
+from nengo_permadrop.dropout.builder import RedrawMask, built_dropouts
+from nengo_permadrop.dropout.masks import keep_mask
+
+
+class DropoutMasks:
+    """
+    The masks of one dropout connection in all replicas, apart from its weights.
+
+    Multiplying what goes into the weights gives the same product as masking the
+    weights, without a copy of the weights for each replica.
+
+    Parameters
+    ----------
+    built : `.BuiltDropout`
+    seeds : (n_replicas,) ndarray of int
+        The replicas' seeds of the connection.
+    dtype : dtype
+        Floating-point type of the products.
+
+    Attributes
+    ----------
+    keep : (n_replicas, size_in) ndarray of bool
+        Which inputs are kept in each replica.
+    factor : float
+        What the inputs that are kept are multiplied by.
+    weights : (..., size_in) ndarray
+        What the masked inputs are multiplied by: the base weights, with the encoders.
+    """
+
+    def __init__(self, built, seeds, dtype):
+        dropout = built.dropout
+        self.built = built
+        self.keys = mask_keys(seeds)
+        self.factor = 1.0 / (1.0 - dropout.rate)
+        self.dtype = np.dtype(dtype)
+        weights = dropout.init.sample_base(dropout.size_out, dropout.size_in)
+        if built.encoders is not None:
+            weights = built.encoders.T.dot(weights)
+        self.weights = weights.astype(self.dtype)
+        self.decoders = None
+        if built.decoders is not None:
+            self.decoders = built.decoders.astype(self.dtype)
+        self.redraw(0)
+
+    def redraw(self, index):
+        """Take the masks of the redraw with this number."""
+        dropout = self.built.dropout
+        self.keep = keep_mask(self.keys, dropout.size_in, dropout.rate, index)
+        self._scale = None
+
+    @property
+    def scale(self):
+        """What the inputs are multiplied by, ``(n_replicas, size_in)``."""
+        if self._scale is None:  # not made where only ``keep`` is used: it is large
+            self._scale = self.keep * self.dtype.type(self.factor)
+        return self._scale
+
+    def apply(self, x):
+        """The products ``(n_replicas, ...)`` of the masked weights with ``x``."""
+        from nengo_permadrop.batched.products import shared_product
+
+        if self.decoders is not None:
+            decode = self.decoders
+            x = shared_product(x, decode) if x.ndim == 2 else decode.dot(x)
+        return shared_product(x * self.scale, self.weights)
+
+
+def separable_dropouts(model):
+    """
+    The dropouts whose masks can be applied to the input of their weights.
+
+    That is where the weights are the same in all replicas but for the mask, and only
+    products read them: not where they are probed, learned, sampled from a distribution
+    (each replica samples its own, as a connection with another seed does), or merged
+    with others by Nengo's optimizer.
+
+    Parameters
+    ----------
+    model : `nengo.builder.Model`
+
+    Returns
+    -------
+    separable, other : lists of `.BuiltDropout`
+    """
+    separable, other = [], []
+    touching = defaultdict(list)
+    for op in model.operators:
+        for signal in op.all_signals:
+            touching[signal.base].append(op)
+    for built in built_dropouts(model):
+        signal = model.sig[built.conn]["weights"]
+        if (
+            not isinstance(built.dropout.init.base, Distribution)
+            and signal is built.weights
+            and all(
+                isinstance(op, RedrawMask) or (type(op) is DotInc and op.A is signal)
+                for op in touching[signal.base]
+            )
+        ):
+            separable.append(built)
+        else:
+            other.append(built)
+    return separable, other

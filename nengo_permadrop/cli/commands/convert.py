@@ -1,0 +1,38 @@
+"""``nengo-permadrop convert``: a Keras model as a spiking network."""
+
+import shtab
+
+from nengo_permadrop.cli.arguments import add_command, add_trust
+from nengo_permadrop.cli.output import show
+
+
+def add(commands):
+    """Add the command ``convert``."""
+    command = add_command(
+        commands,
+        "convert",
+        run,
+        "convert a Keras model to spiking neurons, verify it, and show what it became",
+    )
+    model = command.add_argument(
+        "model", help=".h5 or .keras file, or SavedModel folder"
+    )
+    model.complete = shtab.FILE
+    add_trust(command)
+    command.add_argument(
+        "--target",
+        choices=("nengo", "loihi"),
+        default="nengo",
+        help="where the spiking network shall run (default: %(default)s)",
+    )
+
+
+def run(args):
+    """Convert and verify."""
+    from nengo_permadrop.converter.describe import conversion_facts, in_words
+    from nengo_permadrop.sources.keras.loading import load_model
+
+    facts = conversion_facts(
+        load_model(args.model, trust=args.trust), target=args.target
+    )
+    show(args, facts, in_words(facts))

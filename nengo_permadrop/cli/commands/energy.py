@@ -1,0 +1,101 @@
+"""``nengo-permadrop energy``: what a predictive distribution costs."""
+
+import shtab
+
+from nengo_permadrop import datasets
+from nengo_permadrop.cli.arguments import add_command, add_times, add_trust, count, seed
+from nengo_permadrop.cli.output import show
+
+
+def add(commands):
+    """Add the command ``energy``."""
+    command = add_command(
+        commands,
+        "energy",
+        run,
+        "estimate the energy of a predictive distribution, by counting spikes",
+    )
+    option = command.add_argument
+    model = option("model", help=".h5 or .keras file, such as the model.h5 of a study")
+    model.complete = shtab.FILE
+    add_trust(command)
+    option(
+        "--dataset",
+        choices=datasets.names(),
+        default="diabetes",
+        help="whose test rows the model was trained to predict; firing rates depend on "
+        "them (default: %(default)s); those of combo are loaded with the options of "
+        "the model's training",
+    )
+    option(
+        "--data-dir",
+        "--data_dir",
+        metavar="DIR",
+        help="folder with the files of --dataset combo",
+    )
+    for name, default, what in (
+        ("--draws", 100, "draws of the distribution"),
+        ("--observations", 10, "test rows to take the mean over"),
+    ):
+        option(
+            name,
+            type=count,
+            default=default,
+            metavar="N",
+            help=f"{what} (default: %(default)s)",
+        )
+    add_times(command)
+    option(
+        "--devices",
+        nargs="+",
+        metavar="NAME",
+        help="devices to compare (default: all that are known)",
+    )
+    option(
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="that of the study: decides the data, masks and voltages (default: "
+        "%(default)s)",
+    )
+
+
+def run(args):
+    """Estimate the energy."""
+    import nengo
+
+    import nengo_permadrop as npd
+    from nengo_permadrop.dropout.seeds import derive_seed
+    from nengo_permadrop.study.run import SEEDED
+    from nengo_permadrop.training import models
+    from nengo_permadrop.training.evaluation import check_fits
+
+    model, record = models.trained(args.model, trust=args.trust)
+    loading = {
+        "seed": derive_seed(args.seed, SEEDED.index("data")),
+        **(record.get("data_options") or {}),
+    }
+    if args.data_dir is not None:
+        loading["data_dir"] = args.data_dir
+    dataset = datasets.load(args.dataset, **loading)
+    shown = dataset.first_test_rows(args.observations)
+    check_fits(model, dataset)
+    models.warn_of_other_rows(record, dataset)
+    with nengo.Network(seed=args.seed):
+        conv = npd.Converter(model)
+    estimate = npd.energy(
+        conv,
+        shown.inputs,
+        n_draws=args.draws,
+        presentation_time=args.presentation_time,
+        settle=args.settle,
+        seed=args.seed,
+        devices=args.devices,
+    )
+    found = {
+        "devices": estimate.devices_frame().reset_index().to_dict("records"),
+        "layers": estimate.to_frame().reset_index(names="layer").to_dict("records"),
+        "assumptions": estimate.assumptions,
+    }
+    show(args, found, str(estimate))

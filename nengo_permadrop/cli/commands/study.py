@@ -1,0 +1,161 @@
+"""``nengo-permadrop study``: the paper's study."""
+
+import os
+
+import shtab
+
+from nengo_permadrop import datasets
+from nengo_permadrop.backends.base import backend_names
+from nengo_permadrop.cli import codes
+from nengo_permadrop.cli.arguments import (
+    add_command,
+    add_times,
+    add_trust,
+    count,
+    positive,
+    seed,
+)
+from nengo_permadrop.cli.output import show
+
+
+def add(commands):
+    """Add the command ``study``."""
+    command = add_command(
+        commands,
+        "study",
+        run,
+        "train a classical network, convert it to spiking neurons, and test whether "
+        "both draw from the same predictive distributions",
+    )
+    option = command.add_argument
+    option(
+        "--dataset",
+        choices=datasets.names(),
+        default="diabetes",
+        help="data to learn (default: %(default)s)",
+    )
+    option(
+        "--draws",
+        type=count,
+        default=100,
+        metavar="N",
+        help="draws from each predictive distribution (default: %(default)s)",
+    )
+    option(
+        "--observations",
+        type=count,
+        default=100,
+        metavar="N",
+        help="rows of the test data to predict (default: %(default)s)",
+    )
+    option(
+        "--backend",
+        choices=[name for name in backend_names() if name != "keras"],
+        default="batched",
+        help="what simulates the spiking network (default: %(default)s)",
+    )
+    option(
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="decides everything that is random (default: %(default)s)",
+    )
+    output = option(
+        "-o",
+        "--output",
+        metavar="DIR",
+        help="folder for the report and all files (default: study-DATASET)",
+    )
+    output.complete = shtab.DIRECTORY
+    option(
+        "--overwrite",
+        action="store_true",
+        help="replace another study in that folder, or the same one that is finished; "
+        "an unfinished one of the same arguments goes on without",
+    )
+    add_times(command)
+    option(
+        "--workers",
+        type=count,
+        metavar="N",
+        help="processes for nengo and nengo_loihi (default: one a CPU)",
+    )
+    option(
+        "--strict",
+        action="store_true",
+        help=f"exit with code {codes.DISAGREE} if the networks don't agree",
+    )
+    option(
+        "--data-dir",
+        "--data_dir",
+        metavar="DIR",
+        help="folder with the files of --dataset combo",
+    )
+    option(
+        "--model",
+        metavar="FILE",
+        help="a trained network, such as PREFIX.model.h5 of combo-train, that is not "
+        "trained again",
+    )
+    option("--weights", metavar="FILE", help="other weights for --model")
+    add_trust(command)
+    option(
+        "--epochs",
+        type=count,
+        metavar="N",
+        help="train for so many epochs at the most (default: what suits the data)",
+    )
+    option(
+        "--anneal",
+        type=positive,
+        metavar="GAMMA",
+        help="train on with this gamma in the SoftLIF layers, such as 0.002, which "
+        "brings their curve near that of spiking neurons",
+    )
+    option(
+        "--synapse",
+        type=positive,
+        metavar="SECONDS",
+        help="time constant of Lowpass synapses (default: 5 ms; of Alpha ones but on "
+        "Loihi)",
+    )
+    option(
+        "--calibrate",
+        action="store_true",
+        help="correct gains and biases of the spiking network on validation rows",
+    )
+
+
+def run(args):
+    """Run the study."""
+    from nengo_permadrop.study.report import to_dict
+    from nengo_permadrop.study.run import study
+
+    output = args.output or f"study-{args.dataset}"
+    result = study(
+        args.dataset,
+        draws=args.draws,
+        observations=args.observations,
+        backend=args.backend,
+        seed=args.seed,
+        output=output,
+        presentation_time=args.presentation_time,
+        settle=args.settle,
+        workers=args.workers,
+        epochs=args.epochs,
+        dataset_options=None if args.data_dir is None else {"data_dir": args.data_dir},
+        model=args.model,
+        weights=args.weights,
+        anneal=args.anneal,
+        calibrate=args.calibrate,
+        synapse=args.synapse,
+        trust=args.trust,
+        overwrite=args.overwrite,
+    )
+    verdict = result.verdict()
+    report = os.path.join(output, "report.html")
+    # the single tests are in agreement.json
+    found = {key: value for key, value in to_dict(result).items() if key != "tests"}
+    show(args, {"report": report, **found}, f"Report: {report}\n{verdict.words}")
+    return codes.DISAGREE if args.strict and not verdict else codes.SUCCESS

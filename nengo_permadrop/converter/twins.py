@@ -1,0 +1,30 @@
+"""Twins."""
+
+from nengo_permadrop.sources.keras.forward import smooth_graph
+
+
+def rate_twin(conv, smooth=False):
+    """
+    The same network of rate neurons, which answers as the classical one, and at once.
+
+    It has the same masks as any other conversion of the graph with the seed 0.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+    smooth : bool, optional
+        Give SoftLIF layers their smooth curve, as `smooth_graph` does.
+
+    Returns
+    -------
+    twin : `.Converter`
+        Not calibrated, of one copy, and with masks that never change; in the network
+        that is being built, if there is one.
+    """
+    return type(conv)(
+        smooth_graph(conv.graph) if smooth else conv.graph,
+        neurons="rate",
+        dropout=conv.dropout,
+        scale_firing_rates=conv.scale_firing_rates,
+        seed=0,
+    )

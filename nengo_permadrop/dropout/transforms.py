@@ -1,0 +1,170 @@
+"""Permanent dropout as a native Nengo transform."""
+
+import numpy as np
+from nengo.dists import DistOrArrayParam, Distribution
+from nengo.exceptions import BuildError, ValidationError
+from nengo.rc import rc
+from nengo.transforms import Dense
+
+from nengo_permadrop.dropout.masks import keep_mask, mask_key
+from nengo_permadrop.support.validation import FiniteNumberParam, check_real_array
+
+
+class MaskedWeights(Distribution):
+    """
+    Weights of which a random set of columns is zero: what `.PermanentDropout` samples.
+
+    A sample is ``base * mask / (1 - rate)``, with one mask element a column, so that
+    the expected weights are the base weights ("inverted dropout", as in Keras).
+
+    The mask is taken from the generator before anything else, so that connections of
+    one seed and one number of inputs share it, whatever their outputs and weights.
+
+    Parameters
+    ----------
+    base : `nengo.dists.Distribution` or array_like
+        The weights without dropout: a matrix, or, for a square matrix, a scalar or
+        vector that stands for a diagonal matrix.
+    rate : float
+        Probability that a column is dropped, in [0, 1).
+    """
+
+    base = DistOrArrayParam("base")
+    rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
+
+    def __init__(self, base, rate):
+        super().__init__()
+        self.base = base
+        self.rate = rate
+
+    def sample_base(self, n, d, rng=np.random):
+        """The weights without dropout, ``(n, d)``."""
+        if isinstance(self.base, Distribution):
+            return self.base.sample(n, d, rng=rng).astype(rc.float_dtype)
+        base = self.base.astype(rc.float_dtype)
+        return base if base.ndim == 2 else np.diag(np.broadcast_to(base, (n,)))
+
+    def column_scale(self, key, d, redraw_index=0):
+        """What each column is multiplied by: 0 or ``1 / (1 - rate)``, ``(d,)``."""
+        keep = keep_mask(key, d, self.rate, redraw_index)
+        return keep.astype(rc.float_dtype) / (1.0 - self.rate)
+
+    def sample(self, n, d=None, rng=np.random):
+        if d is None:
+            raise ValidationError(
+                "dropout needs the number of its inputs to be sampled; call "
+                "sample(size_out, size_in)",
+                attr="d",
+                obj=self,
+            )
+        scale = self.column_scale(mask_key(rng), d)
+        return self.sample_base(n, d, rng=rng) * scale
+
+
+class PermanentDropout(Dense):
+    """
+    A dense transform whose inputs are dropped at random, at run time too.
+
+    Each input is dropped (its column of weights is zero) with probability ``rate``; the
+    columns that are kept are scaled by ``1 / (1 - rate)``, as in Keras [1]_. The masks
+    depend on the seed of the connection alone, so that the same network has the same
+    masks on every backend, and connections with the same seed and number of inputs
+    share their masks. Give a connection another seed for other masks.
+
+    Parameters
+    ----------
+    shape : (2,) tuple of int
+        ``(size_out, size_in)``.
+    init : `nengo.dists.Distribution` or array_like, optional
+        The weights without dropout, as in `nengo.transforms.Dense`: a matrix, a
+        distribution, or for a square shape a scalar or vector (the diagonal).
+    rate : float, optional
+        Probability that an input is dropped, in [0, 1).
+    redraw : float, optional
+        Take new masks after this many seconds of simulated time, again and again: a
+        whole number of time steps. They depend on the connection's seed and the number
+        of the redraw. None: a simulator keeps the masks that it was built with.
+    redraw_delay : float, optional
+        Seconds by which every redraw comes later. Masks that change in a layer when
+        what the layers before it have made of theirs arrives there, and not sooner,
+        follow each other through a network like observations. A whole number of time
+        steps, too.
+
+    Attributes
+    ----------
+    init : `.MaskedWeights`
+        Always a distribution. A backend that handles transforms by itself samples it
+        and so gets masked weights; one that can't handle a distribution raises.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If a parameter is out of range, or ``init`` doesn't fit ``shape``; when a
+        simulator is built, if ``redraw`` or ``redraw_delay`` is no whole number of its
+        time steps.
+    nengo.exceptions.BuildError
+        If sampled with ``redraw`` and a generator: a backend that asks for constant
+        weights can't redraw them, and would freeze the masks without a word.
+
+    Warns
+    -----
+    UserWarning
+        When a simulator is built, if the connection starts from an ensemble. What is
+        dropped are the inputs of the transform, and these are then not neurons but the
+        dimensions of what is decoded from them. Connect from ``ensemble.neurons`` to
+        drop neurons, or from a Node that the ensemble is connected to, to drop
+        dimensions and say so. (nengo-loihi builds connections on its chip by itself,
+        and this warning comes with `.sample` only.)
+
+    References
+    ----------
+    .. [1] Srivastava, N., Hinton, G., Krizhevsky, A., Sutskever, I., & Salakhutdinov,
+       R. (2014). Dropout: A simple way to prevent neural networks from overfitting.
+       JMLR 15, 1929-1958. Gal, Y., & Ghahramani, Z. (2016). Dropout as a Bayesian
+       approximation. ICML.
+
+    Examples
+    --------
+    >>> import nengo, nengo_permadrop as npd
+    >>> with nengo.Network(seed=0) as net:
+    ...     a, b = nengo.Ensemble(50, 1), nengo.Ensemble(20, 1)
+    ...     weights = nengo.dists.Gaussian(0, 0.01)
+    ...     dropout = npd.PermanentDropout((20, 50), init=weights, rate=0.1)
+    ...     conn = nengo.Connection(a.neurons, b.neurons, transform=dropout, seed=1)
+    """
+
+    rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
+    redraw = FiniteNumberParam("redraw", low=0, low_open=True, optional=True)
+    redraw_delay = FiniteNumberParam("redraw_delay", low=0)
+
+    def __init__(self, shape, init=1.0, rate=0.5, redraw=None, redraw_delay=0.0):
+        self.rate = rate
+        self.redraw = redraw
+        self.redraw_delay = redraw_delay
+        if not isinstance(init, Distribution):
+            check_real_array(init, "init", obj=self)
+        weights = Dense(shape, init).init  # checks init against shape
+        super().__init__(shape, MaskedWeights(weights, self.rate))
+
+    @property
+    def _argreprs(self):
+        reprs = super()._argreprs + [f"rate={self.rate!r}"]
+        if self.redraw is not None:
+            reprs.append(f"redraw={self.redraw!r}")
+        if self.redraw_delay > 0:
+            reprs.append(f"redraw_delay={self.redraw_delay!r}")
+        return reprs
+
+    def sample(self, rng=None):
+        # What builds a network gives a generator. What gives none only looks, as Nengo
+        # GUI does, to see which connections inhibit.
+        looks, rng = rng is None, np.random if rng is None else rng
+        redrawn = self.redraw is not None and isinstance(self.init, Distribution)
+        if redrawn and not looks:
+            raise BuildError(
+                f"{self}: asked for constant weights, but its masks are redrawn every "
+                f"{self.redraw} s. The backend or connection that this is built for "
+                "can't redraw; use nengo.Simulator, or redraw=None and a new seed a "
+                "simulator."
+            )
+        return super().sample(rng=rng)

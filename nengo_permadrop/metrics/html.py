@@ -1,0 +1,57 @@
+"""Html."""
+
+import html
+
+import numpy as np
+
+from nengo_permadrop.support.svg import GREEN, VERMILION, _table, histogram_svg
+
+
+def agreement_html(agreement):
+    """
+    An agreement as its verdict, its numbers, and a histogram of its p-values.
+
+    Parameters
+    ----------
+    agreement : `.Agreement`
+
+    Returns
+    -------
+    page : str
+        HTML. The histogram is that of the randomised p-values, from 0 to 1; the dashed
+        line is what is expected of equal distributions.
+    """
+    verdict = agreement.verdict()
+    color = GREEN if verdict else VERMILION
+    n_observations, n_outputs = agreement.statistic.shape
+    uniformity, extreme = agreement.uniformity, agreement.most_extreme
+    pvalues = agreement.randomized_pvalue.ravel()
+    counts, _ = np.histogram(pvalues, bins=np.linspace(0, 1, 21))
+    if agreement.independent:
+        uniform = f"p = {uniformity.pvalue:.3g}"
+    else:
+        uniform = "not valid: observations share their masks"
+    rows = [
+        ["Observations, outputs", f"{n_observations}, {n_outputs}"],
+        ["Draws", f"{agreement.n_draws[0]} and {agreement.n_draws[1]}"],
+        [
+            "P-values at most 0.05",
+            f"{agreement.rejection_rate():.1%} (equal distributions: "
+            f"{agreement.attained_level():.1%})",
+        ],
+        ["Uniformity of the p-values", uniform],
+        [
+            "Largest statistic",
+            f"{extreme.statistic:.3f} at {extreme.index}, p = {extreme.pvalue:.3g}",
+        ],
+        [
+            "P-values from 0 to 1",
+            histogram_svg(
+                counts, "histogram of the randomised p-values", pvalues.size / 20
+            ),
+        ],
+    ]
+    return (
+        f'<p style="border-left: .4em solid {color}; padding-left: .6em">'
+        f"{html.escape(verdict.words)}</p>{_table(rows)}"
+    )

@@ -1,0 +1,181 @@
+"""A Keras model's own answers, with masks that are given instead of drawn."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.keras.convert import REFUSED, describe, permanent_rate
+from nengo_permadrop.sources.keras.reader import read_model
+
+DROPOUTS = ("Dropout", "PermanentDropout")
+
+_HALF = ("bfloat16", "float16")  # the coarser one first
+
+
+class KerasForward:
+    """
+    The forward pass of a Keras model: Keras's layers, our masks.
+
+    Every layer but dropout is called as it is, so that the answers are Keras's own.
+    Keras's dropout layers draw from a stream that depends on how rows are put into
+    batches; with the masks given, an answer depends on its row and its masks alone.
+
+    Parameters
+    ----------
+    kmodel : `keras.Model`
+        A built Sequential or functional model.
+    dropout : {"permanent", "off"}, optional
+        What a plain ``Dropout`` is, as in `.Converter`.
+    smooth : bool, optional
+        Give SoftLIF layers that are trained for Loihi their smooth curve instead of
+        Loihi's, which has steps: there, how numbers are rounded decides.
+    single : bool, optional
+        Compute in float32 what the model computes in half precision.
+
+    Attributes
+    ----------
+    graph : `.ModelGraph`
+    half : str or None
+        The half precision that the model, or a layer of it, computes in: "bfloat16" or
+        "float16"; None if there is none, or ``single`` is set.
+    dropouts : list of (str, int, float)
+        Path, number of units and rate of each permanent dropout, in the model's order.
+
+    Raises
+    ------
+    ConversionError
+        If the model has layers that are random in another way than dropping units.
+    """
+
+    def __init__(self, kmodel, dropout="permanent", smooth=False, single=False):
+        self.graph, self._layers = read_model(kmodel)
+        if smooth:
+            self._layers = [_smoothed_layer(layer) for layer in self._layers]
+        if single:
+            self._layers = [
+                self._single(call, layer)
+                for call, layer in zip(self.graph.calls, self._layers)
+            ]
+        dtypes = {layer.compute_dtype for layer in self._layers}
+        self.half = next((dtype for dtype in _HALF if dtype in dtypes), None)
+        self._rates = {}
+        self.dropouts = []
+        for call in self.graph.calls:
+            if call.spec.class_name in DROPOUTS:
+                rate = permanent_rate(call, dropout)
+                self._rates[call.path] = rate
+                if rate > 0:
+                    size = self.graph.size(call.output)
+                    self.dropouts.append((call.path, size, rate))
+            else:
+                _refuse_other_randomness(call)
+
+    def __call__(self, inputs, masks=None):
+        """
+        Answers for rows of inputs.
+
+        Parameters
+        ----------
+        inputs : list of (n, ...) ndarray
+            One an input of the model.
+        masks : list of (n, units) ndarray of bool, optional
+            Which units are kept, for each of `dropouts`; None drops nothing.
+
+        Returns
+        -------
+        outputs : list of (n, ...) ndarray
+            One an output of the model.
+        """
+        masks = None if masks is None else iter(masks)
+        values = {
+            index: np.asarray(x, dtype=np.float32).reshape(
+                (len(x),) + self.graph.shapes[index]
+            )
+            for index, x in zip(self.graph.inputs.values(), inputs)
+        }
+        for call, layer in zip(self.graph.calls, self._layers):
+            arguments = [values[index] for index in call.inputs]
+            if call.spec.class_name in DROPOUTS:
+                result = arguments[0]
+                rate = self._rates[call.path]
+                if masks is not None and rate > 0:
+                    scale = next(masks).astype(np.float32) / np.float32(1.0 - rate)
+                    shape = (len(scale),) + self.graph.shapes[call.output]
+                    result = result * scale.reshape(shape)
+            else:
+                argument = arguments[0] if len(arguments) == 1 else arguments
+                result = layer(argument, **_without_training(call.options))
+            values[call.output] = result
+        return [np.asarray(values[index]) for index in self.graph.outputs.values()]
+
+    def _single(self, call, layer):
+        """A layer that does the same in float32, if it computes in half precision."""
+        if layer.compute_dtype not in _HALF:
+            return layer
+        single = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+        weights = layer.get_weights()
+        if weights:
+            shapes = [(None, *self.graph.shapes[index]) for index in call.inputs]
+            single.build(shapes[0] if len(shapes) == 1 else shapes)
+            single.set_weights([weight.astype(np.float32) for weight in weights])
+        return single
+
+
+def smooth_graph(graph):
+    """
+    A graph whose SoftLIF layers have their smooth curve, as in `KerasForward`.
+
+    Parameters
+    ----------
+    graph : `.ModelGraph`
+
+    Returns
+    -------
+    smooth : `.ModelGraph`
+    """
+    return replace(graph, calls=[_smoothed_call(call) for call in graph.calls])
+
+
+def _smoothed_call(call):
+    if not _is_stepped(call.spec.class_name, call.spec.config):
+        return call
+    return replace(call, spec=replace(call.spec, config=_smoothed(call.spec.config)))
+
+
+def _smoothed_layer(layer):
+    config = layer.get_config()
+    if not _is_stepped(type(layer).__name__, config):
+        return layer
+    return type(layer).from_config(_smoothed(config))
+
+
+def _is_stepped(class_name, config):
+    return class_name == "SoftLIF" and config.get("target", "nengo") != "nengo"
+
+
+def _smoothed(config):
+    return {**config, "target": "nengo"}
+
+
+def _without_training(options):
+    return {name: value for name, value in options.items() if name != "training"}
+
+
+def _refuse_other_randomness(call):
+    name, config = call.spec.class_name, call.spec.config
+    if name in REFUSED and name.endswith("Dropout") or name.startswith("Spatial"):
+        raise ConversionError(describe(call), *REFUSED[name])
+    if call.options.get("training"):
+        raise ConversionError(
+            describe(call),
+            "is called with training=True",
+            "Only dropout layers may be on at prediction time",
+        )
+    for option in ("dropout", "recurrent_dropout"):
+        if config.get(option):
+            raise ConversionError(
+                describe(call),
+                f"has {option}={config[option]}, which is off at prediction time",
+                "Use a PermanentDropout layer",
+            )

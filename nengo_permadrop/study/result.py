@@ -1,0 +1,215 @@
+"""What a study found."""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from nengo_permadrop import datasets
+from nengo_permadrop.metrics.agreement import Agreement, Verdict
+from nengo_permadrop.metrics.recalibration import Recalibration
+from nengo_permadrop.metrics.residuals import without_spread
+from nengo_permadrop.samples.samples import PredictiveSamples
+
+
+class _Found(NamedTuple):
+    """A number, or None and the reason why it isn't defined."""
+
+    value: float
+    reason: str = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """
+    What `.study.study` found.
+
+    Attributes
+    ----------
+    dataset : `.datasets.Dataset`
+    model : `keras.Model`
+        The trained classical network. Its target is standardised as the data set's.
+    samples_spiking, samples_classical, samples_control : `.PredictiveSamples`
+        Draws from the spiking and the classical network for the first observations of
+        the test rows, and from the classical network once more with other masks; in
+        the target's own units.
+    agreement : `.Agreement`
+        Of the spiking with the classical network.
+    control : `.Agreement`
+        Of the classical network with itself.
+    samples_validation : `.PredictiveSamples`
+        Draws from the classical network for validation rows.
+    recalibration : `.Recalibration`
+        Fitted on them: what the spread has to be multiplied by.
+    r2 : {str: float}
+        Coefficient of determination of the mean prediction on "validation" and "test"
+        rows.
+    network : {str: int or float}
+        "layers" of neurons, "neurons", "dropouts" and "verification_error" of the
+        spiking network, "epochs" (None if they aren't known) and "parameters" of the
+        classical one.
+    options : dict
+        What the study was called with.
+    seeds : {str: int}
+        Of its parts; all derived from the one in ``options``.
+    times : {str: float}
+        Seconds that each step took.
+    versions : {str: str}
+        Of Python and packages.
+    calibration : `.Calibration` or None
+        Of the spiking network, if that was asked for.
+    """
+
+    dataset: datasets.Dataset
+    model: object
+    samples_spiking: PredictiveSamples
+    samples_classical: PredictiveSamples
+    samples_control: PredictiveSamples
+    agreement: Agreement
+    control: Agreement
+    samples_validation: PredictiveSamples
+    recalibration: Recalibration
+    r2: dict
+    network: dict
+    options: dict
+    seeds: dict
+    times: dict
+    versions: dict
+    calibration: object = None
+
+    def verdict(self):
+        """
+        Whether the two networks agree, and why, in words.
+
+        Returns
+        -------
+        verdict : `.Verdict`
+        """
+        verdict = self.agreement.verdict()
+        # "The samples agree: ..." is what the tests say of any two sets
+        _, _, reasons = verdict.words.partition(": ")
+        if self.agreement.paired:
+            answer = "It can't be said if the spiking and the classical network agree"
+        elif verdict:
+            answer = "The spiking network agrees with the classical one"
+        else:
+            answer = "The spiking network does not agree with the classical one"
+        return Verdict(verdict.agree, f"{answer}: {reasons}")
+
+    def bias(self):
+        """
+        How the means differ, in standard deviations of the predictive distributions.
+
+        Returns
+        -------
+        bias : {str: float or None}
+            Mean over the observations of (mean - classical mean) / classical standard
+            deviation, for the "spiking" network and the "control". None where it isn't
+            defined, see `undefined`.
+        """
+        return {name: found.value for name, found in self._biases().items()}
+
+    def spread(self):
+        """
+        How the standard deviations compare.
+
+        Returns
+        -------
+        spread : {str: float or None}
+            Geometric mean over the observations of the standard deviation divided by
+            the classical one, for the "spiking" network and the "control". None where
+            it isn't defined, see `undefined`.
+        """
+        return {name: found.value for name, found in self._spreads().items()}
+
+    def undefined(self):
+        """
+        What of the comparison isn't defined, and why.
+
+        Where all draws of an observation are the same, as of one that depends on no
+        unit that is dropped, there is no spread to compare with.
+
+        Returns
+        -------
+        reasons : {str: str}
+            By ``"bias.spiking"``, ``"spread.control"`` and so on; empty if all is
+            defined. A reason holds the value over the other observations.
+        """
+        found = {"bias": self._biases(), "spread": self._spreads()}
+        return {
+            f"{kind}.{name}": each.reason
+            for kind, by_name in found.items()
+            for name, each in by_name.items()
+            if each.reason is not None
+        }
+
+    def _biases(self):
+        classical = self.samples_classical
+        constant = without_spread(classical)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return {
+                name: _mean_of_defined(
+                    (samples.mean() - classical.mean()) / classical.std(),
+                    constant,
+                    lambda mean: f"{mean:+.3g}",
+                )
+                for name, samples in self._compared()
+            }
+
+    def _spreads(self):
+        classical = self.samples_classical
+        constant = without_spread(classical)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = {
+                name: _mean_of_defined(
+                    np.log(samples.std() / classical.std()),
+                    constant | without_spread(samples),
+                    lambda mean: f"{np.exp(mean):.3g}",
+                )
+                for name, samples in self._compared()
+            }
+        return {
+            name: (
+                each
+                if each.value is None
+                else each._replace(value=float(np.exp(each.value)))
+            )
+            for name, each in found.items()
+        }
+
+    def _compared(self):
+        return (("spiking", self.samples_spiking), ("control", self.samples_control))
+
+    def write(self, directory):
+        """
+        Write the report, its pictures, tables, samples and the model.
+
+        Parameters
+        ----------
+        directory : str or path-like
+            Made if it doesn't exist. Files of the same names are replaced, each one
+            whole or not at all.
+
+        Returns
+        -------
+        paths : list of Path
+            What was written.
+        """
+        from nengo_permadrop.study.report import write_report
+
+        return write_report(self, directory)
+
+
+def _mean_of_defined(values, constant, in_words):
+    """The mean of values, unless some aren't defined: where draws are constant."""
+    n_constant = np.count_nonzero(constant)
+    if n_constant == 0:
+        return _Found(float(np.mean(values)))
+    reason = (
+        f"all draws of {n_constant} of {constant.size} distributions are the same in a "
+        "network, so that there is no spread to compare with"
+    )
+    if n_constant < constant.size:
+        words = in_words(np.mean(values[~constant]))
+        reason += f"; over the others it is {words}"
+    return _Found(None, reason)

@@ -1,0 +1,297 @@
+"""The steps of a study."""
+
+import nengo
+
+from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.combo.saved import fingerprint
+from nengo_permadrop.execution.pool import process_pool
+from nengo_permadrop.metrics.comparison import ks_agreement
+from nengo_permadrop.samples.samples import PredictiveSamples
+from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.study import uncertainty
+from nengo_permadrop.study.result import Study
+from nengo_permadrop.support.digest import digest
+from nengo_permadrop.support.isolation import own_network
+from nengo_permadrop.support.optional import require
+from nengo_permadrop.support.provenance import versions
+from nengo_permadrop.training import models
+from nengo_permadrop.version import version
+
+# Most validation rows that are calibrated on
+CALIBRATION_ROWS = 100
+
+# What the answers don't depend on
+_WITHOUT_EFFECT = ("workers",)
+
+
+class StudyRun:
+    """
+    A study at work.
+
+    Parameters
+    ----------
+    dataset : `.datasets.Dataset`
+    model : `keras.Model`
+        Trained in place, if it isn't yet.
+    target : str
+        What the spiking network is laid out for.
+    options : dict
+        Of `.study.study`, as they were made out.
+    seeds : {str: int}
+        Of the parts.
+    folder : `.StudyFolder`
+    steps : `.Steps`
+    """
+
+    def __init__(self, dataset, model, target, options, seeds, folder, steps):
+        self.dataset = dataset
+        self.model = model
+        self.target = target
+        self.options = options
+        self.seeds = seeds
+        self.folder = folder
+        self.steps = steps
+        self.shown = dataset.first_test_rows(options["observations"])
+
+    def train(self, is_trained, epochs, epochs_before):
+        """
+        Train the network, and anneal it, as far as that is asked for.
+
+        Parameters
+        ----------
+        is_trained : bool
+            Whether it was trained before.
+        epochs : int or None
+            Most epochs of each training.
+        epochs_before : int or None
+            How many it was trained for, if that is known.
+
+        Returns
+        -------
+        epochs : int or None
+            How many it is trained for now.
+        """
+        anneal = self.options["anneal"]
+        if is_trained and anneal is None:
+            return epochs_before
+        weights = self.folder.load_weights()
+        if weights is not None:
+            if anneal is not None:
+                models.set_gamma(self.model, anneal)
+            self.model.set_weights(weights)
+            return self.folder.fixed("epochs", lambda: None)
+        n_epochs = epochs_before
+        if not is_trained:
+            n_epochs = self._first_training(epochs)
+        if anneal is not None:
+            more = self._annealing(anneal, epochs)
+            n_epochs = None if n_epochs is None else n_epochs + more
+        self.folder.fixed("epochs", lambda: n_epochs)
+        self.folder.save_weights(self.model.get_weights())
+        return n_epochs
+
+    def _first_training(self, epochs):
+        name = self.dataset.name
+        with self.steps("training", f"training the classical network on {name}"):
+            history = models.train_for_dataset(
+                self.model,
+                self.dataset,
+                epochs=epochs,
+                seed=self.seeds["training"],
+                progress=self.steps.progress,
+                prefix=self.folder.part("training"),
+            )
+        return len(history["loss"])
+
+    def _annealing(self, gamma, epochs):
+        own = models.annealing_epochs(self.dataset)
+        with self.steps("annealing", f"training on with gamma {gamma}"):
+            history = models.anneal(
+                self.model,
+                self.dataset,
+                gamma,
+                epochs=own if epochs is None else min(own, epochs),
+                seed=self.seeds["training"],
+                progress=self.steps.progress,
+            )
+        return len(history["loss"])
+
+    def score(self):
+        """Coefficients of determination, by the name of the rows."""
+        words = "scoring the mean predictions of the classical network"
+        with self.steps("scoring", words):
+            return {
+                name: models.r2(
+                    self.model, getattr(self.dataset, name), seed=self.seeds["score"]
+                )
+                for name in ("validation", "test")
+            }
+
+    def convert(self):
+        """The spiking network, and how far its rates are from the classical one's."""
+        import nengo_permadrop as npd
+
+        words = "converting it to spiking neurons, and verifying that"
+        with self.steps("conversion", words):
+            with own_network(self.seeds["network"]):
+                conv = npd.Converter(
+                    self.model, target=self.target, synapse=self.options["synapse"]
+                )
+            error = conv.verify(self.shown.take(slice(5)).inputs)
+        if self.options["calibrate"]:
+            with self.steps("calibration", "calibrating the spiking network"):
+                npd.calibrate(
+                    conv,
+                    self.dataset.validation.take(slice(CALIBRATION_ROWS)).inputs,
+                    presentation_time=self.options["presentation_time"],
+                    settle=self.options["settle"],
+                    seed=self.seeds["calibration"],
+                )
+        return conv, error
+
+    def draw(self, conv):
+        """All draws by name; those of a network are written before the next one's."""
+        backend = self.options["backend"]
+        found = {}
+        with self.steps("spiking", f"drawing from the spiking network ({backend})"):
+            with _executor(self.options) as executor:
+                found["spiking"] = self._drawn(
+                    "spiking",
+                    conv,
+                    self.shown,
+                    backend=backend,
+                    presentation_time=self.options["presentation_time"],
+                    settle=self.options["settle"],
+                    executor=executor,
+                )
+        for name, words, rows in (
+            ("classical", "drawing from the classical network", self.shown),
+            ("control", "drawing from it once more, for the control", self.shown),
+            (
+                "validation",
+                "drawing for validation rows, for the recalibration",
+                uncertainty.calibration_rows(self.dataset),
+            ),
+        ):
+            with self.steps(name, words):
+                found[name] = self._drawn(name, self.model, rows, backend="keras")
+        return found
+
+    def _drawn(self, name, source, rows, **kwargs):
+        import nengo_permadrop as npd
+
+        samples = npd.sample(
+            source,
+            rows.inputs,
+            n_draws=self.options["draws"],
+            seed=self.seeds[name],
+            masks=self.options["masks"],
+            progress=self.steps.progress,
+            checkpoint=self.folder.part(f"draws-{name}"),
+            **kwargs,
+        )
+        samples = _in_units(samples, self.dataset, rows)
+        self.folder.save_samples(name, samples)
+        return samples
+
+    def result(self, conv, error, n_epochs, r2, samples):
+        """What was found, a `.Study`."""
+        with self.steps("tests", "comparing the distributions"):
+            recalibration = uncertainty.fit(samples["validation"], self.dataset)
+            agreement = ks_agreement(
+                samples["spiking"], samples["classical"], seed=self.seeds["pvalues"]
+            )
+            control = ks_agreement(
+                samples["control"],
+                samples["classical"],
+                seed=self.seeds["control_pvalues"],
+            )
+        return Study(
+            dataset=self.dataset,
+            model=self.model,
+            agreement=agreement,
+            control=control,
+            recalibration=recalibration,
+            r2=r2,
+            network={
+                "layers": len(conv.all_ensembles),
+                "neurons": conv.n_neurons,
+                "dropouts": len(conv.dropouts),
+                "verification_error": error,
+                "epochs": n_epochs,
+                "parameters": self.model.count_params(),
+            },
+            options=self.options,
+            seeds=self.seeds,
+            times=self.steps.times,
+            versions=versions(),
+            calibration=conv.calibration,
+            **{f"samples_{name}": each for name, each in samples.items()},
+        )
+
+
+def identity(dataset, given, options, epochs, model_options):
+    """
+    All that a study's answer depends on, for `.StudyFolder`.
+
+    Parameters
+    ----------
+    dataset : `.datasets.Dataset`
+    given : `keras.Model` or None
+        A network that was trained before.
+    options : dict
+        As they were made out.
+    epochs : int or None
+    model_options : dict
+
+    Returns
+    -------
+    identity : dict
+    """
+    shown = dataset.first_test_rows(options["observations"])
+    rows = [
+        [part.inputs, part.target, part.labels]
+        for part in (shown, uncertainty.calibration_rows(dataset))
+    ]
+    own = {k: v for k, v in options.items() if k not in ("model", *_WITHOUT_EFFECT)}
+    return {
+        **own,
+        "command": "study",
+        "data": digest([fingerprint(dataset), rows]),
+        "model": None if given is None else digest(read_model(given)[0]),
+        "model_options": model_options,
+        "epochs": epochs,
+        "backend version": get_backend(options["backend"]).version(),
+        "keras version": require("keras").__version__,
+        "nengo version": nengo.__version__,
+        "nengo-permadrop version": version,
+    }
+
+
+def n_bytes(dataset, model, options):
+    """What weights and draws of a study take, about."""
+    n_rows = 3 * options["observations"] + len(uncertainty.calibration_rows(dataset))
+    n_values = options["draws"] * n_rows * len(dataset.output_names)
+    return 4 * model.count_params() + 8 * n_values
+
+
+def _executor(options):
+    # other backends step many draws at once, in one process
+    one_by_one = options["backend"] in ("nengo", "nengo_loihi")
+    return process_pool(options["workers"] if one_by_one else 1)
+
+
+def _in_units(samples, dataset, rows):
+    """Samples of the standardised target in its own units, with the rows' labels."""
+    names = [
+        " ".join(str(label) for label in row) for row in zip(*rows.labels.values())
+    ]
+    return PredictiveSamples(
+        dataset.in_units(samples.values),
+        output_names=list(dataset.output_names),
+        observation_names=names or None,
+        backend=samples.backend,
+        seed=samples.seed,
+        masks=samples.masks,
+        meta={**samples.meta, "dataset": dataset.name},
+    )

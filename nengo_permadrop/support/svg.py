@@ -1,0 +1,75 @@
+"""
+How samples and their agreement show themselves in a notebook.
+
+What is shown is HTML that needs nothing else: small pictures are SVG within the text,
+colours are chosen to be seen on a light and on a dark page. All names are escaped.
+"""
+
+import html
+
+import numpy as np
+
+# Okabe and Ito's blue and vermilion, as in the plots
+BLUE, VERMILION = "#0072B2", "#D55E00"
+GREEN = "#009E73"
+
+N_OBSERVATIONS = 8
+N_BINS = 24
+
+
+def histogram_svg(counts, words, level=None, width=120, height=22):
+    """
+    A histogram, as an SVG element for the text of a page.
+
+    Parameters
+    ----------
+    counts : (n_bins,) array_like
+        Not negative.
+    words : str
+        What it shows, for those who can't see it.
+    level : float, optional
+        Where a dashed line is drawn, in the units of ``counts``.
+    width, height : int, optional
+        In pixels.
+
+    Returns
+    -------
+    svg : str
+    """
+    counts = np.asarray(counts, dtype=float)
+    top = max(counts.max(), level or 0) or 1.0
+    step = width / len(counts)
+    bars = "".join(
+        f'<rect x="{i * step:.1f}" y="{height - size:.1f}" width="{step:.1f}" '
+        f'height="{size:.1f}"/>'
+        for i, size in enumerate(counts / top * height)
+        if size > 0
+    )
+    line = ""
+    if level is not None:
+        y = height - level / top * height
+        line = (
+            f'<line x1="0" x2="{width}" y1="{y:.1f}" y2="{y:.1f}" '
+            f'stroke="{VERMILION}" stroke-dasharray="4 3"/>'
+        )
+    return (
+        f'<svg role="img" aria-label="{html.escape(words)}" width="{width}" '
+        f'height="{height}"><g fill="{BLUE}">{bars}</g>{line}</svg>'
+    )
+
+
+def _table(rows, head=()):
+    """An HTML table of cells that are HTML already."""
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    thead = f"<thead><tr>{top}</tr></thead>" if head else ""
+    return f"<table>{thead}<tbody>{body}</tbody></table>"
+
+
+def _increasing(edges):
+    """Bin edges of some width, also around draws that are all the same."""
+    if edges[0] < edges[-1]:
+        return edges
+    return edges[0] + np.linspace(-0.5, 0.5, len(edges))

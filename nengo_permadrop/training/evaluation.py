@@ -1,0 +1,131 @@
+"""How well a network predicts: forward passes and scores."""
+
+import math
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.support.generators import generators_kept
+from nengo_permadrop.support.optional import require
+
+
+def predict(model, rows, batch_size=1024):
+    """
+    One stochastic forward pass: a single draw for each row.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        With one output.
+    rows : `.Split` or `.ComboRows`
+        Their features are gathered a batch at a time.
+    batch_size : int, optional
+        All batches have as many rows, so that Keras compiles for one size; the last is
+        filled up.
+
+    Returns
+    -------
+    prediction : (n_rows, 1) ndarray
+    """
+    n_rows = len(rows)
+    batch_size = min(batch_size, n_rows)
+    predicted = []
+    for start in range(0, n_rows, batch_size):
+        numbers = np.minimum(np.arange(start, start + batch_size), n_rows - 1)
+        batch = model.predict_on_batch(rows.take(numbers).inputs)
+        predicted.append(batch[: n_rows - start])
+    return np.concatenate(predicted)
+
+
+def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
+    """
+    Scores of the mean of the predictive distribution.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+        With permanent dropout.
+    rows : `.Split` or `.ComboRows`
+    n_draws : int, optional
+        Passes that the mean is taken over.
+    n_rows : int, optional
+        So many rows, from the first one on, or all if there are fewer.
+    seed : int, optional
+        Set as the global seed of TensorFlow, because Keras takes its randomness there.
+
+    Returns
+    -------
+    scores : {str: float}
+        As in `scores`.
+    """
+    rows = rows.take(slice(n_rows))
+    with generators_kept():
+        require("keras").utils.set_random_seed(seed)
+        prediction = np.mean([predict(model, rows) for _ in range(n_draws)], axis=0)
+    return scores(rows.target, prediction)
+
+
+def scores(target, prediction):
+    """
+    The scores that CANDLE's Combo logs.
+
+    Parameters
+    ----------
+    target, prediction : (n_rows, n_outputs) ndarray
+        Scores are of all outputs together, each about its own mean.
+
+    Returns
+    -------
+    scores : {str: float}
+        "mse" and "mae", the mean squared and absolute error; "r2", the coefficient of
+        determination: 1 for perfect predictions, 0 for those that are as good as the
+        mean; "corr", Pearson's correlation. The last two are NaN where all targets, or
+        all predictions, are the same.
+    """
+    target, prediction = (
+        np.asarray(values, dtype=np.float64) for values in (target, prediction)
+    )
+    error = prediction - target
+    deviation = (target - target.mean(axis=0)).ravel()
+    other = (prediction - prediction.mean(axis=0)).ravel()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r2 = 1 - np.sum(error**2) / np.sum(deviation**2)
+        corr = deviation @ other / np.sqrt((deviation @ deviation) * (other @ other))
+    return {
+        "mse": float(np.mean(error**2)),
+        "mae": float(np.mean(np.abs(error))),
+        "r2": float(r2) if np.isfinite(r2) else float("nan"),
+        "corr": float(corr),
+    }
+
+
+def check_fits(model, dataset):
+    """
+    Raise an error if a network can't predict the target of a data set.
+
+    Parameters
+    ----------
+    model : `keras.Model`
+    dataset : `.datasets.Dataset`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If inputs or outputs differ in number.
+    """
+    taken = [math.prod(tensor.shape[1:]) for tensor in model.inputs]
+    given = list(dataset.n_features.values())
+    if taken != given:
+        raise ValidationError(
+            f"{model.name!r} takes inputs of {taken} features, and data set "
+            f"{dataset.name!r} has {given}; use the data that it was trained on",
+            attr="model",
+        )
+    n_outputs = [math.prod(tensor.shape[1:]) for tensor in model.outputs]
+    if n_outputs != [len(dataset.output_names)]:
+        raise ValidationError(
+            f"{model.name!r} has outputs of {n_outputs} elements, and data set "
+            f"{dataset.name!r} one target of {len(dataset.output_names)}; use the data "
+            "that it was trained on",
+            attr="model",
+        )

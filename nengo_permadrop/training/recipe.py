@@ -1,0 +1,85 @@
+"""
+The layers that the package's networks are made of.
+
+They follow the recipe for which the spiking network's distribution was found to match
+(see "When they don't agree" in the documentation): SoftLIF with ``gain=2``,
+``amplitude=0.01`` and ``gamma=0.02``, so that an activation of 1 is about 100 spikes a
+second, far from the tail of SoftLIF under the threshold that LIF neurons lack; He
+initialisation and a bias of 0.2, which keep the activations near 1 in every layer.
+"""
+
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.support.optional import require
+
+SOFTLIF = {"gain": 2.0, "amplitude": 0.01, "gamma": 0.02}
+BIAS = 0.2
+ACTIVATIONS = ("softlif", "relu")
+
+
+class RecipeLayers:
+    """
+    Adds layers of the recipe to functional models.
+
+    Parameters
+    ----------
+    rate : float
+        Dropout rate, in [0, 1).
+    seed : int
+        Decides the initial weights; every dense layer has a seed of its own.
+    target : {"nengo", "loihi"}
+        What the spiking network will run on: the curve of the SoftLIF layers.
+    activation : {"softlif", "relu"}, optional
+        Of the hidden layers.
+    gamma : float, optional
+        Width of SoftLIF's smoothing.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no such activation.
+    """
+
+    def __init__(
+        self, rate, seed, target, activation="softlif", gamma=SOFTLIF["gamma"]
+    ):
+        if activation not in ACTIVATIONS:
+            raise ValidationError(
+                f"must be one of {', '.join(ACTIVATIONS)}, got {activation!r}",
+                attr="activation",
+            )
+        self.rate = rate
+        self.seed = seed
+        self.activation = activation
+        self.softlif = {**SOFTLIF, "gamma": gamma, "target": target}
+        self.n_dense = 0
+
+    def hidden(self, x, units, name):
+        """A dense layer, its activation and permanent dropout, applied to ``x``."""
+        from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF
+
+        x = self._dense(units, name, BIAS)(x)
+        activation_name = f"{name}_{self.activation}"
+        if self.activation == "softlif":
+            activation = SoftLIF(name=activation_name, **self.softlif)
+        else:
+            layers = require("keras").layers
+            activation = layers.Activation(self.activation, name=activation_name)
+        return PermanentDropout(self.rate, name=f"{name}_dropout")(activation(x))
+
+    def output(self, x, units=1):
+        """A linear layer, applied to ``x``."""
+        return self._dense(units, "output", 0.0)(x)
+
+    def _dense(self, units, name, bias):
+        keras = require("keras")
+        self.n_dense += 1
+        return keras.layers.Dense(
+            units,
+            kernel_initializer=keras.initializers.HeNormal(
+                seed=derive_seed(self.seed, self.n_dense)
+            ),
+            bias_initializer=keras.initializers.Constant(bias),
+            name=name,
+        )
