@@ -24,6 +24,7 @@ _LAZY = {
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.metrics.comparison",
     "load_samples": "nengo_permadrop.samples.loading",
+    "read_model": "nengo_permadrop.sources.registry",
     "sample": "nengo_permadrop.sampling.sampler",
     "tune_window": "nengo_permadrop.sampling.tuning",
 }

@@ -2,7 +2,7 @@
 Small networks that every backend must answer alike.
 
 For tests of backends, ours and others': the same seed must give the same draws on each.
-The networks are given as `.ModelGraph`, so that nothing here needs Keras::
+The networks are given as `.ModelGraph`, so that nothing here needs a source::
 
     conv = npd.Converter(testing.NETWORKS["combo"]())
     X = testing.observations(conv.graph, 4)
@@ -12,7 +12,8 @@ The networks are given as `.ModelGraph`, so that nothing here needs Keras::
 
 import numpy as np
 
-from nengo_permadrop.sources.keras.reader import LayerCall, LayerSpec, ModelGraph
+from nengo_permadrop.graph.graph import ALWAYS
+from nengo_permadrop.graph.writer import GraphWriter
 
 
 class GraphBuilder:
@@ -23,59 +24,66 @@ class GraphBuilder:
     ----------
     rate : float, optional
         Dropout rate of hidden layers.
-    target : {"nengo", "loihi"}, optional
+    target : str, optional
         Whose rate curve the SoftLIF layers have.
     seed : int, optional
         Of the weights.
     """
 
     def __init__(self, rate=0.3, target="nengo", seed=0):
-        self.graph = ModelGraph()
+        self.writer = GraphWriter()
         self.rate = rate
-        self.target = target
+        self.curve = {} if target == "nengo" else {"curve": target}
         self.rng = np.random.RandomState(seed)
 
     def input(self, name, size):
         """A new input; returns its value."""
-        self.graph.inputs[name] = self._value(size)
-        return self.graph.inputs[name]
+        return self.writer.input(name, (size,))
 
     def hidden(self, value, units):
         """Dense weights (He, bias 0.2), SoftLIF, and permanent dropout."""
-        value = self.call("SoftLIF", [self.dense(value, units, 0.2)], units, self._lif)
-        return self.call("PermanentDropout", [value], units, {"rate": self.rate})
+        value = self.dense(value, units, 0.2)
+        value = self.writer.activation(
+            *self._named("SoftLIF"), value, "softlif", **self.curve
+        )
+        return self.writer.drop(
+            *self._named("PermanentDropout"), value, self.rate, when=ALWAYS
+        )
 
     def dense(self, value, units, bias=0.0):
         """Dense weights."""
-        size = self.graph.size(value)
-        weights = {
-            "kernel": self.rng.randn(size, units) * np.sqrt(2.0 / size),
-            "bias": np.full(units, bias),
-        }
-        return self.call("Dense", [value], units, {"activation": "linear"}, weights)
+        size = self.writer.size(value)
+        kernel = self.rng.randn(size, units) * np.sqrt(2.0 / size)
+        return self.writer.affine(
+            *self._named("Dense"),
+            [value],
+            [kernel.T],
+            (units,),
+            constant=np.full(units, bias),
+            macs=kernel.size,
+        )
 
-    def call(self, class_name, values, size, config, weights=None):
-        """A layer of any class that the Converter knows; returns its value."""
-        name = f"{class_name.lower()}_{len(self.graph.calls)}"
-        spec = LayerSpec(name, class_name, config, weights or {})
-        output = self._value(size)
-        self.graph.calls.append(LayerCall(name, spec, tuple(values), output, {}))
-        return output
+    def concatenated(self, values):
+        """Vectors, one after the other."""
+        size = sum(self.writer.size(value) for value in values)
+        return self.writer.permuted(
+            *self._named("Concatenate"), values, np.arange(size), (size,)
+        )
+
+    def added(self, values):
+        """The sum of values of one shape."""
+        shape = self.writer.shape(values[0])
+        matrices = [None] * len(values)
+        return self.writer.affine(*self._named("Add"), values, matrices, shape)
 
     def finish(self, value):
         """A linear output of one unit; returns the graph."""
-        self.graph.outputs["y"] = self.dense(value, 1)
-        return self.graph
+        self.writer.output("y", self.dense(value, 1))
+        return self.writer.graph
 
-    @property
-    def _lif(self):
-        names = ("gain", "amplitude", "gamma", "tau_rc", "tau_ref")
-        values = (2.0, 0.01, 0.02, 0.02, 0.002)
-        return {**dict(zip(names, values)), "target": self.target}
-
-    def _value(self, size):
-        self.graph.shapes.append((size,))
-        return len(self.graph.shapes) - 1
+    def _named(self, label):
+        number = len(self.writer.graph.operations)
+        return f"{label.lower()}_{number}", label
 
 
 def mlp(**kwargs):
@@ -94,7 +102,7 @@ def combo(**kwargs):
         builder.hidden(builder.input(name, size), 30)
         for name, size in (("cell", 5), ("drug1", 4), ("drug2", 4))
     ]
-    value = builder.call("Concatenate", encoded, 90, {"axis": -1})
+    value = builder.concatenated(encoded)
     return builder.finish(builder.hidden(value, 30))
 
 
@@ -103,7 +111,7 @@ def residual(**kwargs):
     builder = GraphBuilder(**kwargs)
     first = builder.hidden(builder.input("x", 6), 30)
     second = builder.hidden(first, 30)
-    return builder.finish(builder.call("Add", [first, second], 30, {}))
+    return builder.finish(builder.added([first, second]))
 
 
 NETWORKS = {"mlp": mlp, "combo": combo, "residual": residual}

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from nengo_permadrop.sources.keras.convert import permanent_rate
+from nengo_permadrop.graph.graph import Activation, Affine, Drop
 
 
 @dataclass(frozen=True)
 class ClassicalCounts:
     """
-    Operations of the Keras network.
+    Operations of the classical network.
 
     What lies before the first dropout is the same for all draws of an observation, and
     is computed once.
@@ -53,12 +53,13 @@ def classical_counts(graph, dropout, activations):
     """
     random = set()  # values that differ between draws
     macs, units = {True: 0, False: 0}, {True: 0, False: 0}
-    for call in graph.calls:
-        differs = any(index in random for index in call.inputs)
-        if "kernel" in call.spec.weights:
-            macs[differs] += call.spec.weights["kernel"].size
-        units[differs] += activations.get(call.path, 0)
-        drops = call.spec.class_name in ("Dropout", "PermanentDropout")
-        if differs or (drops and permanent_rate(call, dropout) > 0):
-            random.add(call.output)
+    for operation in graph.operations:
+        differs = any(index in random for index in operation.inputs)
+        if isinstance(operation, Affine):
+            macs[differs] += operation.macs
+        if isinstance(operation, Activation):
+            units[differs] += activations.get(operation.path, 0)
+        drops = isinstance(operation, Drop) and operation.permanent_rate(dropout) > 0
+        if differs or drops:
+            random.add(operation.output)
     return ClassicalCounts(macs[False], macs[True], units[False], units[True])

@@ -15,10 +15,10 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.sampling.sampler import draw_samples
 from nengo_permadrop.support.isolation import copied, outside_networks
+from nengo_permadrop.targets.registry import get_target
 
 _OUTPUT = "counts"
 
@@ -207,10 +207,7 @@ class CountingNetwork:
         self.conv.outputs[_OUTPUT] = node
 
     def _node(self, size):
-        if self.conv.target == "loihi":
-            # as for the converter's outputs: passthrough Nodes are removed there
-            return nengo.Node(Shift(np.zeros(size)), size_in=size, label=_OUTPUT)
-        return nengo.Node(size_in=size, label=_OUTPUT)
+        return get_target(self.conv.target).output_node(size, np.zeros(size), _OUTPUT)
 
     @staticmethod
     def _connect(ensemble, post, weights, key):

@@ -1,22 +1,30 @@
-"""Base."""
+"""What is sampled, and what a backend does with it."""
 
-import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
-_MODULES = {
-    "batched": "nengo_permadrop.backends.batched",
-    "nengo": "nengo_permadrop.backends.nengo",
-    "keras": "nengo_permadrop.backends.keras",
-    "nengo_dl": "nengo_permadrop.backends.nengo_dl",
-    "nengo_loihi": "nengo_permadrop.backends.nengo_loihi.backend",
-}
+from nengo_permadrop.support.registry import Registry
 
 
-_BACKENDS = {}
+def _instance(backend):
+    return backend() if isinstance(backend, type) else backend
+
+
+_BACKENDS = Registry(
+    "backend",
+    "nengo_permadrop.backends",
+    own={
+        "batched": "nengo_permadrop.backends.batched",
+        "nengo": "nengo_permadrop.backends.nengo",
+        "keras": "nengo_permadrop.backends.keras",
+        "nengo_dl": "nengo_permadrop.backends.nengo_dl",
+        "nengo_loihi": "nengo_permadrop.backends.nengo_loihi.backend",
+    },
+    prepare=_instance,
+)
 
 
 @dataclass
@@ -25,9 +33,9 @@ class Problem:
 
     Attributes
     ----------
-    model : `nengo.Network` or `keras.Model`
+    model : `nengo.Network` or a source's model
     inputs : list
-        The Nodes that take the observations (Keras: the inputs' names).
+        The Nodes that take the observations (of a model, the inputs' names).
     output : Nengo object or str
         What the answer is read from.
     X : list of (n_observations, size) ndarray
@@ -123,7 +131,14 @@ class Backend:
     name : str
         As in ``sample(backend=...)``.
     takes : str
-        "network" or "keras": what the model of a problem is.
+        "network" or "model": what is sampled, a network, or the model that it was
+        converted from.
+    source : str or None
+        Of a backend that takes models, the source whose models it takes.
+    target : str
+        Of a backend that takes networks, the target that they are converted for.
+    one_by_one : bool
+        Whether it computes one draw after the other, so that more processes help.
     gates : bool
         Whether it gives each replica masks of its own in a `.networks.DropoutGate`.
     windows : bool
@@ -136,6 +151,9 @@ class Backend:
 
     name = None
     takes = "network"
+    source = None
+    target = "nengo"
+    one_by_one = False
     gates = False
     windows = False
     fixed_weights = False
@@ -207,13 +225,13 @@ class Backend:
 
 def register_backend(backend_class):
     """Register a subclass of `Backend` under its name (a class decorator)."""
-    _BACKENDS[backend_class.name] = backend_class()
+    _BACKENDS.register(backend_class.name, backend_class())
     return backend_class
 
 
 def backend_names():
     """Names of all backends, installed or not."""
-    return [*_MODULES, *(name for name in _BACKENDS if name not in _MODULES)]
+    return _BACKENDS.names()
 
 
 def get_backend(name):
@@ -235,23 +253,16 @@ def get_backend(name):
     ImportError
         If what it needs is not installed.
     """
-    if not isinstance(name, str) or name not in _BACKENDS:
-        if not isinstance(name, str) or name not in _MODULES:
-            raise ValidationError(
-                f"unknown backend {name!r}; there are {', '.join(backend_names())}",
-                attr="backend",
-            )
-        importlib.import_module(_MODULES[name])
-    return _BACKENDS[name]
+    return _BACKENDS.get(name)
 
 
-_NO_DROPOUT = (
+NO_DROPOUT = (
     "{} has no permanent dropout, so all draws would be the same; add PermanentDropout "
     "layers (or dropout='permanent' for plain Dropout layers)"
 )
 
 
-def _output_name(output, outputs):
+def output_name(output, outputs):
     if output is None:
         return next(iter(outputs))
     names = {id(obj): name for name, obj in outputs.items() if not isinstance(obj, int)}

@@ -8,7 +8,7 @@ from nengo_permadrop.backends.base import Backend, register_backend
 from nengo_permadrop.dropout.masks import keep_mask
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
 from nengo_permadrop.sources.keras.forward import KerasForward
-from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.optional import require
 
 # Keeps the masks of this backend apart from those of the networks: the same seed here
@@ -26,7 +26,8 @@ class KerasBackend(Backend):
     """
 
     name = "keras"
-    takes = "keras"
+    takes = "model"
+    source = "keras"
 
     def version(self):
         return require("keras").__version__
@@ -35,7 +36,7 @@ class KerasBackend(Backend):
         if max_memory is None:
             return 1000
         # all layers' values are alive together, with a mask beside them at worst
-        graph, _ = read_model(problem.model)
+        graph = read_model(problem.model)
         values = sum(graph.size(index) for index in range(len(graph.shapes)))
         return max(1, int(max_memory // (2 * 8 * values)))
 

@@ -29,6 +29,7 @@ class NengoBackend(Backend):
     """
 
     name = "nengo"
+    one_by_one = True
     gates = True
     windows = True
 

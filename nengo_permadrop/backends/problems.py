@@ -6,10 +6,11 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.backends.base import _NO_DROPOUT, Problem, _output_name
+from nengo_permadrop.backends.base import NO_DROPOUT, Problem, output_name
 from nengo_permadrop.converter.timing import path_delay
 from nengo_permadrop.dropout.gates import mask_processes
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.sources.registry import get_source
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import copied, outside_networks
 
@@ -28,8 +29,8 @@ def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
     -------
     problem : `.Problem`
     """
-    if engine.takes == "keras":
-        return _keras_problem(model, X, output, dropout)
+    if engine.takes == "model":
+        return _model_problem(engine, model, X, output, dropout)
     if dropout is not None:
         raise ValidationError(
             "is for Keras models; a Converter takes it when it is made", attr="dropout"
@@ -45,7 +46,7 @@ def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
         isinstance(conn.transform, PermanentDropout) and conn.transform.rate > 0
         for conn in model.all_connections
     ):
-        raise ValidationError(_NO_DROPOUT.format(model), attr="model")
+        raise ValidationError(NO_DROPOUT.format(model), attr="model")
     if gated and not engine.gates:
         raise ValidationError(
             f"{model} drops units by gates (networks.DropoutGate), to which backend "
@@ -62,30 +63,29 @@ def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
     return _network_problem(model, X, output)
 
 
-def _keras_problem(kmodel, X, output, dropout):
-    from nengo_permadrop.sources.keras.forward import KerasForward
-
-    if isinstance(kmodel, nengo.Network):
+def _model_problem(engine, model, X, output, dropout):
+    source = get_source(engine.source)
+    if not source.takes(model):
+        found = (
+            "a network" if isinstance(model, nengo.Network) else type(model).__name__
+        )
         raise ValidationError(
-            "backend 'keras' takes a Keras model, got a network; sample the model that "
-            "it was converted from",
+            f"backend {engine.name!r} takes a model of source {source.name!r}, got "
+            f"{found}; sample the model that a network was converted from",
             attr="model",
         )
     options = {} if dropout is None else {"dropout": dropout}
-    forward = KerasForward(kmodel, **options)
+    forward = source.forward(model, **options)
     if not forward.dropouts:
-        raise ValidationError(
-            _NO_DROPOUT.format(f"model '{kmodel.name}'"), attr="model"
-        )
+        raise ValidationError(NO_DROPOUT.format(source.model_name(model)), attr="model")
     graph = forward.graph
     shapes = {name: graph.shapes[index] for name, index in graph.inputs.items()}
-    name = _output_name(output, graph.outputs)
-    return Problem(kmodel, list(shapes), name, match_inputs(X, shapes), options=options)
+    name = output_name(output, graph.outputs)
+    return Problem(model, list(shapes), name, match_inputs(X, shapes), options=options)
 
 
 def _converter_problem(conv, X, output, settle):
-    shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
-    arrays = match_inputs(X, shapes)
+    arrays = match_inputs(X, conv.graph.input_shapes)
     delay, _ = path_delay(conv)
     if settle < delay:
         warnings.warn(
@@ -95,7 +95,7 @@ def _converter_problem(conv, X, output, settle):
             "converter's settling_time)",
             stacklevel=5,
         )
-    name = _output_name(output, conv.outputs)
+    name = output_name(output, conv.outputs)
     # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
     # that this converter happens to have
     conv = copied(conv)

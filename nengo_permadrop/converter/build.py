@@ -6,28 +6,24 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.dropouts import Dropout, Mask
 from nengo_permadrop.dropout.gates import DropoutGate
-from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.graph.linear import Source, Value, dense
-from nengo_permadrop.neurons.loihi import host_spiking
-from nengo_permadrop.neurons.spiking import spiking
-from nengo_permadrop.sources.keras.convert import convert_call, describe
-from nengo_permadrop.targets.loihi.phase import with_random_phase
+from nengo_permadrop.graph.graph import Activation, Affine, Drop
+from nengo_permadrop.graph.linear import Source, Value, combined, dense
+from nengo_permadrop.neurons.activations import activation_neurons
+from nengo_permadrop.targets.base import add_constant
+from nengo_permadrop.targets.registry import get_target
 
 DEFAULT_FIRING_RATE = 100.0
 
 
 class NetworkBuilder:
-    """Makes the Nengo objects of a converter, layer by layer.
-
-    Converters of layers use `activate`, `drop`, `graph` and `dropout`.
-    """
+    """Makes the Nengo objects of a converter, operation by operation."""
 
     def __init__(self, network):
         self.network = network
         self.graph = network.graph
-        self.dropout = network.dropout
+        self.target = get_target(network.target)
         self.inputs, self.outputs = {}, {}
         self.dropouts = []
         self.off_chip = []
@@ -37,9 +33,12 @@ class NetworkBuilder:
         self._objects = {}  # value index -> Nengo object that holds it
         self._consumers = {}  # value index -> Nengo object that it goes into
         self._scaled = False
-        # on Loihi the weights of a running network can't change
-        self._gating = network.target == "loihi" and network.redraw is not None
+        self._gating = self.target.gates and network.redraw is not None
         self._used_masks = {}  # source -> masks of its connections, if gates drop
+        self._layer_inputs = {
+            path: operations[0].inputs[0]
+            for path, operations in self.graph.by_path().items()
+        }
 
     def build(self):
         """Make all objects, inside the network's context."""
@@ -49,13 +48,13 @@ class NetworkBuilder:
             source = Source(node, node.size_out, filtered=False)
             self._values[index] = Value.of(source, self.graph.shapes[index])
             self._objects[index] = node
-        for call in self.graph.calls:
-            values = [self._values[index] for index in call.inputs]
-            self._values[call.output] = convert_call(self, call, values)
+        for operation in self.graph.operations:
+            values = [self._values[index] for index in operation.inputs]
+            self._values[operation.output] = self._made(operation, values)
         for name, index in self.graph.outputs.items():
             self.outputs[name] = self._output(name, index)
         if self._gating:
-            self._lay_gates()
+            self._build_gates()
         if self.network.scale_firing_rates is not None and not self._scaled:
             raise ConversionError(
                 "scale_firing_rates",
@@ -63,49 +62,53 @@ class NetworkBuilder:
                 "Set amplitude and gain of the SoftLIF layers, before training",
             )
 
-    def activate(self, call, value, activation):
-        """Neurons for an activation.
+    def _made(self, operation, values):
+        if isinstance(operation, Affine):
+            shape = self.graph.shapes[operation.output]
+            return combined(values, operation.matrices, operation.constant, shape)
+        if isinstance(operation, Activation):
+            return self._activate(operation, *values)
+        if isinstance(operation, Drop):
+            rate = operation.permanent_rate(self.network.dropout)
+            return self._drop(operation, *values, rate) if rate > 0 else values[0]
+        raise ConversionError(
+            str(operation),
+            f"is of a kind that can't be built ({type(operation).__name__})",
+            "Write it with Affine, Activation and Drop operations",
+        )
 
-        Parameters
-        ----------
-        call : `.LayerCall`
-        value : `.Value`
-            What the layer's nonlinearity is applied to.
-        activation : callable
-            From `.activations.ACTIVATIONS`.
-
-        Returns
-        -------
-        value : `.Value`
-            The neurons' output.
-        """
+    def _activate(self, operation, value):
+        """Neurons for an activation; gives the value of their output."""
         rate = self.network.scale_firing_rates or DEFAULT_FIRING_RATE
-        neurons = activation(call.spec.config, rate)
+        neurons = activation_neurons(operation.kind, rate, **operation.parameters)
         self._scaled |= neurons.scalable
-        other_curve = call.spec.config.get("target", "nengo") != self.network.target
+        path = operation.path
+        other_curve = operation.parameters.get("curve", "nengo") != self.target.curve
         if other_curve and self.network.neurons == "spiking":
-            self.other_curves.append(call.path)
+            self.other_curves.append(path)
         driven = [not term.source.filtered for term in value.terms]  # by Nodes
         ensemble = nengo.Ensemble(
             value.size,
             dimensions=1,
-            neuron_type=self._neuron_type(call, neurons.neuron_type, driven),
+            neuron_type=self._neuron_type(operation, neurons.neuron_type, driven),
             gain=np.full(value.size, neurons.gain),
             bias=neurons.bias + neurons.gain * value.constant,
             encoders=np.ones((value.size, 1)),
             eval_points=np.zeros((1, 1)),
             normalize_encoders=False,
-            label=call.path,
+            label=path,
         )
-        if any(driven):  # on Loihi it is computed off the chip
+        if self.target.is_off_chip(driven):
             self.off_chip.append(ensemble)
-        self._connect(value, ensemble.neurons, call.path)
-        self._consumers.setdefault(call.inputs[0], ensemble.neurons)
-        self._objects[call.output] = ensemble.neurons
+        self._connect(value, ensemble.neurons, path)
+        for index in (self._layer_inputs[path], operation.inputs[0]):
+            self._consumers.setdefault(index, ensemble.neurons)
+        self._objects[operation.output] = ensemble.neurons
         source = Source(ensemble.neurons, value.size, filtered=True)
-        return Value.of(source, self.graph.shapes[call.output], scale=neurons.scale)
+        shape = self.graph.shapes[operation.output]
+        return Value.of(source, shape, scale=neurons.scale)
 
-    def drop(self, call, value, rate):
+    def _drop(self, operation, value, rate):
         """Permanent dropout of a value's elements.
 
         Elements that are those of a source are dropped where the source is connected
@@ -113,82 +116,57 @@ class NetworkBuilder:
         """
         places = value.selections()
         if places is None:
-            value = self._materialised(call, value)
+            value = self._materialised(operation, value)
             places = value.selections()
         masks = []
         for term, (rows, columns) in zip(value.terms, places):
             masks.append(Mask(rows, columns, term.source.size, self._n_masks))
             self._n_masks += 1
-        dropout = Dropout(call.path, rate, value.size, self.network.redraw, masks)
+        dropout = Dropout(operation.path, rate, value.size, self.network.redraw, masks)
         self.dropouts.append(dropout)
         return value.masked([(dropout, mask) for mask in masks])
 
     def layer_objects(self):
-        """The Nengo object of each call, by path."""
+        """The Nengo object of each layer, by path."""
         objects = {}
-        for call in reversed(self.graph.calls):
-            value = self._values[call.output]
-            obj = self._objects.get(call.output)
+        for operation in reversed(self.graph.operations):
+            value = self._values[operation.output]
+            obj = self._objects.get(operation.output)
             if obj is None and len(value.terms) == 1 and _hands_on(value):
                 obj = value.terms[0].source.obj
             if obj is None:
-                obj = self._consumers.get(call.output)
-            for index in call.inputs:
+                obj = self._consumers.get(operation.output)
+            for index in operation.inputs:
                 self._consumers.setdefault(index, obj)
-            objects[call.path] = obj
+            objects.setdefault(operation.path, obj)
         return dict(reversed(list(objects.items())))
 
-    def _neuron_type(self, call, rate_type, driven):
+    def _neuron_type(self, operation, rate_type, driven):
         if self.network.neurons == "rate":
             return rate_type
-        off_chip = self.network.target == "loihi" and any(driven)
-        if off_chip and all(driven):
-            neuron_type = host_spiking(rate_type)
-            if neuron_type is not None:
-                return neuron_type
         try:
-            neuron_type = spiking(rate_type, target=self.network.target)
+            return self.target.spiking_neurons(rate_type, driven)
         except ValidationError as error:
             raise ConversionError(
-                describe(call),
-                f"has no spiking neurons on target {self.network.target!r} ({error})",
+                str(operation),
+                f"has no spiking neurons on target {self.target.name!r} ({error})",
                 "Use relu or SoftLIF",
             ) from error
-        return with_random_phase(neuron_type) if off_chip else neuron_type
 
-    def _materialised(self, call, value):
+    def _materialised(self, operation, value):
         """A value's elements as those of a passthrough Node."""
-        if self.network.target == "loihi":
-            raise ConversionError(
-                describe(call),
-                "drops values that are not the outputs of neurons (but sums, or "
-                "shifted or linear ones), which takes a passthrough Node, and those "
-                "can't drop on Loihi",
-                "Drop the outputs of an activation, before they are added or shifted",
-            )
-        node = nengo.Node(size_in=value.size, label=call.path)
-        self._connect(value, node, call.path)
-        self._add_constant(value.constant, node)
+        self.target.check_passthrough_dropout(str(operation))
+        node = nengo.Node(size_in=value.size, label=operation.path)
+        self._connect(value, node, operation.path)
+        add_constant(value.constant, node)
         return Value.of(Source(node, value.size, filtered=False), value.shape)
 
     def _output(self, name, index):
         value = self._values[index]
-        if self.network.target == "loihi":
-            # a Node with a function: nengo-loihi removes passthrough Nodes, and the
-            # connections that it makes in their place can't drop
-            node = nengo.Node(Shift(value.constant), size_in=value.size, label=name)
-        else:
-            node = nengo.Node(size_in=value.size, label=name)
-            self._add_constant(value.constant, node)
+        node = self.target.output_node(value.size, value.constant, name)
         self._connect(value, node, name)
         self._consumers.setdefault(index, node)
         return node
-
-    @staticmethod
-    def _add_constant(constant, node):
-        if constant.any():
-            bias = nengo.Node(constant, label=f"{node.label}.bias")
-            nengo.Connection(bias, node, synapse=None)
 
     def _connect(self, value, post, path):
         for term in value.terms:
@@ -218,7 +196,7 @@ class NetworkBuilder:
                 mask.connections.append(conn)
             self._used_masks.setdefault(term.source, {})[id(mask)] = (dropout, mask)
 
-    def _lay_gates(self):
+    def _build_gates(self):
         for source, used in self._used_masks.items():
             dropouts = [dropout for dropout, _ in used.values() if dropout is not None]
             if not dropouts:
@@ -228,14 +206,14 @@ class NetworkBuilder:
             if not source.filtered:
                 raise ConversionError(
                     where,
-                    "drops inputs, and on Loihi masks are redrawn by silencing neurons",
+                    "drops inputs, and there masks are redrawn by silencing neurons",
                     f"Drop the outputs of neurons only. {mend}",
                 )
             if len(used) > 1:
                 raise ConversionError(
                     where,
                     "drops units of neurons that are also used with other masks or "
-                    "without dropout, and on Loihi masks are redrawn by silencing them "
+                    "without dropout, and there masks are redrawn by silencing them "
                     "for all that they connect to",
                     f"Use the dropout's output wherever its input is used. {mend}",
                 )

@@ -1,30 +1,33 @@
-"""What a Keras model becomes when it is converted, in words."""
+"""What a model becomes when it is converted, in words."""
 
 import nengo
 import numpy as np
+from scipy import sparse
 
 from nengo_permadrop.converter.network import Converter
+from nengo_permadrop.graph.graph import Affine
 from nengo_permadrop.support.isolation import own_network
 
 N_VERIFIED = 5
 
 
-def conversion_facts(kmodel, target="nengo"):
+def conversion_facts(model, target="nengo"):
     """
-    Convert a Keras model, verify the conversion, and tell what became of what.
+    Convert a model, verify the conversion, and tell what became of what.
 
     Parameters
     ----------
-    kmodel : `keras.Model`
+    model : `keras.Model`
+        Or any other that `.Converter` takes.
     target : {"nengo", "loihi"}, optional
         Where the spiking network shall run.
 
     Returns
     -------
     facts : dict
-        "layers", a list of dicts of "layer", "keras_class" and "becomes" (words);
+        "layers", a list of dicts of "layer", "class" and "becomes" (words);
         "neuron_layers", "neurons" and "dropouts", their numbers;
-        "verification_error", the largest difference from Keras without spikes, on
+        "verification_error", the largest difference from the model without spikes, on
         "verified_observations" random observations; "target".
 
     Raises
@@ -33,12 +36,12 @@ def conversion_facts(kmodel, target="nengo"):
         If the model can't be converted, or the conversion computes something else.
     """
     with own_network(0):
-        conv = Converter(kmodel, target=target)
+        conv = Converter(model, target=target)
     rng = np.random.RandomState(0)
     error = conv.verify(
         {
-            name: rng.standard_normal((N_VERIFIED, *conv.graph.shapes[index]))
-            for name, index in conv.graph.inputs.items()
+            name: rng.standard_normal((N_VERIFIED, *shape))
+            for name, shape in conv.graph.input_shapes.items()
         }
     )
     dropouts = {dropout.path: dropout for dropout in conv.dropouts}
@@ -46,11 +49,11 @@ def conversion_facts(kmodel, target="nengo"):
         "target": target,
         "layers": [
             {
-                "layer": call.path,
-                "keras_class": call.spec.class_name,
-                "becomes": _became(conv, call, dropouts),
+                "layer": path,
+                "class": operations[0].label,
+                "becomes": _became(conv, path, operations, dropouts),
             }
-            for call in conv.graph.calls
+            for path, operations in conv.graph.by_path().items()
         ],
         "neuron_layers": len(conv.all_ensembles),
         "neurons": conv.n_neurons,
@@ -62,7 +65,7 @@ def conversion_facts(kmodel, target="nengo"):
 
 def in_words(facts):
     """The facts of `conversion_facts` as several lines of text."""
-    rows = [("LAYER", "KERAS CLASS", "BECOMES")]
+    rows = [("LAYER", "CLASS", "BECOMES")]
     rows += [tuple(layer.values()) for layer in facts["layers"]]
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c}" for a, b, c in rows]
@@ -70,18 +73,28 @@ def in_words(facts):
         "",
         f"{facts['neuron_layers']} layers of neurons, {facts['neurons']} neurons, "
         f"{facts['dropouts']} permanent dropouts",
-        f"verified: without spikes it differs from Keras by "
+        f"verified: without spikes it differs from the model by "
         f"{facts['verification_error']:.1g} at the most, on "
         f"{facts['verified_observations']} random observations",
     ]
     return "\n".join(lines)
 
 
-def _became(conv, call, dropouts):
-    if call.path in dropouts:
-        dropout = dropouts[call.path]
+def _became(conv, path, operations, dropouts):
+    if path in dropouts:
+        dropout = dropouts[path]
         return f"permanent dropout of {dropout.size} units, rate {dropout.rate:g}"
-    obj = conv.layers[call.path]
-    if isinstance(obj, nengo.ensemble.Neurons) and obj.ensemble.label == call.path:
+    obj = conv.layers[path]
+    if isinstance(obj, nengo.ensemble.Neurons) and obj.ensemble.label == path:
         return f"{obj.size_out} {type(obj.ensemble.neuron_type).__name__} neurons"
-    return "weights and biases" if call.spec.weights else "wiring"
+    return "wiring" if all(map(_is_wiring, operations)) else "weights and biases"
+
+
+def _is_wiring(operation):
+    """Whether it only hands on, reorders or adds values."""
+    if not isinstance(operation, Affine):
+        return True
+    return operation.constant is None and all(
+        matrix is None or (sparse.issparse(matrix) and np.all(matrix.data == 1))
+        for matrix in operation.matrices
+    )

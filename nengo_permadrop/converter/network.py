@@ -1,18 +1,16 @@
-"""The Converter: a Keras model as a Nengo network."""
+"""The Converter: a model as a Nengo network."""
 
 import warnings
 
 import nengo
 import numpy as np
-from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
-from nengo_permadrop.neurons.spiking import TARGETS
-from nengo_permadrop.sources.keras.reader import ModelGraph, read_model
+from nengo_permadrop.graph.graph import ModelGraph
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.isolation import add_made
-from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.validation import (
     check_choice,
     check_integer,
@@ -20,11 +18,12 @@ from nengo_permadrop.support.validation import (
     check_seconds,
     check_seed,
 )
+from nengo_permadrop.targets.registry import get_target, target_names
 
 
 class Converter(nengo.Network):
     """
-    A Keras model as a Nengo network, with its permanent dropout.
+    A model as a Nengo network, with its permanent dropout.
 
     Activations become ensembles that are connected directly, neurons to neurons; what
     is linear between them is folded into the connections' weights and the ensembles'
@@ -32,9 +31,9 @@ class Converter(nengo.Network):
 
     Parameters
     ----------
-    kmodel : `keras.Model` or `.ModelGraph`
+    model : `keras.Model` or `.ModelGraph`
         A built Sequential or functional model; nested models and layers that are used
-        several times are welcome.
+        several times are welcome. Or a graph, as `.read_model` gives it.
     neurons : {"spiking", "rate"}, optional
         Spiking neurons, or the rate neurons that compute Keras's activations.
     target : {"nengo", "loihi"}, optional
@@ -45,7 +44,7 @@ class Converter(nengo.Network):
         in seconds). None takes the target's default: ``Alpha(0.005)`` for spiking
         neurons, ``Lowpass(0.005)`` on Loihi, no filter for rate neurons.
     dropout : {"permanent", "off"}, optional
-        What a plain Keras ``Dropout`` layer becomes; one that was called with an
+        What a plain ``Dropout`` layer becomes; one that was called with an
         explicit ``training=`` does what that says. ``PermanentDropout`` layers are
         always permanent.
     scale_firing_rates : float, optional
@@ -74,11 +73,14 @@ class Converter(nengo.Network):
     inputs, outputs : {str: `nengo.Node`}
         By name, in the model's order.
     layers : `LayerObjects`
-        The Nengo object of each Keras layer, by name.
+        The Nengo object of each layer, by name.
     dropouts : list of `.Dropout`
         The permanent dropouts, in the model's order.
     graph : `.ModelGraph`
-        The layers and weights that the network was made from.
+        The operations and weights that the network was made from.
+    model : object or None
+        The model; None if the network was made from a graph, or sent to another
+        process.
     copies : list of `Converter`
         This one, and the other copies of the network that are in it. Outputs, layers
         and dropouts are those of the first copy; the others have their own.
@@ -103,7 +105,7 @@ class Converter(nengo.Network):
     ::
 
         with nengo.Network(seed=0) as net:
-            conv = npd.Converter(kmodel)
+            conv = npd.Converter(model)
             stimulus = nengo.Node(nengo.processes.PresentInput(X, 0.1))
             nengo.Connection(stimulus, conv.input, synapse=None)
             probe = nengo.Probe(conv.output)
@@ -111,7 +113,8 @@ class Converter(nengo.Network):
 
     def __init__(
         self,
-        kmodel,
+        model,
+        *,
         neurons="spiking",
         target="nengo",
         synapse=None,
@@ -124,14 +127,9 @@ class Converter(nengo.Network):
         add_to_container=None,
     ):
         check_choice(neurons, "neurons", ("spiking", "rate"))
-        check_choice(target, "target", TARGETS)
+        check_choice(target, "target", target_names())
         check_choice(dropout, "dropout", ("permanent", "off"))
-        if neurons == "rate" and target == "loihi":
-            raise ValidationError(
-                "rate neurons don't run on Loihi; use neurons='spiking' or "
-                "target='nengo'",
-                attr="neurons",
-            )
+        get_target(target).check_neurons(neurons)
         if scale_firing_rates is not None:
             scale_firing_rates = check_number(
                 scale_firing_rates, "scale_firing_rates", 0, low_open=True, unit="Hz"
@@ -141,10 +139,9 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
-        if isinstance(kmodel, ModelGraph):
-            graph, kmodel = kmodel, None
-        else:
-            graph, _ = read_model(kmodel)
+        graph = read_model(model)
+        if isinstance(model, ModelGraph):
+            model = None
 
         context = nengo.Network.context
         parent = context[-1] if len(context) > 0 else None
@@ -154,10 +151,10 @@ class Converter(nengo.Network):
             seed = derive_seed(parent.seed, number)
 
         self.graph = graph
-        self.kmodel = kmodel
+        self.model = model
         self.neurons = neurons
         self.target = target
-        self.synapse = _synapse(synapse, neurons, target)
+        self.synapse = get_target(target).synapse(synapse, neurons)
         self.dropout = dropout
         self.scale_firing_rates = scale_firing_rates
         self.redraw = redraw
@@ -170,18 +167,16 @@ class Converter(nengo.Network):
         self.outputs = builder.outputs
         self.layers = LayerObjects(builder.layer_objects())
         self.dropouts = builder.dropouts
-        self.off_chip = builder.off_chip if target == "loihi" else []
+        self.off_chip = builder.off_chip
         self.copies = [self]
         for number in range(1, copies):
             self.copies.append(self._copy(f"copy {number}"))
         self.reseed(np.random.randint(2**31) if seed is None else seed)
-        if builder.other_curves and kmodel is not None:
-            warnings.warn(
-                _OTHER_CURVE[target].format(_some(builder.other_curves)), stacklevel=2
-            )
-        if target == "loihi":
-            alone = parent is None or add_to_container is False
-            self.configure_loihi(self if alone else context[0])
+        if builder.other_curves and model is not None:
+            warning = get_target(target).other_curve
+            warnings.warn(warning.format(_some(builder.other_curves)), stacklevel=2)
+        alone = parent is None or add_to_container is False
+        self.configure(self if alone else context[0])
         add_made(self, add_to_container)
 
     def _copy(self, label):
@@ -243,9 +238,9 @@ class Converter(nengo.Network):
         for number, copy in enumerate(self.copies[1:], start=1):
             copy.reseed(derive_seed(seed, number))
 
-    def configure_loihi(self, network):
+    def configure(self, network):
         """
-        Keep the first layer and gates off the chip, in the configuration of a network.
+        Tell a network what the target wants of it, such as layers off a chip.
 
         nengo-loihi reads the configuration of the outermost network only. The converter
         does this for the network that it is made in; call it yourself if you add the
@@ -256,17 +251,15 @@ class Converter(nengo.Network):
         network : `nengo.Network`
             The outermost network.
         """
-        require("nengo_loihi").add_params(network)
         for copy in self.copies:
-            for ensemble in copy.off_chip:
-                network.config[ensemble].on_chip = False
+            get_target(self.target).configure(network, copy.off_chip)
 
     def verify(self, X, tolerance=1e-4):
         """
-        Check that the network computes what the Keras model computes.
+        Check that the network computes what the model computes.
 
         The same layers are built from rate neurons without synapses and compared with
-        Keras, once without dropout and once with the masks that this network has now:
+        the model, once without dropout and once with the masks that this network has now:
         weights, wiring, and where units are dropped. A calibration comes after that;
         what it corrected is in ``calibration``.
 
@@ -295,16 +288,16 @@ class Converter(nengo.Network):
             If the difference is larger, with the output and observation it was found
             at; if half precision changes the model's own answers by more than rounding,
             as it does where values overflow; or if the converter was made without a
-            Keras model.
+            model.
         """
         from nengo_permadrop.converter.verify import verify
 
         return verify(self, X, tolerance)
 
     def __getstate__(self):
-        # workers need the network, not Keras
+        # workers need the network, not what it was made from
         state = super().__getstate__()
-        state["kmodel"] = None
+        state["model"] = None
         return state
 
 
@@ -329,40 +322,7 @@ class LayerObjects(dict):
         raise KeyError(f"no layer '{name}'; there are {', '.join(self)}")
 
 
-_OTHER_CURVE = {
-    "loihi": (
-        "{} learned with rates that Loihi's neurons don't have: theirs are quantised, "
-        "so the spiking network will be less accurate and its distributions differ; "
-        "train with SoftLIF(target='loihi') layers"
-    ),
-    "nengo": (
-        "{} learned with the quantised rates of Loihi's neurons, which Nengo's don't "
-        "have; convert with target='loihi', or train with SoftLIF(target='nengo') "
-        "layers"
-    ),
-}
-
-
 def _some(paths):
     names = ", ".join(f"'{path}'" for path in paths[:3])
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return f"{'layers' if len(paths) > 1 else 'layer'} {names}{more}"
-
-
-def _synapse(synapse, neurons, target):
-    if synapse is None:
-        if neurons == "rate":
-            return None
-        return nengo.Lowpass(0.005) if target == "loihi" else nengo.Alpha(0.005)
-    if isinstance(synapse, (int, float, np.number)):
-        synapse = nengo.Lowpass(check_seconds(synapse, "synapse", zero=True))
-    if not isinstance(synapse, nengo.synapses.Synapse):
-        raise ValidationError(
-            f"must be a synapse or a time constant in seconds, got {synapse!r}",
-            attr="synapse",
-        )
-    if target == "loihi" and not isinstance(synapse, nengo.Lowpass):
-        raise ValidationError(
-            f"Loihi has Lowpass synapses only, got {synapse}", attr="synapse"
-        )
-    return synapse

@@ -1,6 +1,6 @@
-"""Twins."""
+"""Networks of rate neurons that answer as the converted ones, without spikes."""
 
-from nengo_permadrop.sources.keras.forward import smooth_graph
+from nengo_permadrop.graph.smoothing import smooth_graph
 
 
 def rate_twin(conv, smooth=False):

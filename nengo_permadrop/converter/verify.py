@@ -1,11 +1,11 @@
-"""Does a converted network compute what the Keras model computes?"""
+"""Does a converted network compute what its model computes?"""
 
 import nengo
 import numpy as np
 
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.forward import KerasForward
+from nengo_permadrop.sources.registry import source_of
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import building, own_network
 from nengo_permadrop.support.validation import check_number
@@ -22,27 +22,27 @@ HALF_TOLERANCE = {"float16": 128 * 2.0**-10, "bfloat16": 32 * 2.0**-7}
 def verify(conv, X, tolerance):
     """See `.Converter.verify`."""
     tolerance = check_number(tolerance, "tolerance", 0)
-    if conv.kmodel is None:
+    if conv.model is None:
         raise ConversionError(
             str(conv),
-            "has no Keras model to compare with (it was made from a graph, or sent to "
+            "has no model to compare with (it was made from a graph, or sent to "
             "another process)",
             "Verify where the model was converted",
         )
-    shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
-    inputs = match_inputs(X, shapes)
-    own = KerasForward(conv.kmodel, dropout=conv.dropout, smooth=True)
-    single = own
+    inputs = match_inputs(X, conv.graph.input_shapes)
+    source = source_of(conv.model)
+    options = {"dropout": conv.dropout, "smooth": True}
+    own = single = source.forward(conv.model, **options)
     if own.half is not None:
-        single = KerasForward(conv.kmodel, conv.dropout, smooth=True, single=True)
+        single = source.forward(conv.model, single=True, **options)
     n = len(inputs[0])
     masks = [np.tile(dropout.keep(), (n, 1)) for dropout in conv.dropouts]
     worst = 0.0
-    for keras_masks, what in ((None, "without dropout"), (masks, "with its masks")):
-        expected = single(inputs, keras_masks)
+    for given, what in ((None, "without dropout"), (masks, "with its masks")):
+        expected = single(inputs, given)
         if own.half is not None:
-            _check_rounding(conv, own.half, own(inputs, keras_masks), expected)
-        actual = _rate_network(conv, inputs, dropping=keras_masks is not None)
+            _check_rounding(conv, own.half, own(inputs, given), expected)
+        actual = _rate_network(conv, inputs, dropping=given is not None)
         for name, y, x in zip(conv.outputs, expected, actual):
             errors = _relative(x, y)
             error = errors.max()
@@ -51,11 +51,11 @@ def verify(conv, X, tolerance):
                 found, wanted = x[row, unit], y.reshape(n, -1)[row, unit]
                 raise ConversionError(
                     f"output '{name}'",
-                    f"the converted network, {what}, differs from Keras by {error:.2g} "
+                    f"the converted network, {what}, differs from {source.title} by {error:.2g} "
                     f"of the largest output, at observation {row}, unit {unit}: "
                     f"{found:.6g} instead of {wanted:.6g}",
-                    f"The tolerance is {tolerance:g}. If the weights of the Keras "
-                    "model have changed since, convert it again",
+                    f"The tolerance is {tolerance:g}. If the model's weights have "
+                    "changed since, convert it again",
                 )
             worst = max(worst, float(error))
     return worst

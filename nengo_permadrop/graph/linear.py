@@ -1,9 +1,9 @@
 """
-The value of a Keras tensor, as a linear function of Nengo objects.
+A value of a model, as an affine function of the outputs of other objects.
 
-Between two layers of neurons everything that is supported is linear: dense weights,
+Between two layers of neurons everything that is supported is affine: dense weights,
 batch normalisation, concatenation, sums. So it needs no objects of its own, and neurons
-connect directly to neurons. A `Value` keeps, for a Keras tensor,
+connect directly to neurons. A `Value` keeps
 
 ``value = constant + sum over terms of matrix @ (mask * output of source)``.
 """
@@ -52,12 +52,12 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """A Keras tensor without its batch axis, flattened in C order.
+    """A value without its batch axis, flattened in C order.
 
     Attributes
     ----------
     shape : tuple of int
-        As in Keras.
+        As in the model.
     terms : tuple of `Term`
     constant : (size,) ndarray
     """
@@ -91,17 +91,6 @@ class Value:
         """The same elements, in C order, in another shape."""
         return Value(shape, self.terms, self.constant)
 
-    def permuted(self, order, shape):
-        """Element ``i`` of the result is element ``order[i]``."""
-        order = np.asarray(order)
-        if np.array_equal(order, np.arange(self.size)):
-            return self.reshaped(shape)
-        rows = np.arange(order.size)
-        matrix = sparse.csr_matrix(
-            (np.ones(order.size), (rows, order)), shape=(order.size, self.size)
-        )
-        return self.transformed(matrix, shape)
-
     def masked(self, masks):
         """The value with a mask on the source of each term."""
         terms = tuple(
@@ -129,12 +118,39 @@ class Value:
         return places if one_source_each and no_source_twice else None
 
 
-def summed(values, shape):
-    """The sum of values of one shape."""
+def combined(values, matrices, constant, shape):
+    """
+    The sum of ``matrix @ value`` over some values, plus a constant.
+
+    Parameters
+    ----------
+    values : list of `Value`
+    matrices : list of (ndarray, sparse matrix or None)
+        None is the identity.
+    constant : (size,) ndarray or None
+    shape : tuple of int
+        Of the result.
+
+    Returns
+    -------
+    value : `Value`
+    """
+    parts = [
+        value.reshaped(shape) if matrix is None else value.transformed(matrix, shape)
+        for value, matrix in zip(values, matrices)
+    ]
+    result = parts[0] if len(parts) == 1 else _summed(parts, shape)
+    return result if constant is None else result.shifted(constant)
+
+
+def _summed(values, shape):
     terms = {}
     for value in values:
         for term in value.terms:
             key = (id(term.source), id(term.mask))
+            # parts side by side stay apart, so that dropout finds a source's elements
+            while key in terms and _apart(terms[key].matrix, term.matrix):
+                key = (*key, None)
             if key in terms:
                 matrix = terms[key].matrix + term.matrix
                 term = Term(term.source, _plain(matrix), term.mask)
@@ -143,22 +159,11 @@ def summed(values, shape):
     return Value(shape, tuple(terms.values()), constant)
 
 
-def stacked(values):
-    """The elements of all values, one value after the other."""
-    size = sum(value.size for value in values)
-    terms, start = [], 0
-    for value in values:
-        end = start + value.size
-        embed = sparse.csr_matrix(
-            (np.ones(value.size), (np.arange(start, end), np.arange(value.size))),
-            shape=(size, value.size),
-        )
-        terms.extend(
-            Term(term.source, embed @ term.matrix, term.mask) for term in value.terms
-        )
-        start = end
-    constant = np.concatenate([value.constant for value in values])
-    return Value((size,), tuple(terms), constant)
+def _apart(a, b):
+    """Whether two matrices give elements of which none is of both."""
+    if not (sparse.issparse(a) and sparse.issparse(b)):
+        return False
+    return not np.intersect1d(a.nonzero()[0], b.nonzero()[0]).size
 
 
 def dense(matrix):

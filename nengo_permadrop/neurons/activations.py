@@ -1,20 +1,24 @@
 """
-Which neurons stand for which activation.
+Which neurons compute which activation.
 
-To add an activation, add a function here: it takes the layer's configuration and the
-firing rate in Hz that an activation of 1 shall have, and says how neurons compute it.
+To add an activation, add a function here: it takes the firing rate in Hz that an
+activation of 1 shall have, and the activation's parameters, and says how neurons
+compute it. Packages add theirs as entry points in the group
+"nengo_permadrop.activations".
 """
 
 from dataclasses import dataclass
 
 import nengo
+from nengo.exceptions import ValidationError
 
 from nengo_permadrop.neurons.loihi import LoihiLIFRate
 from nengo_permadrop.neurons.softlif import SoftLIF
+from nengo_permadrop.support.registry import Registry
 
 
 @dataclass(frozen=True)
-class Activation:
+class ActivationNeurons:
     """Neurons that compute ``f(x) = scale * neuron_type(gain * x + bias)``.
 
     Attributes
@@ -36,49 +40,116 @@ class Activation:
     scalable: bool
 
 
-ACTIVATIONS = {}
+_ACTIVATIONS = Registry("activation", "nengo_permadrop.activations")
+
+# Rate neurons of SoftLIF layers, by the target whose curve they have learned
+_CURVES = {}
 
 
-def register_activation(name):
-    """Register the neurons of a Keras activation.
+def register_activation(kind):
+    """Register the neurons of an activation.
 
     Parameters
     ----------
-    name : str
-        The activation's name in Keras.
+    kind : str
+        As in `.Activation`: the field's name for it, in lower case.
 
     Returns
     -------
     decorator : callable
-        For a function of a layer's ``config`` (dict) and a firing rate (float, Hz) that
-        returns an `Activation`.
+        For a function of a firing rate (float, Hz) and the activation's parameters, by
+        keyword, that returns `ActivationNeurons`.
     """
 
     def decorator(function):
-        ACTIVATIONS[name] = function
+        _ACTIVATIONS.register(kind, function)
         return function
 
     return decorator
 
 
+def register_curve(target):
+    """Register the rate neurons that SoftLIF layers of a target compute.
+
+    Parameters
+    ----------
+    target : str
+
+    Returns
+    -------
+    decorator : callable
+        For a function of ``gamma``, ``tau_rc``, ``tau_ref`` and ``amplitude`` that
+        returns a `nengo.neurons.NeuronType`.
+    """
+
+    def decorator(function):
+        _CURVES[target] = function
+        return function
+
+    return decorator
+
+
+def activation_names():
+    """The kinds of activations that there are neurons for, a list of str."""
+    return sorted(_ACTIVATIONS.names())
+
+
+def activation_neurons(kind, rate, **parameters):
+    """
+    The neurons of an activation.
+
+    Parameters
+    ----------
+    kind : str
+    rate : float
+        Firing rate, in Hz, of an activation of 1.
+    **parameters
+        As in `.Activation`.
+
+    Returns
+    -------
+    neurons : `ActivationNeurons`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If there is no such activation.
+    """
+    return _ACTIVATIONS.get(kind)(rate, **parameters)
+
+
+@register_curve("nengo")
+def _smooth_curve(gamma, **constants):
+    return SoftLIF(gamma=gamma, **constants)
+
+
+@register_curve("loihi")
+def _loihi_curve(gamma, **constants):
+    return LoihiLIFRate(**constants)
+
+
 @register_activation("softlif")
-def _softlif(config, rate):
-    # the rate at an activation of 1 is the layer's: a LIF curve can't be scaled. As an
-    # activation= of another layer it has the defaults of ours, which are SoftLIF's.
-    if "sigma" in config:  # nengo-extras' layer of the same name
-        config = {"gain": 1.0, "gamma": config["sigma"], **config}
-    times = {
-        "tau_rc": config.get("tau_rc", 0.02),
-        "tau_ref": config.get("tau_ref", 0.002),
-        "amplitude": config.get("amplitude", 0.01),
-    }
-    if config.get("target") == "loihi":
-        neuron_type = LoihiLIFRate(**times)
-    else:
-        neuron_type = SoftLIF(gamma=config.get("gamma", 0.02), **times)
-    return Activation(
-        neuron_type=neuron_type,
-        gain=config.get("gain", 2.0),
+def _softlif(
+    rate,
+    gain=2.0,
+    gamma=0.02,
+    tau_rc=0.02,
+    tau_ref=0.002,
+    amplitude=0.01,
+    curve="nengo",
+):
+    # the rate at an activation of 1 is the layer's: a LIF curve can't be scaled
+    if curve not in _CURVES:
+        raise ValidationError(
+            f"no target has the rate curve {curve!r}; there are those of "
+            f"{', '.join(sorted(_CURVES))}",
+            attr="curve",
+        )
+    return ActivationNeurons(
+        neuron_type=_CURVES[curve](
+            gamma=gamma, tau_rc=tau_rc, tau_ref=tau_ref, amplitude=amplitude
+        ),
+        gain=gain,
         bias=1.0,
         scale=1.0,
         scalable=False,
@@ -86,8 +157,8 @@ def _softlif(config, rate):
 
 
 @register_activation("relu")
-def _relu(config, rate):
-    return Activation(
+def _relu(rate):
+    return ActivationNeurons(
         neuron_type=nengo.RectifiedLinear(amplitude=1.0 / rate),
         gain=rate,
         bias=0.0,
@@ -97,8 +168,8 @@ def _relu(config, rate):
 
 
 @register_activation("sigmoid")
-def _sigmoid(config, rate):
-    return Activation(
+def _sigmoid(rate):
+    return ActivationNeurons(
         neuron_type=nengo.Sigmoid(tau_ref=1.0 / rate),
         gain=1.0,
         bias=0.0,
@@ -108,8 +179,8 @@ def _sigmoid(config, rate):
 
 
 @register_activation("tanh")
-def _tanh(config, rate):
-    return Activation(
+def _tanh(rate):
+    return ActivationNeurons(
         neuron_type=nengo.Tanh(tau_ref=1.0 / rate),
         gain=1.0,
         bias=0.0,

@@ -62,9 +62,10 @@ def spiking(neuron_type, target="nengo"):
     >>> npd.spiking(npd.SoftLIF(gamma=0.02, amplitude=0.01))
     LIF(amplitude=0.01)
     """
-    if target not in TARGETS:
+    targets = sorted({where for _, where in _TWINS})
+    if target not in targets:
         raise ValidationError(
-            f"unknown target {target!r}; use one of {', '.join(TARGETS)}",
+            f"unknown target {target!r}; use one of {', '.join(targets)}",
             attr="target",
         )
     twin = _TWINS.get((type(neuron_type), target))
@@ -77,9 +78,6 @@ def spiking(neuron_type, target="nengo"):
         "register_spiking",
         attr="neuron_type",
     )
-
-
-TARGETS = ("nengo", "loihi")
 
 
 def _same(neuron_type):

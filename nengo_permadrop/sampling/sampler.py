@@ -14,7 +14,7 @@ from nengo_permadrop.execution.checkpoint import Checkpoint
 from nengo_permadrop.execution.chunks import compute
 from nengo_permadrop.samples.samples import MASKS, PredictiveSamples
 from nengo_permadrop.sampling.single_run import run_on
-from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import outside_networks
 from nengo_permadrop.support.validation import (
@@ -258,14 +258,14 @@ def draw_samples(
 
 
 def _simulated_time(engine, problem, n_runs):
-    return 0.0 if engine.takes == "keras" else n_runs * problem.n_run_steps * problem.dt
+    return 0.0 if engine.takes == "model" else n_runs * problem.n_run_steps * problem.dt
 
 
 def _identity(engine, problem, masks, first_observation):
     """All that the answer of a draw and observation depends on."""
     model = problem.model
-    if engine.takes == "keras":
-        model, _ = read_model(model)
+    if engine.takes == "model":
+        model = read_model(model)
     return {
         "model": digest([model, problem.inputs, problem.output]),
         "X": digest(problem.X),

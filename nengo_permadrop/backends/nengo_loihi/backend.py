@@ -26,6 +26,8 @@ class NengoLoihiBackend(Backend):
     """
 
     name = "nengo_loihi"
+    target = "loihi"
+    one_by_one = True
     gates = True
     windows = True
     fixed_weights = True

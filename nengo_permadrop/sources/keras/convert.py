@@ -1,19 +1,23 @@
 """
-One small converter a Keras layer.
+What each Keras layer is in the neutral graph: one small function a layer.
 
-A converter is a function of the network that is being built, the layer's call and the
-values that it takes, registered under the layer's class name; it returns the value that
-the layer gives. To add a layer, add a function here, a test, and a line in CHANGES.rst.
+A function is registered under the layer's class name. It takes the graph that is being
+written, the layer's call and the values that it takes, and returns the value that the
+layer gives. To add a layer, add a function here, a test, and a line in CHANGES.rst;
+packages add theirs as entry points in the group "nengo_permadrop.keras_layers".
 """
 
 import numpy as np
 from scipy import sparse
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.graph.linear import stacked, summed
-from nengo_permadrop.neurons.activations import ACTIVATIONS
+from nengo_permadrop.graph.graph import ALWAYS, NEVER, PLAIN
+from nengo_permadrop.graph.writer import GraphWriter
+from nengo_permadrop.neurons.activations import activation_names
+from nengo_permadrop.sources.keras.softlif import softlif_parameters
+from nengo_permadrop.support.registry import Registry
 
-CONVERTERS = {}
+_LAYERS = Registry("layer", "nengo_permadrop.keras_layers")
 REFUSED = {
     name: (
         "drops whole feature maps, not units",
@@ -32,7 +36,7 @@ REFUSED["Softmax"] = (
 
 
 def register_layer(*class_names):
-    """Register the converter of Keras layers with these class names.
+    """Register what Keras layers with these class names are in the graph.
 
     Parameters
     ----------
@@ -41,139 +45,182 @@ def register_layer(*class_names):
     Returns
     -------
     decorator : callable
-        For ``convert(builder, call, *values) -> Value``, where ``builder`` makes Nengo
-        objects (see `.build.NetworkBuilder`), ``call`` is a `.graph.LayerCall` and
-        each of ``values`` is a `.linear.Value`.
+        For ``write(writer, call, *values) -> value``, where ``writer`` is a
+        `.GraphWriter`, ``call`` is a `.LayerCall`, and values are the writer's.
     """
 
     def decorator(function):
         for name in class_names:
-            CONVERTERS[name] = function
+            _LAYERS.register(name, function)
         return function
 
     return decorator
 
 
-def convert_call(builder, call, values):
-    """The value that a layer gives, by its registered converter.
+def neutral(model):
+    """
+    A Keras model as a neutral graph.
+
+    Parameters
+    ----------
+    model : `.KerasGraph`
+
+    Returns
+    -------
+    graph : `.ModelGraph`
 
     Raises
     ------
     ConversionError
-        If the layer, or something about it, is not supported.
+        If a layer, or something about it, is not supported.
     """
+    writer = GraphWriter()
+    values = {
+        index: writer.input(name, model.shapes[index])
+        for name, index in model.inputs.items()
+    }
+    for call in model.calls:
+        taken = [values[index] for index in call.inputs]
+        values[call.output] = _write(writer, call, taken)
+    for name, index in model.outputs.items():
+        writer.output(name, values[index])
+    return writer.graph
+
+
+def _write(writer, call, values):
     class_name = call.spec.class_name
-    if class_name not in CONVERTERS:
-        found, mend = REFUSED.get(
+    if class_name not in _LAYERS:
+        found, fix = REFUSED.get(
             class_name,
             (
                 "is a layer without a converter",
-                f"Supported are {', '.join(sorted(CONVERTERS))}; register a converter "
-                "with nengo_permadrop.sources.keras.convert.register_layer",
+                f"Supported are {', '.join(sorted(_LAYERS.names()))}; register a "
+                "converter with nengo_permadrop.sources.keras.convert.register_layer",
             ),
         )
-        raise ConversionError(describe(call), found, mend)
-    return CONVERTERS[class_name](builder, call, *values)
+        raise ConversionError(str(call), found, fix)
+    return _LAYERS.get(class_name)(writer, call, *values)
 
 
-def describe(call):
-    """A layer, for messages: its path in the model and its class."""
-    return f"layer '{call.path}' ({call.spec.class_name})"
-
-
-def permanent_rate(call, dropout):
+def check_options(call, options=None, allowed=()):
     """
-    The probability that a dropout layer drops a unit at prediction time.
+    Raise if a layer is called with options that nothing is known about.
 
     Parameters
     ----------
-    call : `.graph.LayerCall`
+    call : `.LayerCall`
+    options : dict, optional
+        By default all that it is called with.
+    allowed : sequence of str, optional
+        Names of options that make no difference.
+    """
+    options = call.options if options is None else options
+    extra = {name: value for name, value in options.items() if name not in allowed}
+    if extra:
+        raise ConversionError(
+            str(call), f"is called with {extra}", "Call the layer with its inputs only"
+        )
+
+
+def dropout_of(call):
+    """
+    What a dropout layer drops, and when.
+
+    Parameters
+    ----------
+    call : `.LayerCall`
         Of a Keras ``Dropout`` or a ``PermanentDropout``.
-    dropout : {"permanent", "off"}
-        What a plain ``Dropout`` means; one that is called with an explicit ``training``
-        does what that says (but Keras 3 doesn't tell an explicit False from none).
 
     Returns
     -------
     rate : float
+    when : str
+        As in `.Drop`. A plain ``Dropout`` that is called with an explicit ``training``
+        does what that says (but Keras 3 doesn't tell an explicit False from none).
     """
     config, options = call.spec.config, dict(call.options)
     training = options.pop("training", None)
-    _no_options(call, options)
+    check_options(call, options)
     if config.get("noise_shape") is not None:
         raise ConversionError(
-            describe(call),
+            str(call),
             f"drops units together (noise_shape={config['noise_shape']})",
             "Use noise_shape=None",
         )
     rate = float(config["rate"])
     if not 0 <= rate < 1:
-        raise ConversionError(
-            describe(call), f"has the rate {rate}", "Use a rate in [0, 1)"
-        )
-    permanent = call.spec.class_name == "PermanentDropout" or (
-        dropout == "permanent" if training is None else training
-    )
-    return rate if permanent else 0.0
+        raise ConversionError(str(call), f"has the rate {rate}", "Use a rate in [0, 1)")
+    if call.spec.class_name == "PermanentDropout":
+        return rate, ALWAYS
+    return rate, PLAIN if training is None else ALWAYS if training else NEVER
 
 
 @register_layer("Dense")
-def _dense(builder, call, value):
-    _no_options(call, call.options)
-    if len(value.shape) != 1:
+def _dense(writer, call, value):
+    check_options(call)
+    shape = writer.shape(value)
+    if len(shape) != 1:
         raise ConversionError(
-            describe(call),
-            f"takes a value of shape {value.shape}",
+            str(call),
+            f"takes a value of shape {shape}",
             "Only vectors are supported; add a Flatten layer before it",
         )
     weights = call.spec.weights
     kernel = weights["kernel"].astype(float)
-    result = value.transformed(kernel.T, (kernel.shape[1],))
-    if "bias" in weights:
-        result = result.shifted(weights["bias"].astype(float))
-    return _activated(builder, call, result)
+    value = writer.affine(
+        *call.named,
+        [value],
+        [kernel.T],
+        (kernel.shape[1],),
+        constant=weights["bias"].astype(float) if "bias" in weights else None,
+        macs=kernel.size,
+    )
+    return _activated(writer, call, value)
 
 
 @register_layer("Activation")
-def _activation(builder, call, value):
-    _no_options(call, call.options)
-    return _activated(builder, call, value)
+def _activation(writer, call, value):
+    check_options(call)
+    # even where it changes nothing, the layer has an operation
+    value = writer.affine(*call.named, [value], [None], writer.shape(value))
+    return _activated(writer, call, value)
 
 
 @register_layer("ReLU")
-def _relu(builder, call, value):
-    _no_options(call, call.options)
+def _relu(writer, call, value):
+    check_options(call)
     config = call.spec.config
     for option in ("max_value", "negative_slope", "threshold"):
         if config.get(option):
             raise ConversionError(
-                describe(call), f"has {option}={config[option]}", "Use a plain ReLU()"
+                str(call), f"has {option}={config[option]}", "Use a plain ReLU()"
             )
-    return builder.activate(call, value, ACTIVATIONS["relu"])
+    return writer.activation(*call.named, value, "relu")
 
 
 @register_layer("SoftLIF")
-def _softlif(builder, call, value):
-    _no_options(call, call.options, allowed=("training",))
-    return builder.activate(call, value, ACTIVATIONS["softlif"])
+def _softlif(writer, call, value):
+    check_options(call, allowed=("training",))
+    parameters = softlif_parameters(call.spec.config)
+    return writer.activation(*call.named, value, "softlif", **parameters)
 
 
 @register_layer("Dropout", "PermanentDropout")
-def _dropout(builder, call, value):
-    rate = permanent_rate(call, builder.dropout)
-    return builder.drop(call, value, rate) if rate > 0 else value
+def _dropout(writer, call, value):
+    rate, when = dropout_of(call)
+    return writer.drop(*call.named, value, rate, when)
 
 
 @register_layer("BatchNormalization")
-def _batch_normalization(builder, call, value):
+def _batch_normalization(writer, call, value):
     options = dict(call.options)
     if options.pop("training", None):
         raise ConversionError(
-            describe(call),
+            str(call),
             "is called with training=True, which normalises by the batch",
             "Call it without, so that it uses its moving averages",
         )
-    _no_options(call, options)
+    check_options(call, options)
     config, weights = call.spec.config, call.spec.weights
     axis = config["axis"]
     axis = int(axis[0]) if isinstance(axis, (list, tuple)) else int(axis)
@@ -183,101 +230,95 @@ def _batch_normalization(builder, call, value):
         * weights.get("gamma", 1.0)
     )
     shift = weights.get("beta", 0.0) - weights["moving_mean"].astype(float) * scale
-    along = [1] * len(value.shape)
+    shape = writer.shape(value)
+    along = [1] * len(shape)
     along[axis if axis < 0 else axis - 1] = -1
-    scale = np.broadcast_to(scale.reshape(along), value.shape).ravel()
-    shift = np.broadcast_to(shift.reshape(along), value.shape).ravel()
-    return value.transformed(sparse.diags(scale).tocsr(), value.shape).shifted(shift)
+    scale = np.broadcast_to(scale.reshape(along), shape).ravel()
+    shift = np.broadcast_to(shift.reshape(along), shape).ravel()
+    matrix = sparse.diags(scale).tocsr()
+    return writer.affine(*call.named, [value], [matrix], shape, constant=shift)
 
 
 @register_layer("Flatten")
-def _flatten(builder, call, value):
-    _no_options(call, call.options)
-    if call.spec.config.get("data_format") == "channels_first" and len(value.shape) > 1:
+def _flatten(writer, call, value):
+    check_options(call)
+    data_format = call.spec.config.get("data_format")
+    if data_format == "channels_first" and len(writer.shape(value)) > 1:
         raise ConversionError(
-            describe(call),
-            "has data_format='channels_first'",
-            "Use channels_last",
+            str(call), "has data_format='channels_first'", "Use channels_last"
         )
-    return value.reshaped((value.size,))
+    return writer.affine(*call.named, [value], [None], (writer.size(value),))
 
 
 @register_layer("Reshape")
-def _reshape(builder, call, value):
-    _no_options(call, call.options)
-    return value.reshaped(builder.graph.shapes[call.output])
+def _reshape(writer, call, value):
+    check_options(call)
+    return writer.affine(*call.named, [value], [None], call.shape)
 
 
 @register_layer("Concatenate")
-def _concatenate(builder, call, *values):
-    _no_options(call, call.options)
+def _concatenate(writer, call, *values):
+    check_options(call)
     axis = int(call.spec.config["axis"])
     axis = axis if axis < 0 else axis - 1  # Keras counts the batch axis
     places, start = [], 0
     for value in values:
-        places.append(np.arange(start, start + value.size).reshape(value.shape))
-        start += value.size
+        size = writer.size(value)
+        places.append(np.arange(start, start + size).reshape(writer.shape(value)))
+        start += size
     order = np.concatenate(places, axis=axis)
-    return stacked(values).permuted(order.ravel(), order.shape)
+    return writer.permuted(*call.named, values, order, order.shape)
 
 
 @register_layer("Add")
-def _add(builder, call, *values):
-    return summed(_of_one_shape(call, values), values[0].shape)
+def _add(writer, call, *values):
+    shape = _one_shape(writer, call, values)
+    return writer.affine(*call.named, values, [None] * len(values), shape)
 
 
 @register_layer("Average")
-def _average(builder, call, *values):
-    total = summed(_of_one_shape(call, values), values[0].shape)
-    mean = sparse.identity(total.size, format="csr") / len(values)
-    return total.transformed(mean, total.shape)
+def _average(writer, call, *values):
+    shape = _one_shape(writer, call, values)
+    total = writer.affine(*call.named, values, [None] * len(values), shape)
+    mean = sparse.identity(writer.size(total), format="csr") / len(values)
+    return writer.affine(*call.named, [total], [mean], shape)
 
 
 @register_layer("InputLayer")
-def _input(builder, call, value):
+def _input(writer, call, value):
     # of a nested model: stands for the value that the model is called with
-    return value
+    return writer.affine(*call.named, [value], [None], writer.shape(value))
 
 
-def _activated(builder, call, value):
+def _activated(writer, call, value):
     name = call.spec.config.get("activation", "linear")
     if isinstance(name, dict):  # how Keras 3 writes a registered function
         name = name.get("config", name)
-    key = name.rpartition(">")[2] if isinstance(name, str) else None
-    if key == "linear":
+    kind = name.rpartition(">")[2] if isinstance(name, str) else None
+    if kind == "linear":
         return value
-    if key not in ACTIVATIONS:
+    if kind not in activation_names():
         raise ConversionError(
-            describe(call),
+            str(call),
             f"has the activation {name!r}",
-            f"Supported are linear, {', '.join(sorted(ACTIVATIONS))}"
+            f"Supported are linear, {', '.join(activation_names())}"
             + (
                 "; take the softmax of the samples instead (train with "
                 "from_logits=True)"
-                if key == "softmax"
+                if kind == "softmax"
                 else ""
             ),
         )
-    return builder.activate(call, value, ACTIVATIONS[key])
+    return writer.activation(*call.named, value, kind)
 
 
-def _of_one_shape(call, values):
-    _no_options(call, call.options)
-    if len({value.shape for value in values}) > 1:
-        shapes = " and ".join(str(value.shape) for value in values)
+def _one_shape(writer, call, values):
+    check_options(call)
+    shapes = [writer.shape(value) for value in values]
+    if len(set(shapes)) > 1:
         raise ConversionError(
-            describe(call),
-            f"takes values of different shapes, {shapes}",
+            str(call),
+            f"takes values of different shapes, {' and '.join(map(str, shapes))}",
             "Give it values of one shape",
         )
-    return values
-
-
-def _no_options(call, options, allowed=()):
-    extra = {name: value for name, value in options.items() if name not in allowed}
-    if extra:
-        raise ConversionError(
-            describe(call),
-            f"is called with {extra}",
-            "Call the layer with its inputs only",
-        )
+    return shapes[0]

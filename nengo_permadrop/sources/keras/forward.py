@@ -1,12 +1,11 @@
 """A Keras model's own answers, with masks that are given instead of drawn."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.convert import REFUSED, describe, permanent_rate
-from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.graph.graph import ALWAYS, PLAIN
+from nengo_permadrop.sources.keras.convert import REFUSED, dropout_of
+from nengo_permadrop.sources.keras.reader import read_keras
 
 DROPOUTS = ("Dropout", "PermanentDropout")
 
@@ -35,7 +34,7 @@ class KerasForward:
 
     Attributes
     ----------
-    graph : `.ModelGraph`
+    graph : `.KerasGraph`
     half : str or None
         The half precision that the model, or a layer of it, computes in: "bfloat16" or
         "float16"; None if there is none, or ``single`` is set.
@@ -49,7 +48,7 @@ class KerasForward:
     """
 
     def __init__(self, kmodel, dropout="permanent", smooth=False, single=False):
-        self.graph, self._layers = read_model(kmodel)
+        self.graph, self._layers = read_keras(kmodel)
         if smooth:
             self._layers = [_smoothed_layer(layer) for layer in self._layers]
         if single:
@@ -63,7 +62,7 @@ class KerasForward:
         self.dropouts = []
         for call in self.graph.calls:
             if call.spec.class_name in DROPOUTS:
-                rate = permanent_rate(call, dropout)
+                rate = _permanent_rate(call, dropout)
                 self._rates[call.path] = rate
                 if rate > 0:
                     size = self.graph.size(call.output)
@@ -122,40 +121,21 @@ class KerasForward:
         return single
 
 
-def smooth_graph(graph):
-    """
-    A graph whose SoftLIF layers have their smooth curve, as in `KerasForward`.
-
-    Parameters
-    ----------
-    graph : `.ModelGraph`
-
-    Returns
-    -------
-    smooth : `.ModelGraph`
-    """
-    return replace(graph, calls=[_smoothed_call(call) for call in graph.calls])
-
-
-def _smoothed_call(call):
-    if not _is_stepped(call.spec.class_name, call.spec.config):
-        return call
-    return replace(call, spec=replace(call.spec, config=_smoothed(call.spec.config)))
-
-
 def _smoothed_layer(layer):
     config = layer.get_config()
     if not _is_stepped(type(layer).__name__, config):
         return layer
-    return type(layer).from_config(_smoothed(config))
+    return type(layer).from_config({**config, "target": "nengo"})
 
 
 def _is_stepped(class_name, config):
     return class_name == "SoftLIF" and config.get("target", "nengo") != "nengo"
 
 
-def _smoothed(config):
-    return {**config, "target": "nengo"}
+def _permanent_rate(call, dropout):
+    rate, when = dropout_of(call)
+    permanent = when == ALWAYS or (when == PLAIN and dropout == "permanent")
+    return rate if permanent else 0.0
 
 
 def _without_training(options):
@@ -165,17 +145,17 @@ def _without_training(options):
 def _refuse_other_randomness(call):
     name, config = call.spec.class_name, call.spec.config
     if name in REFUSED and name.endswith("Dropout") or name.startswith("Spatial"):
-        raise ConversionError(describe(call), *REFUSED[name])
+        raise ConversionError(str(call), *REFUSED[name])
     if call.options.get("training"):
         raise ConversionError(
-            describe(call),
+            str(call),
             "is called with training=True",
             "Only dropout layers may be on at prediction time",
         )
     for option in ("dropout", "recurrent_dropout"):
         if config.get(option):
             raise ConversionError(
-                describe(call),
+                str(call),
                 f"has {option}={config[option]}, which is off at prediction time",
                 "Use a PermanentDropout layer",
             )

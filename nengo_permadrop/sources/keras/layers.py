@@ -8,6 +8,7 @@ is also named ``PermanentDropout``) and nengo-extras' ``SoftLIF``.
 
 import numpy as np
 
+from nengo_permadrop.sources.keras.softlif import softlif_config
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.validation import check_choice, check_number
 
@@ -80,6 +81,27 @@ def softlif(x):
     )
 
 
+class _LoihiCurve:
+    """Loihi's rates: periods of whole time steps, time constants that it can hold."""
+
+    def __init__(self, tau_rc, tau_ref):
+        loihi = require("nengo_loihi").neurons
+        self.tau_rc = float(loihi.discretize_tau_rc(tau_rc, _LOIHI_DT))
+        self.tau_ref = float(loihi.discretize_tau_ref(tau_ref, _LOIHI_DT))
+
+    def __call__(self, current):
+        fires = current > 0
+        safe = _where(fires, current, _ones_like(current))
+        period = self.tau_ref + self.tau_rc * _softplus(-_log(safe))
+        steps = _ceil(period / _LOIHI_DT)
+        return _where(fires, 1.0 / (_LOIHI_DT * steps), _zeros_like(current))
+
+
+# Rate curves of the forward pass, by target; None is the smooth one, which the gradient
+# is always that of
+_CURVES = {"nengo": None, "loihi": _LoihiCurve}
+
+
 @_register(package="nengo_permadrop")
 class SoftLIF(keras.layers.Layer):
     """
@@ -129,7 +151,7 @@ class SoftLIF(keras.layers.Layer):
 
     DEFAULT_AMPLITUDE = 0.01
     DEFAULT_GAIN = 2.0
-    TARGETS = ("nengo", "loihi")
+    TARGETS = tuple(_CURVES)
     NOISES = (None, "lowpass", "alpha", "alpharc")
 
     def __init__(
@@ -168,18 +190,15 @@ class SoftLIF(keras.layers.Layer):
         self.target = target
         self.noise = noise
         self.tau_s = float(tau_s)
-        if target == "loihi":  # not in call, which TensorFlow traces
-            loihi = require("nengo_loihi").neurons
-            self._loihi_tau_rc = float(loihi.discretize_tau_rc(self.tau_rc, _LOIHI_DT))
-            self._loihi_tau_ref = float(
-                loihi.discretize_tau_ref(self.tau_ref, _LOIHI_DT)
-            )
+        # not in call, which TensorFlow traces
+        curve = _CURVES[target]
+        self._curve = None if curve is None else curve(self.tau_rc, self.tau_ref)
 
     def call(self, inputs, training=None):
         """Activations for ``inputs``, elementwise."""
         current = self.gain * inputs
         rate = softlif_rate(current, self.gamma, self.tau_rc, self.tau_ref)
-        forward = rate if self.target == "nengo" else self._loihi_rate(current)
+        forward = rate if self._curve is None else self._curve(current)
         if self.noise is not None and training:
             period = 1.0 / _where(forward > 0, forward, _ones_like(forward))
             filtered = _filtered_spikes(period, self.noise, self.tau_s, self.tau_rc)
@@ -188,13 +207,6 @@ class SoftLIF(keras.layers.Layer):
         return self.amplitude * (
             rate if forward is rate else rate + _stop_gradient(forward - rate)
         )
-
-    def _loihi_rate(self, current):
-        fires = current > 0
-        safe = _where(fires, current, _ones_like(current))
-        period = self._loihi_tau_ref + self._loihi_tau_rc * _softplus(-_log(safe))
-        steps = _ceil(period / _LOIHI_DT)
-        return _where(fires, 1.0 / (_LOIHI_DT * steps), _zeros_like(current))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -218,22 +230,6 @@ class SoftLIF(keras.layers.Layer):
     def from_config(cls, config):
         """Also takes the configuration of nengo-extras' layer of the same name."""
         return cls(**softlif_config(config))
-
-
-def softlif_config(config):
-    """
-    The configuration of a SoftLIF layer in our terms, ours or nengo-extras'.
-
-    nengo-extras calls the width of the smoothing ``sigma``, its curve has no gain, and
-    it doesn't save its noise model, which is then off.
-    """
-    if "sigma" not in config:
-        return dict(config)
-    config = {"gain": 1.0, **config}
-    config["gamma"] = config.pop("sigma")
-    noise = config.pop("noise_model", "none")
-    config["noise"] = None if noise == "none" else noise
-    return config
 
 
 def _filtered_spikes(period, noise, tau_s, tau_rc):

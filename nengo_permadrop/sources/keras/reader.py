@@ -1,8 +1,8 @@
 """
 Keras models as plain data: which layers there are, and how their values flow.
 
-A `ModelGraph` holds no Keras object, so that converting it, in this process or in a
-worker, needs no Keras. Nested models are unrolled; a layer or model that is used
+A `KerasGraph` holds no Keras object, so that reading it, in this process or in a
+worker, needs no Keras; `.convert.neutral` makes the neutral graph of it. Nested models are unrolled; a layer or model that is used
 several times gives one `LayerCall` a use, because each use drops units of its own.
 """
 
@@ -50,11 +50,13 @@ class LayerCall:
         (``drug_encoder[1]/dense_2``).
     spec : `LayerSpec`
     inputs : tuple of int
-        Indices into `ModelGraph.shapes` of the values that it takes.
+        Indices into `KerasGraph.shapes` of the values that it takes.
     output : int
         Index of the value that it gives.
     options : dict
         Keyword arguments that it was called with, such as ``training``.
+    shape : tuple of int
+        Of the value that it gives, without the batch axis.
     """
 
     path: str
@@ -62,10 +64,19 @@ class LayerCall:
     inputs: tuple
     output: int
     options: dict
+    shape: tuple
+
+    def __str__(self):
+        return f"layer '{self.path}' ({self.spec.class_name})"
+
+    @property
+    def named(self):
+        """Path and label, as a `.GraphWriter` takes them."""
+        return self.path, self.spec.class_name
 
 
 @dataclass
-class ModelGraph:
+class KerasGraph:
     """A Keras model without Keras.
 
     Attributes
@@ -88,7 +99,7 @@ class ModelGraph:
         return math.prod(self.shapes[value])
 
 
-def read_model(kmodel):
+def read_keras(kmodel):
     """
     Read the graph of a Keras model.
 
@@ -99,7 +110,7 @@ def read_model(kmodel):
 
     Returns
     -------
-    graph : `ModelGraph`
+    graph : `KerasGraph`
     layers : list of `keras.layers.Layer`
         The Keras layer of each call.
 
@@ -126,7 +137,7 @@ def read_model(kmodel):
 
 class _Reader:
     def __init__(self):
-        self.graph = ModelGraph()
+        self.graph = KerasGraph()
         self.layers = []
         self._specs = {}  # a layer that is used twice has its weights here once
 
@@ -187,7 +198,14 @@ class _Reader:
             )
         value = self.add_value(outputs[0], path)
         self.graph.calls.append(
-            LayerCall(path, self._spec(layer), tuple(arguments), value, options)
+            LayerCall(
+                path,
+                self._spec(layer),
+                tuple(arguments),
+                value,
+                options,
+                self.graph.shapes[value],
+            )
         )
         self.layers.append(layer)
         return [value]

@@ -1,4 +1,4 @@
-"""Configuration."""
+"""What nengo-loihi is told of a network that was added to another."""
 
 from nengo_permadrop.support.optional import require
 
@@ -21,5 +21,5 @@ def configure(outer, inner):
         on_chip = inner.config[ensemble].on_chip
         if on_chip is not None:
             outer.config[ensemble].on_chip = on_chip
-    if hasattr(inner, "configure_loihi"):
-        inner.configure_loihi(outer)
+    if hasattr(inner, "configure"):  # a Converter
+        inner.configure(outer)

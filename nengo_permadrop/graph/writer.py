@@ -1,0 +1,169 @@
+"""Writing a `.ModelGraph`, operation by operation."""
+
+import numpy as np
+from nengo.exceptions import ValidationError
+from scipy import sparse
+
+from nengo_permadrop.graph.graph import (
+    PLAIN,
+    Activation,
+    Affine,
+    Drop,
+    ModelGraph,
+)
+
+
+class GraphWriter:
+    """
+    Adds operations to a graph; values are indices into the graph's ``shapes``.
+
+    Attributes
+    ----------
+    graph : `.ModelGraph`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from nengo_permadrop.graph.writer import GraphWriter
+    >>> writer = GraphWriter()
+    >>> x = writer.input("x", (3,))
+    >>> hidden = writer.affine("hidden", "Dense", [x], [np.ones((5, 3))], (5,))
+    >>> hidden = writer.activation("hidden", "Dense", hidden, "relu")
+    >>> hidden = writer.drop("dropout", "Dropout", hidden, rate=0.5)
+    >>> writer.output("y", hidden)
+    >>> writer.graph.shapes
+    [(3,), (5,), (5,), (5,)]
+    """
+
+    def __init__(self):
+        self.graph = ModelGraph()
+
+    def shape(self, value):
+        """Shape of a value, a tuple of int."""
+        return self.graph.shapes[value]
+
+    def size(self, value):
+        """Number of elements of a value."""
+        return self.graph.size(value)
+
+    def input(self, name, shape):
+        """An input of the model; returns its value."""
+        value = self._value(shape)
+        self.graph.inputs[name] = value
+        return value
+
+    def output(self, name, value):
+        """Make a value an output of the model."""
+        self.graph.outputs[name] = value
+
+    def affine(self, path, label, inputs, matrices, shape, constant=None, macs=0):
+        """
+        The sum of ``matrix @ input`` over some inputs, plus a constant.
+
+        Parameters
+        ----------
+        path, label : str
+            As in `.Operation`.
+        inputs : list of int
+        matrices : list of ((size, input size) ndarray or sparse matrix, or None)
+            None is the identity.
+        shape : tuple of int
+            Of the value that it gives.
+        constant : (size,) ndarray, optional
+        macs : int, optional
+            As in `.Affine`.
+
+        Returns
+        -------
+        value : int
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the sizes don't fit.
+        """
+        size = int(np.prod(shape, dtype=int))
+        for index, matrix in zip(inputs, matrices, strict=True):
+            expected = (size, self.size(index))
+            found = expected[:1] * 2 if matrix is None else matrix.shape
+            if found != expected:
+                raise ValidationError(
+                    f"'{path}': a map from {expected[1]} to {size} elements can't have "
+                    f"a matrix of shape {found}",
+                    attr="matrices",
+                )
+        if constant is not None and np.shape(constant) != (size,):
+            raise ValidationError(
+                f"'{path}': must have the shape ({size},), got {np.shape(constant)}",
+                attr="constant",
+            )
+        return self._add(
+            Affine,
+            path,
+            label,
+            inputs,
+            shape,
+            matrices=tuple(matrices),
+            constant=constant,
+            macs=macs,
+        )
+
+    def permuted(self, path, label, inputs, order, shape):
+        """
+        A value whose element ``i`` is element ``order[i]`` of the inputs together.
+
+        Parameters
+        ----------
+        path, label : str
+            As in `.Operation`.
+        inputs : list of int
+        order : (size,) array_like of int
+            Places in the flattened inputs, one input's after the other's.
+        shape : tuple of int
+
+        Returns
+        -------
+        value : int
+        """
+        order = np.asarray(order).ravel()
+        matrices, start = [], 0
+        for value in inputs:
+            (rows,) = np.nonzero((order >= start) & (order < start + self.size(value)))
+            matrices.append(
+                sparse.csr_matrix(
+                    (np.ones(rows.size), (rows, order[rows] - start)),
+                    shape=(order.size, self.size(value)),
+                )
+            )
+            start += self.size(value)
+        return self.affine(path, label, inputs, matrices, shape)
+
+    def activation(self, path, label, value, kind, **parameters):
+        """A function of each element; see `.Activation`. Returns its value."""
+        return self._add(
+            Activation,
+            path,
+            label,
+            [value],
+            self.shape(value),
+            kind=kind,
+            parameters=parameters,
+        )
+
+    def drop(self, path, label, value, rate, when=PLAIN):
+        """Dropout of a value's elements; see `.Drop`. Returns its value."""
+        return self._add(
+            Drop, path, label, [value], self.shape(value), rate=rate, when=when
+        )
+
+    def _add(self, operation_type, path, label, inputs, shape, **fields):
+        output = self._value(shape)
+        operation = operation_type(
+            path=path, label=label, inputs=tuple(inputs), output=output, **fields
+        )
+        self.graph.operations.append(operation)
+        return output
+
+    def _value(self, shape):
+        self.graph.shapes.append(tuple(int(size) for size in shape))
+        return len(self.graph.shapes) - 1

@@ -1,0 +1,84 @@
+"""What a source is."""
+
+
+class Source:
+    """
+    Where models come from: what reads one kind of model.
+
+    Subclasses are registered with `.registry.register_source`, or as entry points in
+    the group "nengo_permadrop.sources".
+
+    Attributes
+    ----------
+    name : str
+        Such as "keras".
+    title : str
+        What it is called in messages, such as "Keras".
+    """
+
+    name = None
+    title = None
+
+    def takes(self, model):
+        """
+        Whether a model is of this source's kind.
+
+        It must not import the library that the model was written in.
+
+        Parameters
+        ----------
+        model : object
+
+        Returns
+        -------
+        takes : bool
+        """
+        raise NotImplementedError()
+
+    def read(self, model):
+        """
+        Read a model.
+
+        Parameters
+        ----------
+        model : object
+
+        Returns
+        -------
+        graph : `.ModelGraph`
+
+        Raises
+        ------
+        nengo_permadrop.ConversionError
+            If a layer, or something about it, isn't supported: it names the layer, what
+            was found, and what to do.
+        """
+        raise NotImplementedError()
+
+    def forward(self, model, dropout="permanent", smooth=False):
+        """
+        The model's own forward pass, with masks that are given instead of drawn.
+
+        Parameters
+        ----------
+        model : object
+        dropout : {"permanent", "off"}, optional
+            What plain dropout is, as in `.Converter`.
+        smooth : bool, optional
+            Compute the smooth curve of activations whose own has steps, as
+            `.smooth_graph` does.
+
+        Returns
+        -------
+        forward : callable
+            Takes a list of inputs, ``(n, ...)`` each, and a list of masks, ``(n,
+            units)`` each, or None, which drops nothing; returns a list of outputs,
+            ``(n, ...)`` each. It has an attribute ``dropouts``, a list of (path,
+            number of units, rate) of the permanent dropouts, whose masks it takes, and
+            ``graph``, with ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
+        """
+        raise NotImplementedError()
+
+    def model_name(self, model):
+        """What to call a model in messages."""
+        return f"model '{getattr(model, 'name', type(model).__name__)}'"

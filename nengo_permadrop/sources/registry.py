@@ -1,0 +1,85 @@
+"""The sources that there are, and which of them takes a model."""
+
+from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.graph.graph import ModelGraph
+from nengo_permadrop.support.registry import Registry
+
+
+def _instance(source):
+    return source() if isinstance(source, type) else source
+
+
+_SOURCES = Registry(
+    "source",
+    "nengo_permadrop.sources",
+    own={"keras": "nengo_permadrop.sources.keras.source"},
+    prepare=_instance,
+)
+
+
+def register_source(source_class):
+    """Register a subclass of `.Source` under its name (a class decorator)."""
+    _SOURCES.register(source_class.name, source_class())
+    return source_class
+
+
+def source_names():
+    """Names of all sources, installed or not."""
+    return _SOURCES.names()
+
+
+def get_source(name):
+    """The `.Source` of a name; a ValidationError if there is none."""
+    return _SOURCES.get(name)
+
+
+def source_of(model):
+    """
+    The source that takes a model.
+
+    Parameters
+    ----------
+    model : object
+
+    Returns
+    -------
+    source : `.Source`
+
+    Raises
+    ------
+    nengo_permadrop.ConversionError
+        If there is none.
+    """
+    for name in source_names():
+        source = get_source(name)
+        if source.takes(model):
+            return source
+    raise ConversionError(
+        type(model).__name__,
+        f"is not a model of any known source ({', '.join(source_names())})",
+        "Convert a keras.Model; load a saved one with "
+        "nengo_permadrop.sources.keras.loading.load_model",
+    )
+
+
+def read_model(model):
+    """
+    Read the neutral graph of a model: what a `.Converter` takes.
+
+    Parameters
+    ----------
+    model : `keras.Model`, another source's model, or `.ModelGraph`
+        A graph is returned as it is.
+
+    Returns
+    -------
+    graph : `.ModelGraph`
+
+    Raises
+    ------
+    nengo_permadrop.ConversionError
+        If no source takes the model, or something about it isn't supported.
+    """
+    if isinstance(model, ModelGraph):
+        return model
+    return source_of(model).read(model)
