@@ -26,7 +26,7 @@ from nengo_permadrop.sources.keras.loading import load_model
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("dataset", choices=sorted(models.TRAINING))
+    parser.add_argument("dataset", choices=datasets.names())
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, default=50)
     parser.add_argument(

@@ -39,10 +39,10 @@ import pandas as pd
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
 from nengo_permadrop.converter.timing import default_times
-from nengo_permadrop.neurons.spiking import TARGETS
 from nengo_permadrop.sources.keras.loading import load_model
 from nengo_permadrop.study.steps import CALIBRATION_ROWS
 from nengo_permadrop.support.files import atomic_path
+from nengo_permadrop.targets.registry import target_names
 
 COPIES = 4
 FRACTIONS = (0.8, 0.9)  # of a window that isn't read
@@ -51,11 +51,11 @@ FRACTIONS_TAKEN_APART = (0.5, 0.65)  # likewise, where the mixing is undone
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
-    parser.add_argument("datasets", nargs="+", choices=sorted(models.TRAINING))
+    parser.add_argument("datasets", nargs="+", choices=datasets.names())
     parser.add_argument("--backend", default="batched")
     parser.add_argument(
         "--target",
-        choices=TARGETS,
+        choices=target_names(),
         help="what networks are trained and converted for (default: as the backend)",
     )
     parser.add_argument("--anneal", type=float, help="end training with this gamma")

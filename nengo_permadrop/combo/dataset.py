@@ -14,7 +14,9 @@ from nengo_permadrop.combo.data.files import (
 )
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
 from nengo_permadrop.combo.data.scaling import FeatureScaling
-from nengo_permadrop.datasets.base import Dataset, random_parts
+from nengo_permadrop.combo.model import model, network_for
+from nengo_permadrop.combo.training import train
+from nengo_permadrop.datasets.base import Dataset, Recipe, random_parts
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +153,12 @@ def combo(
             "were left out, for which there are no features)."
         ),
         features=features,
+        recipe=Recipe(
+            build=network_for(model),
+            fit=train,
+            annealing_epochs=2,
+            annealing_rate=3e-5,
+        ),
     )
 
 

@@ -1,6 +1,5 @@
 """The network of CANDLE's Combo benchmark, with permanent dropout."""
 
-from nengo_permadrop import combo
 from nengo_permadrop.combo.data.rows import INPUTS
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.training.recipe import SOFTLIF, RecipeLayers
@@ -25,9 +24,9 @@ def model(
     An encoder of the cell line's expression, and one drug encoder that both drugs
     share; what they give is concatenated and goes through more dense layers to one
     linear output, the growth. Every hidden layer is followed by permanent dropout.
-    Hidden layers are initialised by the recipe of `nengo_permadrop.training.recipe`, not by
-    Keras's defaults as in CANDLE, and ``activation`` is that of the encoders too, which
-    are relu in CANDLE whatever the other layers are.
+    Hidden layers are initialised by the recipe of `nengo_permadrop.training.recipe`,
+    not by Keras's defaults as in CANDLE, and ``activation`` is that of the encoders
+    too, which are relu in CANDLE whatever the other layers are.
 
     Parameters
     ----------
@@ -126,7 +125,7 @@ def combo_small(
     model : `keras.Model`
         Functional, with the encoders as nested models; not compiled.
     """
-    return combo.model(
+    return model(
         n_genes,
         n_descriptors,
         dense=(units,) * 3,
@@ -136,3 +135,26 @@ def combo_small(
         target=target,
         n_outputs=n_outputs,
     )
+
+
+def network_for(build):
+    """
+    How a data set of the Combo problem has its network built.
+
+    Parameters
+    ----------
+    build : callable
+        `model` or `combo_small`.
+
+    Returns
+    -------
+    build : callable
+        As in `.Recipe`.
+    """
+
+    def built(dataset, seed=0, **options):
+        features = dataset.n_features
+        options = {"n_outputs": len(dataset.output_names), **options}
+        return build(features["cell"], features["drug1"], seed=seed, **options)
+
+    return built

@@ -2,8 +2,15 @@
 
 import numpy as np
 
+from nengo_permadrop.combo import model
 from nengo_permadrop.combo.data.drug_pairs import generate
-from nengo_permadrop.datasets.base import Split, random_parts, standardised
+from nengo_permadrop.combo.model import network_for
+from nengo_permadrop.datasets.base import (
+    Recipe,
+    Split,
+    random_parts,
+    standardised,
+)
 
 SOURCE = (
     "A generated screen of drug pairs with the three inputs of CANDLE's Combo problem "
@@ -57,7 +64,17 @@ def combo_small(
     )
     parts = random_parts(len(rows), n_validation, n_test, rng)
     return standardised(
-        "combo-small", rows, parts, "Growth", SOURCE, alike=("drug1", "drug2")
+        "combo-small",
+        rows,
+        parts,
+        "Growth",
+        SOURCE,
+        alike=("drug1", "drug2"),
+        recipe=Recipe(
+            build=network_for(model.combo_small),
+            training={"epochs": 30, "patience": 5, "batch_size": 64},
+            annealing_epochs=5,
+        ),
     )
 
 

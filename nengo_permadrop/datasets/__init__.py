@@ -1,6 +1,10 @@
 """
 Named data sets, each a `Dataset` of standardised training, validation and test rows.
 
+A new one is a function of a seed that returns a `Dataset`, in a module of its own, made
+known by `register` or as an entry point in the group "nengo_permadrop.datasets". One
+whose network or training isn't the usual brings a `Recipe` along.
+
 >>> from nengo_permadrop import datasets
 >>> data = datasets.load("diabetes", seed=0)
 >>> data.train.inputs["input"].shape
@@ -11,15 +15,22 @@ import inspect
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.combo import data as combo
-from nengo_permadrop.combo.small import combo_small
-from nengo_permadrop.datasets.base import Dataset, Split
-from nengo_permadrop.datasets.diabetes import diabetes
-from nengo_permadrop.datasets.digits import digits
+from nengo_permadrop.datasets.base import Dataset, Recipe, Split
+from nengo_permadrop.support.registry import Registry
 
-__all__ = ["Dataset", "Split", "load", "names", "register"]
+__all__ = ["Dataset", "Recipe", "Split", "load", "names", "register"]
 
-_LOADERS = {}
+_LOADERS = Registry(
+    "data set",
+    "nengo_permadrop.datasets",
+    own={
+        "combo": "nengo_permadrop.combo.data.dataset:combo",
+        "combo-small": "nengo_permadrop.combo.data.small:combo_small",
+        "diabetes": "nengo_permadrop.datasets.diabetes:diabetes",
+        "digits": "nengo_permadrop.datasets.digits:digits",
+    },
+    attr="name",
+)
 
 
 def register(name, loader):
@@ -39,16 +50,12 @@ def register(name, loader):
     nengo.exceptions.ValidationError
         If the name is taken.
     """
-    if name in _LOADERS:
-        raise ValidationError(
-            f"there is a data set {name!r} already; choose another name", attr="name"
-        )
-    _LOADERS[name] = loader
+    _LOADERS.register(name, loader)
 
 
 def names():
     """The names that `load` knows, a sorted list of str."""
-    return sorted(_LOADERS)
+    return sorted(_LOADERS.names())
 
 
 def load(name, seed=0, **options):
@@ -76,12 +83,7 @@ def load(name, seed=0, **options):
     ImportError
         If the data set needs a package that isn't installed, with how to install it.
     """
-    if name not in _LOADERS:
-        raise ValidationError(
-            f"no data set is called {name!r}; there are {', '.join(names())}",
-            attr="name",
-        )
-    loader = _LOADERS[name]
+    loader = _LOADERS.get(name)
     try:
         inspect.signature(loader).bind(seed=seed, **options)
     except TypeError as error:
@@ -90,9 +92,3 @@ def load(name, seed=0, **options):
             f"{error}; data set {name!r} takes {known}", attr="options"
         ) from error
     return loader(seed=seed, **options)
-
-
-register("diabetes", diabetes)
-register("digits", digits)
-register("combo-small", combo_small)
-register("combo", combo.combo)

@@ -1,6 +1,7 @@
 """What a data set is, and how its rows are divided and standardised."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 from nengo.exceptions import ValidationError
@@ -59,6 +60,37 @@ class Split:
         )
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """
+    How the network of a data set is built and trained.
+
+    Attributes
+    ----------
+    build : callable or None
+        Takes the data set, ``seed`` and options as keyword arguments, and returns a
+        Keras model, not compiled. None builds `nengo_permadrop.training.mlp`.
+    fit : callable or None
+        Takes the model, the data set, ``seed``, ``progress``, and ``epochs`` and
+        ``learning_rate`` where they are given, and returns the history of the losses.
+        None trains by `nengo_permadrop.training.train`.
+    training : dict
+        Options of `nengo_permadrop.training.train`.
+    annealing_epochs : int
+        Most epochs of training on with a sharper SoftLIF.
+    annealing_rate : float
+        Learning rate of that.
+    """
+
+    build: Callable | None = None
+    fit: Callable | None = None
+    training: dict = field(
+        default_factory=lambda: {"epochs": 100, "patience": 10, "batch_size": 32}
+    )
+    annealing_epochs: int = 20
+    annealing_rate: float = 3e-4
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """
@@ -84,6 +116,8 @@ class Dataset:
         Where the data come from, for reports.
     output_names : tuple of str
         Names of the target's columns; of one column, the target's.
+    recipe : `Recipe`
+        How its network is built and trained.
     """
 
     name: str
@@ -95,6 +129,7 @@ class Dataset:
     target_std: np.ndarray
     source: str
     output_names: tuple
+    recipe: Recipe = field(default=Recipe(), kw_only=True)
 
     @property
     def input_names(self):
@@ -137,7 +172,16 @@ class Dataset:
         return np.asarray(values, np.float64) * self.target_std + self.target_mean
 
 
-def standardised(name, rows, parts, target_name, source, alike=(), output_names=None):
+def standardised(
+    name,
+    rows,
+    parts,
+    target_name,
+    source,
+    alike=(),
+    output_names=None,
+    recipe=None,
+):
     """
     Divide rows into the parts of a `Dataset` and standardise them.
 
@@ -154,6 +198,8 @@ def standardised(name, rows, parts, target_name, source, alike=(), output_names=
         with common moments, so that an object has the same features in each of them.
     output_names : sequence of str, optional
         Names of the target's columns, if it has several.
+    recipe : `Recipe`, optional
+        As in `Dataset`.
 
     Returns
     -------
@@ -200,6 +246,7 @@ def standardised(name, rows, parts, target_name, source, alike=(), output_names=
         target_std=target_scaler.scale_,
         source=source,
         output_names=output_names,
+        recipe=Recipe() if recipe is None else recipe,
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nengo_permadrop.datasets.base import Split, random_parts, standardised
+from nengo_permadrop.datasets.base import Recipe, Split, random_parts, standardised
 from nengo_permadrop.support.optional import require
 
 SOURCE = (
@@ -44,4 +44,6 @@ def diabetes(seed=0, n_validation=70, n_test=110):
         labels={"Observation": np.arange(len(x))},
     )
     parts = random_parts(len(x), n_validation, n_test, np.random.RandomState(seed))
-    return standardised("diabetes", rows, parts, "Progression", SOURCE)
+    # with its few rows it needs patience; training stops long before the last epoch
+    recipe = Recipe(training={"epochs": 200, "patience": 15, "batch_size": 32})
+    return standardised("diabetes", rows, parts, "Progression", SOURCE, recipe=recipe)

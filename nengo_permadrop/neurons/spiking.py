@@ -62,7 +62,7 @@ def spiking(neuron_type, target="nengo"):
     >>> npd.spiking(npd.SoftLIF(gamma=0.02, amplitude=0.01))
     LIF(amplitude=0.01)
     """
-    targets = sorted({where for _, where in _TWINS})
+    targets = list(dict.fromkeys(where for _, where in _TWINS))
     if target not in targets:
         raise ValidationError(
             f"unknown target {target!r}; use one of {', '.join(targets)}",

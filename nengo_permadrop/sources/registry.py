@@ -56,7 +56,7 @@ def source_of(model):
             return source
     raise ConversionError(
         type(model).__name__,
-        f"is not a model of any known source ({', '.join(source_names())})",
+        f"is not a model of a known source ({', '.join(source_names())})",
         "Convert a keras.Model; load a saved one with "
         "nengo_permadrop.sources.keras.loading.load_model",
     )

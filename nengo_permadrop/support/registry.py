@@ -18,12 +18,15 @@ class Registry:
     Parameters
     ----------
     kind : str
-        What the units are, for messages; also the argument that messages are about.
+        What the units are, for messages.
     group : str
         Group of the entry points, such as "nengo_permadrop.backends". An entry point's
         name is the unit's, its object the unit.
     own : {str: str}, optional
-        Modules of the package's own units by name. Importing one registers its unit.
+        The package's own units by name: a module, whose import registers the unit, or
+        "module:name" for one that doesn't.
+    attr : str, optional
+        The argument that messages are about; by default the kind.
     prepare : callable, optional
         Makes the unit of what an entry point gives, such as an instance of a class.
 
@@ -36,8 +39,9 @@ class Registry:
     (4, ['square'])
     """
 
-    def __init__(self, kind, group, own=None, prepare=None):
+    def __init__(self, kind, group, own=None, attr=None, prepare=None):
         self.kind = kind
+        self.attr = kind if attr is None else attr
         self.group = group
         self._own = dict(own or {})
         self._prepare = prepare or (lambda unit: unit)
@@ -59,12 +63,16 @@ class Registry:
             If another unit has that name.
         """
         with self._lock:
-            known = self._units.get(name)
-            if known is not None and _origin(known) != _origin(unit):
+            origin = _origin(self._units[name]) if name in self._units else None
+            if origin is None and name in self._own:
+                origin = self._own[name].replace(":", ".")
+                if _origin(unit).startswith(f"{origin}."):  # by the module's import
+                    origin = None
+            if origin not in (None, _origin(unit)):
                 raise ValidationError(
-                    f"there is a {self.kind} {name!r} already ({_origin(known)}); "
-                    "choose another name",
-                    attr=self.kind,
+                    f"there is a {self.kind} {name!r} already ({origin}); choose "
+                    "another name",
+                    attr=self.attr,
                 )
             self._units[name] = unit
 
@@ -103,7 +111,10 @@ class Registry:
 
     def _find(self, name):
         if name in self._own:
-            importlib.import_module(self._own[name])
+            module, _, attribute = self._own[name].partition(":")
+            module = importlib.import_module(module)
+            if attribute:
+                self._units[name] = getattr(module, attribute)
             return
         for entry in self._entries():
             if entry.name == name:
@@ -111,7 +122,7 @@ class Registry:
                 return
         raise ValidationError(
             f"unknown {self.kind} {name!r}; there are {', '.join(self.names())}",
-            attr=self.kind,
+            attr=self.attr,
         )
 
     def _entries(self):

@@ -1,29 +1,10 @@
-"""Fit."""
+"""Training networks, and training them on with a sharper SoftLIF."""
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop import combo
-from nengo_permadrop.combo.saved import TrainingFiles
 from nengo_permadrop.support.generators import generators_kept
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.training.evaluation import mean_scores
-
-# Epochs are an upper limit, as training stops early. With its few rows, diabetes needs
-# more patience than the drug pairs.
-TRAINING = {
-    "diabetes": {"epochs": 200, "patience": 15, "batch_size": 32},
-    "combo-small": {"epochs": 30, "patience": 5, "batch_size": 64},
-}
-
-
-DEFAULT_TRAINING = {"epochs": 100, "patience": 10, "batch_size": 32}
-
-
-# Most epochs of training on with a smaller gamma
-ANNEALING_EPOCHS = {"combo-small": 5, "combo": 2}
-
-
-DEFAULT_ANNEALING_EPOCHS = 20
 
 
 def train_for_dataset(
@@ -43,8 +24,7 @@ def train_for_dataset(
     model : `keras.Model`
         Trained in place.
     dataset : `.datasets.Dataset`
-        The one named "combo" is trained on as CANDLE does, by `.combo.training.train`;
-        others with `train`.
+        Its recipe says how.
     epochs : int, optional
         Other than the data set's own number.
     seed : int, optional
@@ -54,7 +34,8 @@ def train_for_dataset(
     learning_rate : float, optional
         Of the optimizer, other than the data set's own.
     prefix : path-like, optional
-        Where the training on "combo" keeps its state, and goes on if there is one.
+        Where a recipe whose training can go on keeps its state; it goes on if there is
+        one.
 
     Returns
     -------
@@ -62,12 +43,12 @@ def train_for_dataset(
     """
     given = {"epochs": epochs, "learning_rate": learning_rate}
     given = {name: value for name, value in given.items() if value is not None}
-    if dataset.name == "combo":
+    if dataset.recipe.fit is not None:
         if prefix is not None:
-            resume = TrainingFiles(prefix).state.exists()
-            given.update(prefix=prefix, resume=resume, overwrite=not resume)
-        return combo.train(model, dataset, seed=seed, progress=progress, **given)
-    options = {**TRAINING.get(dataset.name, DEFAULT_TRAINING), **given}
+            given["prefix"] = prefix
+        fit = dataset.recipe.fit
+        return fit(model, dataset, seed=seed, progress=progress, **given)
+    options = {**dataset.recipe.training, **given}
     return train(model, dataset, seed=seed, progress=progress, **options)
 
 
@@ -182,9 +163,9 @@ def anneal(
     """
     set_gamma(model, gamma)
     if epochs is None:
-        epochs = annealing_epochs(dataset)
+        epochs = dataset.recipe.annealing_epochs
     if learning_rate is None:
-        learning_rate = 3e-5 if dataset.name == "combo" else 3e-4
+        learning_rate = dataset.recipe.annealing_rate
     return train_for_dataset(
         model,
         dataset,
@@ -222,11 +203,6 @@ def set_gamma(model, gamma):
         layer.gamma = float(gamma)
     # compiled, as Keras must not use what it traced with the gamma before
     model.compile(loss="mse")
-
-
-def annealing_epochs(dataset):
-    """For how many epochs `anneal` trains on a data set, an int."""
-    return ANNEALING_EPOCHS.get(dataset.name, DEFAULT_ANNEALING_EPOCHS)
 
 
 def _softlif_layers(model):

@@ -6,9 +6,6 @@ Their layers are those of `nengo_permadrop.training.recipe`.
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop import combo
-from nengo_permadrop.combo.data.rows import INPUTS as COMBO_INPUTS
-from nengo_permadrop.combo.model import combo_small
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.training.recipe import RecipeLayers
 
@@ -52,12 +49,11 @@ def for_dataset(dataset, seed=0, **options):
     Parameters
     ----------
     dataset : `.datasets.Dataset`
-        With one input, or with those of the Combo problem ("cell", "drug1", "drug2").
+        With a recipe that builds a network, or with one input, named "input".
     seed : int, optional
         Decides the initial weights.
     **options
-        Passed to `mlp` or `combo_small`; for the data set named "combo" to
-        `nengo_permadrop.combo.model`, the network at its full size.
+        Passed to what builds the network, `mlp` if the recipe says nothing else.
 
     Returns
     -------
@@ -68,16 +64,15 @@ def for_dataset(dataset, seed=0, **options):
     nengo.exceptions.ValidationError
         If no network is known for the data set's inputs.
     """
+    if dataset.recipe.build is not None:
+        return dataset.recipe.build(dataset, seed=seed, **options)
     features = dataset.n_features
     options = {"n_outputs": len(dataset.output_names), **options}
-    if tuple(features) == COMBO_INPUTS:
-        build = combo.model if dataset.name == "combo" else combo_small
-        return build(features["cell"], features["drug1"], seed=seed, **options)
     if tuple(features) == ("input",):
         return mlp(features["input"], seed=seed, **options)
     raise ValidationError(
         f"no network is known for the inputs {', '.join(features)} of data set "
-        f"{dataset.name!r}; name its one input 'input', or its three inputs "
-        f"{', '.join(COMBO_INPUTS)}, or train a network yourself",
+        f"{dataset.name!r}; name its one input 'input', give it a Recipe that builds a "
+        "network, or train a network yourself",
         attr="dataset",
     )

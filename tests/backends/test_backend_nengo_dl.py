@@ -25,7 +25,7 @@ def conv():
 
 def draws(model, backend, **kwargs):
     kwargs = {"n_draws": N_DRAWS, "seed": 3, "progress": False, **kwargs}
-    X = observations(model.kmodel, N_OBSERVATIONS)
+    X = observations(model.model, N_OBSERVATIONS)
     return npd.sample(model, X, backend=backend, **kwargs).values
 
 
@@ -37,7 +37,7 @@ def assert_same_draws(model, **kwargs):
 
 
 def problem_of(conv, n=N_OBSERVATIONS, **options):
-    X = observations(conv.kmodel, n)
+    X = observations(conv.model, n)
     return Problem(
         conv,
         [conv.input],
