@@ -47,6 +47,7 @@ extras_req["all"] = sorted(
 )
 extras_req["tests"] = [
     "black==26.10.1",
+    "grimp>=3.0",
     "pytest>=7,<9",  # nengo's own pytest plugin breaks pytest 9
     "pytest-allclose>=1.0",
     "pytest-plt>=1.0",

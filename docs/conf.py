@@ -21,11 +21,17 @@ version = release = runpy.run_path(str(ROOT / "nengo_permadrop" / "version.py"))
 extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
 ]
+templates_path = ["_templates"]
+# packages whose own code is in their __init__.py; others only hand names on
+autosummary_context = {
+    "documented_here": ["nengo_permadrop.datasets", "nengo_permadrop.dl"]
+}
 exclude_patterns = ["_build", "auto_examples/**.ipynb", "auto_examples/**.py"]
 
 # Every example is executed, but for those that only Nengo GUI can run (tests do so).

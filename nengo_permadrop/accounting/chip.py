@@ -1,4 +1,4 @@
-"""Chip."""
+"""What a network needs of Loihi's chip."""
 
 from nengo_permadrop.backends.nengo_loihi.trial import measured
 from nengo_permadrop.support.isolation import own_network

@@ -1,4 +1,4 @@
-"""Signals."""
+"""Signals of a built network that a replica is written into."""
 
 import nengo
 import numpy as np

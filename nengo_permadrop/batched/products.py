@@ -1,4 +1,4 @@
-"""Products."""
+"""Matrix products that round alike, however many rows there are."""
 
 import numpy as np
 

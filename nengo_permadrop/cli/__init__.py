@@ -13,21 +13,43 @@ import traceback
 import shtab
 
 from nengo_permadrop.cli import codes, interrupts
-from nengo_permadrop.cli.commands import (
-    backends,
-    bench,
-    combo_data,
-    combo_train,
-    convert,
-    energy,
-    infer,
-    study,
-)
 from nengo_permadrop.cli.errors import one_line
 from nengo_permadrop.cli.output import write
+from nengo_permadrop.support.registry import Registry
 from nengo_permadrop.version import version
 
-COMMANDS = (study, infer, combo_data, combo_train, convert, energy, backends, bench)
+_COMMANDS = Registry(
+    "command",
+    "nengo_permadrop.commands",
+    own={
+        name: f"nengo_permadrop.cli.commands.{name.replace('-', '_')}:"
+        for name in (
+            "study",
+            "infer",
+            "combo-data",
+            "combo-train",
+            "convert",
+            "energy",
+            "backends",
+            "bench",
+        )
+    },
+)
+
+
+def register_command(name, command):
+    """
+    Make a command known.
+
+    Parameters
+    ----------
+    name : str
+        As it is typed.
+    command : module or object
+        With a function ``add``, which takes what ``add_subparsers`` of the parser
+        returned and adds the command by `.arguments.add_command`.
+    """
+    _COMMANDS.register(name, command)
 
 
 def main(argv=None):
@@ -77,8 +99,14 @@ def parser():
         help="print a script that makes a shell complete this command",
     )
     commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    for name in _COMMANDS.names():
+        try:
+            _COMMANDS.get(name).add(commands)
+        except ImportError as error:  # of another package: ours work all the same
+            print(
+                f"nengo-permadrop: command {name!r} is left out: {one_line(error)}",
+                file=sys.stderr,
+            )
     return top
 
 

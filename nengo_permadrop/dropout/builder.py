@@ -1,5 +1,6 @@
 """Building `.PermanentDropout` for the reference simulator, and those that share it."""
 
+import sys
 import warnings
 from collections import namedtuple
 
@@ -183,7 +184,8 @@ def build_permanent_dropout(
     conn = connection_being_built(model, transform)
     check_dropout(conn, model.dt)
     seed = model.seeds[conn]
-    if type(model).__module__.partition(".")[0] == "nengo_dl":
+    nengo_dl = sys.modules.get("nengo_dl")
+    if nengo_dl is not None and isinstance(model, nengo_dl.builder.NengoModel):
         warnings.warn(
             "NengoDL takes the masked weights of PermanentDropout as constants, and "
             "training would train those; import nengo_permadrop.dl before making the "

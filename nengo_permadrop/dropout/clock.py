@@ -1,4 +1,4 @@
-"""Clock."""
+"""When masks are redrawn."""
 
 
 def redraw_index(time, dt, redraw, delay=0.0):

@@ -1,4 +1,4 @@
-"""Processes."""
+"""A Nengo process whose output is a mask."""
 
 import nengo
 from nengo.params import IntParam

@@ -1,4 +1,4 @@
-"""Seeds."""
+"""Seeds that are derived from others."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Coverage."""
+"""Intervals of predictive distributions, and how often they hold the target."""
 
 import numpy as np
 from nengo.exceptions import ValidationError

@@ -1,4 +1,4 @@
-"""Loihi."""
+"""Rates of Loihi's neurons, and the spiking neurons that its host computes."""
 
 import nengo
 import numpy as np

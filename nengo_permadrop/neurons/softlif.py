@@ -1,4 +1,4 @@
-"""Softlif."""
+"""The SoftLIF rate neuron type."""
 
 import numpy as np
 from nengo.exceptions import ValidationError

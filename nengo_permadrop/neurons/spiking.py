@@ -1,4 +1,4 @@
-"""SoftLIF, and the spiking twins of rate neuron types."""
+"""The spiking twins of rate neuron types."""
 
 import nengo
 from nengo.exceptions import ValidationError

@@ -1,4 +1,4 @@
-"""Html."""
+"""How notebooks show samples."""
 
 import html
 

@@ -1,4 +1,4 @@
-"""Loading."""
+"""Reading samples from a file."""
 
 import json
 from pathlib import Path

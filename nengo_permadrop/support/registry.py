@@ -23,8 +23,8 @@ class Registry:
         Group of the entry points, such as "nengo_permadrop.backends". An entry point's
         name is the unit's, its object the unit.
     own : {str: str}, optional
-        The package's own units by name: a module, whose import registers the unit, or
-        "module:name" for one that doesn't.
+        The package's own units by name: a module, whose import registers the unit;
+        "module:name" for an object in one; or "module:" for the module itself.
     attr : str, optional
         The argument that messages are about; by default the kind.
     prepare : callable, optional
@@ -111,10 +111,10 @@ class Registry:
 
     def _find(self, name):
         if name in self._own:
-            module, _, attribute = self._own[name].partition(":")
-            module = importlib.import_module(module)
-            if attribute:
-                self._units[name] = getattr(module, attribute)
+            path, colon, attribute = self._own[name].partition(":")
+            module = importlib.import_module(path)
+            if colon:
+                self._units[name] = getattr(module, attribute) if attribute else module
             return
         for entry in self._entries():
             if entry.name == name:

@@ -1,4 +1,4 @@
-"""Trial."""
+"""A trial presentation on the emulator, whose spikes are counted."""
 
 from nengo.exceptions import ValidationError
 
