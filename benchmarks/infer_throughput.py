@@ -18,7 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from nengo_permadrop import combo, datasets
+from nengo_permadrop import combo
+from nengo_permadrop.combo.data import features_path, generate_files
 from nengo_permadrop.combo.infer import infer
 from nengo_permadrop.combo.saved import TrainingFiles
 from nengo_permadrop.execution.cluster import dask_executor
@@ -40,7 +41,7 @@ def main():
         data_dir = args.data_dir
         if data_dir is None:
             data_dir = folder / "data"
-            datasets.combo.generate_files(data_dir)
+            generate_files(data_dir)
         prefix = make_model(folder / "saved", data_dir, args.units)
         predictions = args.ns * args.nd**2 * args.n_pred
 
@@ -96,7 +97,7 @@ def make_model(prefix, data_dir, units):
     )
     files = TrainingFiles(prefix)
     files.save_model(model)
-    dataset.features.save(datasets.combo.features_path(files.model))
+    dataset.features.save(features_path(files.model))
     return prefix
 
 

@@ -70,8 +70,8 @@ def _model_problem(engine, model, X, output, dropout):
             "a network" if isinstance(model, nengo.Network) else type(model).__name__
         )
         raise ValidationError(
-            f"backend {engine.name!r} takes a model of source {source.name!r}, got "
-            f"{found}; sample the model that a network was converted from",
+            f"backend {engine.name!r} takes a {source.title} model, got {found}; "
+            f"sample the model that a network was converted from",
             attr="model",
         )
     options = {} if dropout is None else {"dropout": dropout}

@@ -15,6 +15,7 @@ from nengo_permadrop.combo.data.files import (
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
 from nengo_permadrop.combo.data.scaling import FeatureScaling
 from nengo_permadrop.combo.model import model, network_for
+from nengo_permadrop.combo.training import train
 from nengo_permadrop.datasets.base import Dataset, Recipe, random_parts
 
 logger = logging.getLogger(__name__)
@@ -154,18 +155,11 @@ def combo(
         features=features,
         recipe=Recipe(
             build=network_for(model),
-            fit=_fit,
+            fit=train,
             annealing_epochs=2,
             annealing_rate=3e-5,
         ),
     )
-
-
-def _fit(model, dataset, **options):
-    # training reads these data, so it can't be imported before them
-    from nengo_permadrop.combo.training import train
-
-    return train(model, dataset, **options)
 
 
 def _matched(response, tables, data_dir):

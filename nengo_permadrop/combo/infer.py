@@ -19,7 +19,7 @@ from nengo_permadrop.combo.pairs import model_features, read_pairs
 from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.converter.timing import default_times
 from nengo_permadrop.execution.checkpoint import Checkpoint
-from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.folders import check_folder
 from nengo_permadrop.support.isolation import own_network
@@ -260,13 +260,10 @@ def _check_inputs(kmodel, model_file, features):
 
 def _prepared(kmodel, engine, presentation_time, settle, pairs):
     """What is sampled, and the options that depend on it."""
-    import nengo_permadrop as npd
-
-    if engine.takes == "keras":
+    if engine.takes == "model":
         return kmodel, {"dropout": "off"}
-    target = "loihi" if engine.name == "nengo_loihi" else "nengo"
     with own_network(0):
-        conv = npd.Converter(kmodel, target=target, dropout="off")
+        conv = Converter(kmodel, target=engine.target, dropout="off")
     conv.verify(list(pairs.rows(0, 2).gather().values()))
     presentation_time, settle = default_times(
         conv.settling_time, presentation_time, settle
@@ -283,7 +280,7 @@ def _block_size(step, batch_size, n_pred, features):
 
 def _digests(kmodel, pairs, engine):
     """What predictions depend on beside the options."""
-    graph, _ = read_model(kmodel)
+    graph = read_model(kmodel)
     return {
         "command": "infer",
         "model": digest(graph),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nengo_permadrop.combo import model
 from nengo_permadrop.combo.data.drug_pairs import generate
+from nengo_permadrop.combo.model import combo_small as small_network
 from nengo_permadrop.combo.model import network_for
 from nengo_permadrop.datasets.base import (
     Recipe,
@@ -71,7 +71,7 @@ def combo_small(
         SOURCE,
         alike=("drug1", "drug2"),
         recipe=Recipe(
-            build=network_for(model.combo_small),
+            build=network_for(small_network),
             training={"epochs": 30, "patience": 5, "batch_size": 64},
             annealing_epochs=5,
         ),

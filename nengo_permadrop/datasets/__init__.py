@@ -24,8 +24,8 @@ _LOADERS = Registry(
     "data set",
     "nengo_permadrop.datasets",
     own={
-        "combo": "nengo_permadrop.combo.data.dataset:combo",
-        "combo-small": "nengo_permadrop.combo.data.small:combo_small",
+        "combo": "nengo_permadrop.combo.dataset:combo",
+        "combo-small": "nengo_permadrop.combo.small:combo_small",
         "diabetes": "nengo_permadrop.datasets.diabetes:diabetes",
         "digits": "nengo_permadrop.datasets.digits:digits",
     },

@@ -146,7 +146,7 @@ def test_plain_networks():
 
 
 def test_a_network_for_nengo_is_refused(kmodel):
-    with pytest.warns(UserWarning, match="quantised rates of Loihi"):
+    with pytest.warns(UserWarning, match="quantised rates of a chip"):
         conv = npd.Converter(kmodel)
     with pytest.raises(ValidationError, match="target='loihi'"):
         npd.sample(conv, X, **FAST)

@@ -14,6 +14,7 @@ from nengo_permadrop import testing
 from nengo_permadrop.batched.compiled import engine as plan_engine
 from nengo_permadrop.batched.compiled import kernels, tables
 from nengo_permadrop.dropout.nodes import Shift
+from nengo_permadrop.dropout.seeds import derive_seed
 
 
 class Twice(Shift):
@@ -287,7 +288,7 @@ def test_float32_against_the_reference():
     sim = run(net, n_replicas=3)
     assert sim.plan is not None and sim.data[net.probe].dtype == np.float32
     for i in range(3):
-        seed = npd.masks.derive_seed(3, i)
+        seed = derive_seed(3, i)
         expected = reference_replica(net, 150, seed, seed)
         for probe, values in zip(net.all_probes, expected):
             own = sim.data[probe][i]

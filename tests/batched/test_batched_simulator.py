@@ -371,7 +371,7 @@ def test_a_second_process_compiles_nothing():
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from batched_helpers import layered_network\n"
         "import nengo_permadrop as npd\n"
-        "from nengo_permadrop.batched import kernels\n"
+        "from nengo_permadrop.batched.compiled import kernels\n"
         "net = layered_network()\n"
         "with npd.Simulator(net, 2, progress_bar=False) as sim: sim.step()\n"
         "stats = kernels.run_block.stats\n"

@@ -388,7 +388,7 @@ def test_pickles_without_keras():
     assert [d.keep().tolist() for d in copy.dropouts] == [
         d.keep().tolist() for d in conv.dropouts
     ]
-    with pytest.raises(npd.ConversionError, match="no Keras model"):
+    with pytest.raises(npd.ConversionError, match="no model to compare"):
         copy.verify(np.zeros((1, 6)))
 
 

@@ -366,14 +366,14 @@ def test_so_it_has_on_the_emulator(kmodel, fresh):
     assert_same_distribution(values, fresh)
 
 
-@pytest.mark.filterwarnings("ignore:.*quantised rates of Loihi")
+@pytest.mark.filterwarnings("ignore:.*quantised rates of a chip")
 def test_one_run_with_redraws_has_it_too(kmodel, fresh, monkeypatch):
     # Nengo's converter with Loihi's neurons, so that only the dropout differs
-    from nengo_permadrop.converter import build
+    from nengo_permadrop.targets import base
 
-    spiking = build.spiking
+    spiking = base.spiking
     monkeypatch.setattr(
-        build, "spiking", lambda neurons, target: spiking(neurons, target="loihi")
+        base, "spiking", lambda neurons, target: spiking(neurons, target="loihi")
     )
     assert_same_distribution(long_run(kmodel, N_DRAWS, "nengo"), fresh)
 

@@ -8,6 +8,7 @@ from kmodels import combo, hidden, layers, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
+from nengo_permadrop import keras_layers
 from nengo_permadrop.backends.base import backend_names, get_backend
 from nengo_permadrop.backends.keras import keras_masks
 from nengo_permadrop.dropout.seeds import derive_seed
@@ -237,7 +238,7 @@ def test_mean_and_spread_over_draws(backend_and_model):
     n, rate, units = 1000, 0.3, 30
     weights = np.linspace(0.1, 1, units)
     kmodel = keras.Sequential(
-        [npd.keras_layers.PermanentDropout(rate, input_shape=(units,)), layers.Dense(1)]
+        [keras_layers.PermanentDropout(rate, input_shape=(units,)), layers.Dense(1)]
     )
     kmodel.set_weights([weights[:, None], np.zeros(1)])
     if backend_and_model == "keras":

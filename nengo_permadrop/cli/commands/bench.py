@@ -46,8 +46,7 @@ def add(commands):
 
 def run(args):
     """Run the benchmark."""
-    from nengo_permadrop.bench.peers import installed_peers
-    from nengo_permadrop.bench.run import growth, run_benchmark
+    from nengo_permadrop.bench import growth, installed_peers, run_benchmark
 
     # lines come as they are measured; with --json they are only a sign of life
     log = partial(print, file=sys.stderr, flush=True) if args.json else write

@@ -68,7 +68,6 @@ def run(args):
     import nengo_permadrop as npd
     from nengo_permadrop.dropout.seeds import derive_seed
     from nengo_permadrop.study.run import SEEDED
-    from nengo_permadrop.training import models
     from nengo_permadrop.training.evaluation import check_fits
 
     model, record = models.trained(args.model, trust=args.trust)

@@ -23,13 +23,11 @@ from nengo_permadrop.combo.data.scaling import FeatureScaling, features_path
 from nengo_permadrop.combo.dataset import ComboDataset, combo, training_scaling
 
 __all__ = [
-    "ComboDataset",
     "ComboRows",
     "ComboTables",
     "DataFileError",
     "FeatureScaling",
     "FeatureTable",
-    "combo",
     "features_path",
     "generate_files",
     "read_drug_set",
@@ -37,5 +35,4 @@ __all__ = [
     "read_sample_set",
     "read_training_cells",
     "read_training_drugs",
-    "training_scaling",
 ]
