@@ -1,6 +1,9 @@
-"""What a simulator's ``data`` is."""
+"""What a simulator's ``data`` is, and its times."""
+
+import warnings
 
 import numpy as np
+from nengo.exceptions import ValidationError
 from nengo.simulator import SimulationData
 
 
@@ -34,3 +37,41 @@ class ReplicaData(SimulationData):
             rows[:] = [stacked[:, i] for i in range(len(rows))]  # instead of both
             self._cache[key] = stacked
         return self._cache[key]
+
+
+def sample_times(n_steps, dt, sample_every=None):
+    """
+    The times of a probe's data, in seconds.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps taken; the first one is at time ``dt``.
+    dt : float
+        Time step, in seconds.
+    sample_every : float, optional
+        The probe's sampling period, in seconds. Default: every step.
+
+    Returns
+    -------
+    times : (n,) ndarray
+    """
+    period = 1 if sample_every is None else sample_every / dt
+    steps = np.arange(1, n_steps + 1)
+    return dt * steps[steps % period < 1]
+
+
+def renamed_period(dt, sample_every, sim):
+    """The sampling period of a call that uses its deprecated name, ``dt``."""
+    if sample_every is not None:
+        raise ValidationError(
+            "Cannot specify both `dt` and `sample_every`. Use `sample_every` only.",
+            attr="dt",
+            obj=sim,
+        )
+    warnings.warn(
+        "`dt` is deprecated. Use `sample_every` instead.",
+        DeprecationWarning,
+        stacklevel=3,
+    )
+    return dt

@@ -5,17 +5,14 @@ import warnings
 
 import nengo
 import numpy as np
-from nengo.builder import Model
-from nengo.builder.optimizer import optimize as merge_operators
-from nengo.cache import get_default_decoder_cache
 from nengo.exceptions import ReadonlyError, SimulatorClosed, ValidationError
 from nengo.utils.graphs import toposort
 from nengo.utils.numpy import maxint
 from nengo.utils.progress import Progress, ProgressTracker
-from nengo.utils.simulator import operator_dependency_graph
 
+from nengo_permadrop.batched.building import built
 from nengo_permadrop.batched.compiled.plan import find_plan
-from nengo_permadrop.batched.data import ReplicaData
+from nengo_permadrop.batched.data import ReplicaData, renamed_period, sample_times
 from nengo_permadrop.batched.inputs import check_inputs
 from nengo_permadrop.batched.random.seeds import GivenSeeds
 from nengo_permadrop.batched.steps.engine import StepEngine
@@ -57,7 +54,8 @@ class Simulator:
     progress_bar : bool or `nengo.utils.progress.ProgressBar`, optional
     optimize : bool, optional
         Without replicas: run Nengo's optimizer. With replicas: run what has a compiled
-        kernel by it (see `nengo_permadrop.batched.compiled.plan`); False: only vectorised steps.
+        kernel by it (see `nengo_permadrop.batched.compiled.plan`); False: only
+        vectorised steps.
     dtype : dtype, optional
         Floating-point type of the simulation. "float64" gives the numbers of
         `nengo.Simulator`.
@@ -146,24 +144,8 @@ class Simulator:
         self._replicated = self._given.n_replicas is not None
         self._inputs = {}
 
-        if model is None:
-            model = Model(
-                dt=dt,
-                label=f"{network}, dt={dt:f}",
-                decoder_cache=get_default_decoder_cache(),
-            )
-        self.model = model
-
-        tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))
-        with tracker:
-            if network is not None:
-                stage = tracker.next_stage("Building", "Build")
-                self.model.build(network, progress=stage)
-            self.dg = operator_dependency_graph(self.model.operators)
-            if optimize and not self._replicated:
-                stage = "Building (running optimizer)"
-                with tracker.next_stage(stage, "Optimization"):
-                    merge_operators(self.model, self.dg)
+        merge = optimize and not self._replicated
+        self.model, self.dg = built(network, model, dt, progress_bar, merge)
         self._step_order = [op for op in toposort(self.dg) if hasattr(op, "make_step")]
 
         self._engine = self._make_engine()
@@ -432,22 +414,8 @@ class Simulator:
             The probes' sampling period, in seconds. Default: every step.
         """
         if dt is not None:
-            if sample_every is not None:
-                raise ValidationError(
-                    "Cannot specify both `dt` and `sample_every`. Use `sample_every` "
-                    "only.",
-                    attr="dt",
-                    obj=self,
-                )
-            warnings.warn(
-                "`dt` is deprecated. Use `sample_every` instead.",
-                DeprecationWarning,
-                stacklevel=2,
-            )
-            sample_every = dt
-        period = 1 if sample_every is None else sample_every / self.dt
-        steps = np.arange(1, self.n_steps + 1)
-        return self.dt * steps[steps % period < 1]
+            sample_every = renamed_period(dt, sample_every, self)
+        return sample_times(self.n_steps, self.dt, sample_every)
 
     def _advance(self, steps, probes, due, record, progress=None):
         """Run, and record what the probes read in the steps in which they are due."""

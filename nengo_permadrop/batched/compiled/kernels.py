@@ -17,8 +17,9 @@ whose refractory period begins with a step, not when the threshold was crossed i
 is several times in the list.
 
 What is passed in arrays of integers and numbers is described in
-`nengo_permadrop.batched.compiled.tables`. All compiled code is in this one file, because Numba
-takes a kernel from its cache on disk for as long as the file that it is in is the same.
+`nengo_permadrop.batched.compiled.tables`. All compiled code is in this one file,
+because Numba takes a kernel from its cache on disk for as long as the file that it is
+in is the same.
 """
 
 import numba
@@ -41,38 +42,13 @@ SCRATCH = _FIELD * 11
 # columns of the table of populations
 P_FIRST_TILE, P_N_TILES, P_FIRST_LINK, P_N_LINKS, P_MODE, P_KIND, P_SHARED = range(7)
 # columns of the table of tiles
-(
-    T_SIZE,
-    T_STATE,
-    T_FILTER,
-    T_WEIGHTS,
-    T_EVENTS,
-    T_LIMIT,
-    T_CURRENT,
-    T_INPUT,
-    T_OUTPUT,
-) = range(9)
+T_SIZE, T_STATE, T_FILTER, T_WEIGHTS, T_EVENTS = range(5)
+T_LIMIT, T_CURRENT, T_INPUT, T_OUTPUT = range(5, 9)
 # columns of the table of links
 L_TILE, L_ROW, L_KEEP = range(3)
 # columns of the numbers of a population
-(
-    N_DT,
-    N_TAU_RC,
-    N_TAU_REF,
-    N_TAU_SPIKE,
-    N_MIN_VOLTAGE,
-    N_DECAY,
-    N_SPIKE,
-    N_A11,
-    N_A12,
-    N_A21,
-    N_A22,
-    N_B1,
-    N_B2,
-    N_C1,
-    N_C2,
-    N_SERIES,
-) = range(16)
+N_DT, N_TAU_RC, N_TAU_REF, N_TAU_SPIKE, N_MIN_VOLTAGE, N_DECAY, N_SPIKE = range(7)
+N_A11, N_A12, N_A21, N_A22, N_B1, N_B2, N_C1, N_C2, N_SERIES = range(7, 16)
 MODE_NONE, MODE_DIRECT, MODE_FILTER = range(3)
 KIND_READOUT, KIND_LIF, KIND_RECTIFIED = range(3)
 STATUS_INFINITE, STATUS_FULL = 1, 2

@@ -1,0 +1,47 @@
+"""Building a network, as `nengo.Simulator` does it."""
+
+from nengo.builder import Model
+from nengo.builder.optimizer import optimize as merge_operators
+from nengo.cache import get_default_decoder_cache
+from nengo.utils.progress import Progress, ProgressTracker
+from nengo.utils.simulator import operator_dependency_graph
+
+
+def built(network, model, dt, progress_bar, merge):
+    """
+    A model with a network built into it, and its operators' dependencies.
+
+    Parameters
+    ----------
+    network : `nengo.Network` or None
+        None if the model is already built.
+    model : `nengo.builder.Model` or None
+        None makes a new one.
+    dt : float
+        Time step of a new model, in seconds.
+    progress_bar : bool or `nengo.utils.progress.ProgressBar`
+    merge : bool
+        Run Nengo's optimizer, which merges operators.
+
+    Returns
+    -------
+    model : `nengo.builder.Model`
+    dependencies : dict
+        The operators that depend on each operator.
+    """
+    if model is None:
+        model = Model(
+            dt=dt,
+            label=f"{network}, dt={dt:f}",
+            decoder_cache=get_default_decoder_cache(),
+        )
+    tracker = ProgressTracker(progress_bar, Progress("Building", "Build"))
+    with tracker:
+        if network is not None:
+            model.build(network, progress=tracker.next_stage("Building", "Build"))
+        dependencies = operator_dependency_graph(model.operators)
+        if merge:
+            stage = "Building (running optimizer)"
+            with tracker.next_stage(stage, "Optimization"):
+                merge_operators(model, dependencies)
+    return model, dependencies
