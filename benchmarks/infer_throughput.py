@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nengo_permadrop import combo
+from nengo_permadrop import combo, datasets
 from nengo_permadrop.combo.data import features_path, generate_files
 from nengo_permadrop.combo.infer import infer
 from nengo_permadrop.combo.saved import TrainingFiles

@@ -4,7 +4,7 @@ Kill worker processes at random times of sample(), and look at what comes of it.
     python benchmarks/kill_workers.py
     python benchmarks/kill_workers.py --kills 200 --seed 1
 
-Each run samples a small network in `nengo_permadrop.execution.pool.process_pool`, with a
+Each run samples a small network in `.execution.pool.process_pool`, with a
 checkpoint, and one of the pool's processes is killed: before it has started, while it
 imports, while it computes, or at the end. Either the samples were done already, or
 sample() raises ``BrokenExecutor``; then the run is repeated from its checkpoint,

@@ -2,7 +2,7 @@
 Let two processes write one table, kill them at random moments, and read what is there.
 
 In each trial two processes write the same file again and again, by
-`nengo_permadrop.support.files.atomic_stream` or `atomic_path`, until both have been killed
+`.support.files.atomic_stream` or `atomic_path`, until both have been killed
 (SIGKILL). Whenever the file is read, meanwhile or afterwards, it must be whole: one of
 the tables that were written, to the last byte. After the last trial the table is
 written once more, and nothing else may be left in the folder::

@@ -17,8 +17,10 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.backends.base import get_backend
 from nengo_permadrop.combo.pairs import model_features, read_pairs
 from nengo_permadrop.combo.tables import PredictionTables
+from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.timing import default_times
 from nengo_permadrop.execution.checkpoint import Checkpoint
+from nengo_permadrop.sampling.sampler import sample
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.folders import check_folder
@@ -160,8 +162,6 @@ def infer(
     """
     from tqdm.auto import tqdm
 
-    import nengo_permadrop as npd
-
     for attr, value, least in (
         ("n_pred", n_pred, 1),
         ("ns", ns, 0),
@@ -192,7 +192,7 @@ def infer(
     options = {"backend": backend, "seed": seed, **timing}
 
     def predicted(start, stop):
-        samples = npd.sample(
+        samples = sample(
             model,
             list(pairs.rows(start, stop).gather().values()),
             n_draws=n_pred,

@@ -13,7 +13,6 @@ from nengo_permadrop.combo.data.files import (
 )
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
 from nengo_permadrop.combo.data.scaling import FeatureScaling, features_path
-from nengo_permadrop.combo.dataset import training_scaling
 
 
 @dataclass(frozen=True, eq=False)

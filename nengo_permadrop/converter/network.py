@@ -259,8 +259,8 @@ class Converter(nengo.Network):
         Check that the network computes what the model computes.
 
         The same layers are built from rate neurons without synapses and compared with
-        the model, once without dropout and once with the masks that this network has now:
-        weights, wiring, and where units are dropped. A calibration comes after that;
+        the model, once without dropout and once with the masks that this network has
+        now: weights, wiring, and where units are dropped. A calibration comes after that;
         what it corrected is in ``calibration``.
 
         Parameters

@@ -51,7 +51,8 @@ def verify(conv, X, tolerance):
                 found, wanted = x[row, unit], y.reshape(n, -1)[row, unit]
                 raise ConversionError(
                     f"output '{name}'",
-                    f"the converted network, {what}, differs from {source.title} by {error:.2g} "
+                    f"the converted network, {what}, differs from {source.title} by "
+                    f"{error:.2g} "
                     f"of the largest output, at observation {row}, unit {unit}: "
                     f"{found:.6g} instead of {wanted:.6g}",
                     f"The tolerance is {tolerance:g}. If the model's weights have "

@@ -3,10 +3,6 @@
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.metrics.recalibration import (
-    Recalibration,
-    recalibrate,
-)  # noqa: F401
 from nengo_permadrop.metrics.scores import _coverage
 from nengo_permadrop.samples.matching import regression_targets
 from nengo_permadrop.support.validation import (

@@ -32,10 +32,6 @@ import warnings
 import numpy as np
 
 from nengo_permadrop.metrics.coverage import LEVELS, highest_level, interval
-from nengo_permadrop.metrics.recalibration import (
-    Recalibration,
-    recalibrate,
-)  # noqa: F401
 from nengo_permadrop.metrics.residuals import (
     at_least_two_draws,
     residual_and_std,

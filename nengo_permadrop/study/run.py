@@ -12,6 +12,8 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
 from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.combo.saved import trained, warn_of_other_rows
+from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.timing import default_times
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
@@ -31,8 +33,8 @@ from nengo_permadrop.support.validation import (
     check_seed,
     check_times,
 )
-from nengo_permadrop.training import models
 from nengo_permadrop.training.evaluation import check_fits
+from nengo_permadrop.training.models import for_dataset
 
 # Parts of a study that take randomness; a part's seed depends on its place here
 SEEDED = (
@@ -186,19 +188,19 @@ def study(
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
-        given, record = models.trained(model, weights, trust)
+        given, record = trained(model, weights, trust)
     dataset = _loaded(dataset, seeds, record, dataset_options)
     dataset.first_test_rows(observations)  # if there are so many
     if given is not None:
         check_fits(given, dataset)
-    models.warn_of_other_rows(record, dataset)
+    warn_of_other_rows(record, dataset)
     options = {"dataset": dataset.name, **options, "model": _name(model)}
-    # neurons have rates of their own on Loihi, for which the network must be trained
-    target = "loihi" if backend == "nengo_loihi" else "nengo"
+    # neurons of a target may have rates of their own, which the network must learn
+    target = get_backend(backend).target
     model_options = {"target": target, **(model_options or {})}
     model = given
     if given is None:
-        model = models.for_dataset(dataset, seed=seeds["weights"], **model_options)
+        model = for_dataset(dataset, seed=seeds["weights"], **model_options)
     options.update(_times(options, model, target))
     _check_times(options)
     folder = StudyFolder(
@@ -237,13 +239,11 @@ def _loaded(dataset, seeds, record, dataset_options):
 
 def _times(options, model, target):
     """Presentation time and settle, by default as the network needs them."""
-    import nengo_permadrop as npd
-
     settling_time = None
     if options["settle"] is None:
         # of the network before training: weights make no difference to it
         with own_network(0):
-            untrained = npd.Converter(model, target=target, synapse=options["synapse"])
+            untrained = Converter(model, target=target, synapse=options["synapse"])
         settling_time = untrained.settling_time
     presentation_time, settle = default_times(
         settling_time, options["presentation_time"], options["settle"]

@@ -3,18 +3,21 @@
 import nengo
 
 from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.calibration.fitting import calibrate
 from nengo_permadrop.combo.saved import fingerprint
+from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.execution.pool import process_pool
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.samples.samples import PredictiveSamples
-from nengo_permadrop.sources.keras.reader import read_model
+from nengo_permadrop.sampling.sampler import sample
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.result import Study
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.provenance import versions
-from nengo_permadrop.training import models
+from nengo_permadrop.training import fit
 from nengo_permadrop.version import version
 
 # Most validation rows that are calibrated on
@@ -77,7 +80,7 @@ class StudyRun:
         weights = self.folder.load_weights()
         if weights is not None:
             if anneal is not None:
-                models.set_gamma(self.model, anneal)
+                fit.set_gamma(self.model, anneal)
             self.model.set_weights(weights)
             return self.folder.fixed("epochs", lambda: None)
         n_epochs = epochs_before
@@ -93,7 +96,7 @@ class StudyRun:
     def _first_training(self, epochs):
         name = self.dataset.name
         with self.steps("training", f"training the classical network on {name}"):
-            history = models.train_for_dataset(
+            history = fit.train_for_dataset(
                 self.model,
                 self.dataset,
                 epochs=epochs,
@@ -104,9 +107,9 @@ class StudyRun:
         return len(history["loss"])
 
     def _annealing(self, gamma, epochs):
-        own = models.annealing_epochs(self.dataset)
+        own = self.dataset.recipe.annealing_epochs
         with self.steps("annealing", f"training on with gamma {gamma}"):
-            history = models.anneal(
+            history = fit.anneal(
                 self.model,
                 self.dataset,
                 gamma,
@@ -121,7 +124,7 @@ class StudyRun:
         words = "scoring the mean predictions of the classical network"
         with self.steps("scoring", words):
             return {
-                name: models.r2(
+                name: fit.r2(
                     self.model, getattr(self.dataset, name), seed=self.seeds["score"]
                 )
                 for name in ("validation", "test")
@@ -129,18 +132,16 @@ class StudyRun:
 
     def convert(self):
         """The spiking network, and how far its rates are from the classical one's."""
-        import nengo_permadrop as npd
-
         words = "converting it to spiking neurons, and verifying that"
         with self.steps("conversion", words):
             with own_network(self.seeds["network"]):
-                conv = npd.Converter(
+                conv = Converter(
                     self.model, target=self.target, synapse=self.options["synapse"]
                 )
             error = conv.verify(self.shown.take(slice(5)).inputs)
         if self.options["calibrate"]:
             with self.steps("calibration", "calibrating the spiking network"):
-                npd.calibrate(
+                calibrate(
                     conv,
                     self.dataset.validation.take(slice(CALIBRATION_ROWS)).inputs,
                     presentation_time=self.options["presentation_time"],
@@ -178,9 +179,7 @@ class StudyRun:
         return found
 
     def _drawn(self, name, source, rows, **kwargs):
-        import nengo_permadrop as npd
-
-        samples = npd.sample(
+        samples = sample(
             source,
             rows.inputs,
             n_draws=self.options["draws"],
@@ -258,7 +257,7 @@ def identity(dataset, given, options, epochs, model_options):
         **own,
         "command": "study",
         "data": digest([fingerprint(dataset), rows]),
-        "model": None if given is None else digest(read_model(given)[0]),
+        "model": None if given is None else digest(read_model(given)),
         "model_options": model_options,
         "epochs": epochs,
         "backend version": get_backend(options["backend"]).version(),
@@ -277,7 +276,7 @@ def n_bytes(dataset, model, options):
 
 def _executor(options):
     # other backends step many draws at once, in one process
-    one_by_one = options["backend"] in ("nengo", "nengo_loihi")
+    one_by_one = get_backend(options["backend"]).one_by_one
     return process_pool(options["workers"] if one_by_one else 1)
 
 

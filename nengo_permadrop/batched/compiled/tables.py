@@ -3,7 +3,7 @@ A plan as the flat arrays that the kernels take.
 
 Kernels get tables of integers, one row a population (readouts count as such), tile or
 link, and arrays of numbers that these point into; so they are compiled once for all
-networks. The columns' names are in `nengo_permadrop.batched.compiled.kernels`. A link is one
+networks. The columns' names are in `.batched.compiled.kernels`. A link is one
 tile of neurons that a population reads, through the weights from a row on.
 """
 

@@ -65,12 +65,14 @@ def run(args):
     """Estimate the energy."""
     import nengo
 
-    import nengo_permadrop as npd
+    from nengo_permadrop.accounting.estimate import energy
+    from nengo_permadrop.combo.saved import trained, warn_of_other_rows
+    from nengo_permadrop.converter.network import Converter
     from nengo_permadrop.dropout.seeds import derive_seed
     from nengo_permadrop.study.run import SEEDED
     from nengo_permadrop.training.evaluation import check_fits
 
-    model, record = models.trained(args.model, trust=args.trust)
+    model, record = trained(args.model, trust=args.trust)
     loading = {
         "seed": derive_seed(args.seed, SEEDED.index("data")),
         **(record.get("data_options") or {}),
@@ -80,10 +82,10 @@ def run(args):
     dataset = datasets.load(args.dataset, **loading)
     shown = dataset.first_test_rows(args.observations)
     check_fits(model, dataset)
-    models.warn_of_other_rows(record, dataset)
+    warn_of_other_rows(record, dataset)
     with nengo.Network(seed=args.seed):
-        conv = npd.Converter(model)
-    estimate = npd.energy(
+        conv = Converter(model)
+    estimate = energy(
         conv,
         shown.inputs,
         n_draws=args.draws,

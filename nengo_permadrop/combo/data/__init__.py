@@ -20,7 +20,6 @@ from nengo_permadrop.combo.data.generator import generate_files
 from nengo_permadrop.combo.data.reading import DataFileError, FeatureTable
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
 from nengo_permadrop.combo.data.scaling import FeatureScaling, features_path
-from nengo_permadrop.combo.dataset import ComboDataset, combo, training_scaling
 
 __all__ = [
     "ComboRows",

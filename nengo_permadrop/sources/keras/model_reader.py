@@ -1,5 +1,5 @@
 """
-The process that reads HDF5 files of weights, for `nengo_permadrop.sources.keras.model_hdf5`.
+The process that reads HDF5 files of weights, for `.model_hdf5`.
 
 On a damaged file the HDF5 library may take gigabytes, for instance for a string whose
 length it takes as the file says, or not come back. So a process of its own reads it,

@@ -2,8 +2,9 @@
 Keras models as plain data: which layers there are, and how their values flow.
 
 A `KerasGraph` holds no Keras object, so that reading it, in this process or in a
-worker, needs no Keras; `.convert.neutral` makes the neutral graph of it. Nested models are unrolled; a layer or model that is used
-several times gives one `LayerCall` a use, because each use drops units of its own.
+worker, needs no Keras; `.convert.neutral` makes the neutral graph of it. Nested models
+are unrolled; a layer or model that is used several times gives one `LayerCall` for each
+use, because each use drops units of its own.
 """
 
 import math

@@ -86,7 +86,7 @@ class LoihiModel:
         Parameters
         ----------
         mask_seed : int or None
-            As in `nengo_permadrop.backends.base.Replicas`; None writes the masks that the
+            As in `.backends.base.Replicas`; None writes the masks that the
             connections' own seeds give.
         """
         seeds = {
