@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.samples.samples import PredictiveSamples, default_output_names
+from nengo_permadrop.samples.names import default_output_names
 from nengo_permadrop.support.validation import validated_targets
 
 _SCORES_OF_REGRESSION = (
@@ -47,7 +47,7 @@ def check_pair(samples_a, samples_b, attr="samples_b"):
             f"{shapes[1]} (n_draws, n_observations, n_outputs)",
             attr=attr,
         )
-    if all(isinstance(x, PredictiveSamples) for x in (samples_a, samples_b)):
+    if all(hasattr(samples, "output_names") for samples in (samples_a, samples_b)):
         for kind in ("output_names", "observation_names"):
             check_names(kind, getattr(samples_a, kind), getattr(samples_b, kind), attr)
 

@@ -6,6 +6,7 @@ import operator
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.samples.names import default_output_names
 from nengo_permadrop.support.validation import check_real_array, validated_values
 
 MASKS = ("observation", "draw")
@@ -390,11 +391,6 @@ class PredictiveSamples:
             seed=self.seed,
             masks=self.masks,
         )
-
-
-def default_output_names(n_outputs):
-    """The names of outputs that were given none."""
-    return ["y"] if n_outputs == 1 else [f"y{i}" for i in range(n_outputs)]
 
 
 def _plain(value):
