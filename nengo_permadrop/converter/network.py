@@ -260,8 +260,8 @@ class Converter(nengo.Network):
 
         The same layers are built from rate neurons without synapses and compared with
         the model, once without dropout and once with the masks that this network has
-        now: weights, wiring, and where units are dropped. A calibration comes after that;
-        what it corrected is in ``calibration``.
+        now: weights, wiring, and where units are dropped. A calibration comes after
+        that; what it corrected is in ``calibration``.
 
         Parameters
         ----------

@@ -17,7 +17,7 @@ from nengo_permadrop.metrics.coverage import (
     interval,
 )
 from nengo_permadrop.metrics.recalibration import Recalibration, recalibrate
-from nengo_permadrop.metrics.scores import crps, nll, score
+from nengo_permadrop.metrics.scores import crps, nll, register_score, score
 
 __all__ = [
     "LEVELS",
@@ -32,5 +32,6 @@ __all__ = [
     "ks_agreement",
     "nll",
     "recalibrate",
+    "register_score",
     "score",
 ]

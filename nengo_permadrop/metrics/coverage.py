@@ -3,10 +3,10 @@
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.metrics.scores import _coverage
 from nengo_permadrop.samples.matching import regression_targets
 from nengo_permadrop.support.validation import (
     check_integer,
+    check_levels,
     check_number,
     check_samples,
 )
@@ -103,7 +103,16 @@ def coverage(samples, y, levels=LEVELS):
     >>> npd.metrics.coverage(samples, rng.normal(size=1000), 0.9).round(1)
     array([0.9])
     """
-    return _coverage(samples, regression_targets(y, samples), levels)
+    return fractions_covered(samples, regression_targets(y, samples), levels)
+
+
+def fractions_covered(samples, y, levels):
+    """`coverage` of targets that have been checked."""
+    levels, found = check_levels(levels, "levels"), []
+    for level in np.atleast_1d(levels):
+        low, high = interval(samples, level)
+        found.append(np.mean((low <= y) & (y <= high), axis=0))
+    return found[0] if np.ndim(levels) == 0 else np.array(found)
 
 
 def calibration_curve(samples, y, n_levels=19):
@@ -135,4 +144,4 @@ def calibration_curve(samples, y, n_levels=19):
     levels = np.linspace(0, 1, n_levels + 2)[1:-1]
     levels = levels[levels <= highest_level(samples.n_draws)]
     found = np.empty((0, samples.n_outputs))
-    return levels, _coverage(samples, y, levels) if len(levels) else found
+    return levels, fractions_covered(samples, y, levels) if len(levels) else found

@@ -31,25 +31,18 @@ import warnings
 
 import numpy as np
 
-from nengo_permadrop.metrics.coverage import LEVELS, highest_level, interval
+from nengo_permadrop.metrics.coverage import LEVELS, fractions_covered, highest_level
 from nengo_permadrop.metrics.residuals import (
     at_least_two_draws,
     residual_and_std,
     root_mean_square,
 )
 from nengo_permadrop.samples.matching import regression_targets
+from nengo_permadrop.support.registry import Registry
 from nengo_permadrop.support.validation import (
     check_levels,
     check_samples,
 )
-
-
-def _coverage(samples, y, levels):
-    levels, found = check_levels(levels, "levels"), []
-    for level in np.atleast_1d(levels):
-        low, high = interval(samples, level)
-        found.append(np.mean((low <= y) & (y <= high), axis=0))
-    return found[0] if np.ndim(levels) == 0 else np.array(found)
 
 
 def crps(samples, y):
@@ -151,6 +144,33 @@ def _nll(residual, std):
     return found, reasons
 
 
+# Other scores, each a column of what `score` returns
+_SCORES = Registry("score", "nengo_permadrop.scores")
+
+
+def register_score(name):
+    """
+    Register another column of what `score` returns.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+
+    Returns
+    -------
+    decorator : callable
+        For a function of samples and targets, ``(n_observations, n_outputs)``, that
+        have been checked; it returns a number per output, ``(n_outputs,)``.
+    """
+
+    def decorator(function):
+        _SCORES.register(name, function)
+        return function
+
+    return decorator
+
+
 def score(samples, y, levels=None):
     """
     Everything at once, as a table with a row an output.
@@ -170,8 +190,8 @@ def score(samples, y, levels=None):
         Columns Output; Observations, their number; RMSE and MAE, root mean square and
         mean absolute error of the mean; CRPS and NLL, the means of `crps` and `nll`;
         Sharpness, the root mean square of the standard deviations (``ddof=1``; for
-        calibrated distributions it is about the RMSE); and for each level the coverage,
-        in a column named like Coverage0.9. Where a score is NaN,
+        calibrated distributions it is about the RMSE); for each level the coverage, in
+        a column named like Coverage0.9; and the scores that `register_score` has added. Where a score is NaN,
         ``table.attrs["undefined"]`` says why: ``{output: {column: reason}}``.
 
     Raises
@@ -200,7 +220,9 @@ def score(samples, y, levels=None):
         "Sharpness": root_mean_square(std),
     }
     for level in levels:
-        columns[f"Coverage{level:g}"] = _coverage(samples, y, level)
+        columns[f"Coverage{level:g}"] = fractions_covered(samples, y, level)
+    for name in _SCORES.names():
+        columns[name] = _SCORES.get(name)(samples, y)
     table = pd.DataFrame(columns)
     table.attrs["undefined"] = {
         name: {"NLL": reason}

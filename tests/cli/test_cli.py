@@ -14,6 +14,8 @@ from kmodels import mlp
 from nengo_permadrop import __version__, cli, models
 from nengo_permadrop.backends.base import backend_names
 from nengo_permadrop.cli import output
+from nengo_permadrop.cli.commands import backends
+from nengo_permadrop.combo.data.generator import generate_files
 from nengo_permadrop.sources.keras.layers import keras
 
 
@@ -87,7 +89,7 @@ def test_interrupt(monkeypatch, capsys):
     def interrupted(name):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli.backends, "get_backend", interrupted)
+    monkeypatch.setattr(backends, "get_backend", interrupted)
     assert cli.main(["backends"]) == 130
     assert "interrupted" in capsys.readouterr().err
 
@@ -101,7 +103,7 @@ def test_interrupt_in_a_destructor_is_not_lost(monkeypatch, capsys):
         Interrupted()
         time.sleep(30)  # until it is raised again
 
-    monkeypatch.setattr(cli.backends, "get_backend", swallows)
+    monkeypatch.setattr(backends, "get_backend", swallows)
     start, hook = time.monotonic(), sys.unraisablehook
     assert cli.main(["backends"]) == 130
     assert time.monotonic() - start < 20
@@ -117,7 +119,7 @@ def test_backends(capsys, monkeypatch):
     def missing(name):
         raise ImportError("This needs it. Install it with: pip install it")
 
-    monkeypatch.setattr(cli.backends, "get_backend", missing)
+    monkeypatch.setattr(backends, "get_backend", missing)
     assert cli.main(["backends"]) == 0
     assert "not available: This needs it" in capsys.readouterr().out
     assert cli.main(["backends", "--json"]) == 0
@@ -235,7 +237,7 @@ def test_energy_of_combo(tmp_path, capsys, monkeypatch):
     from nengo_permadrop import combo, datasets
 
     data, prefix = tmp_path / "data", tmp_path / "saved"
-    datasets.combo.generate_files(data, **SIZES)
+    generate_files(data, **SIZES)
     options = {"seed": 7, "n_test": 10}
     dataset = datasets.load("combo", data_dir=data, **options)
     features = dataset.train.n_features
