@@ -111,7 +111,7 @@ from logged import LoggedNetwork
 import nengo_permadrop.combo.infer
 from nengo_permadrop import cli
 
-def infer(dask=None, executor=None):
+def infer(executor, **options):
     net = LoggedNetwork(Path({folder!r}), seconds={seconds})
     print("Sampling", file=sys.stderr, flush=True)
     net.sample(n_draws=1000, executor=executor)
