@@ -7,7 +7,11 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import NO_DROPOUT, Problem, output_name
 from nengo_permadrop.converter.network import Converter
-from nengo_permadrop.converter.timing import path_delay, presentation_times
+from nengo_permadrop.converter.timing import (
+    check_window,
+    path_delay,
+    presentation_times,
+)
 from nengo_permadrop.dropout.gates import mask_processes
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.sources.registry import get_source
@@ -45,6 +49,8 @@ def make_problem(
     problem : `.Problem`
     """
     if engine.takes == "model":
+        if presentation_time is not None and settle is not None:  # though not needed
+            check_window(presentation_time, settle, settings.get("dt", Problem.dt))
         return _model_problem(engine, model, X, output, dropout, settings)
     if dropout is not None:
         raise ValidationError(

@@ -67,13 +67,19 @@ def presentation_times(network, presentation_time=None, settle=None, dt=0.001):
             ) from error
     given = presentation_time
     presentation_time, settle = default_times(needed, presentation_time, settle)
+    fix = "got {settle}"
+    if needed is not None and given is not None:
+        fix = f"and {network} needs {{settle}} s to settle; give more time, or settle"
+    check_window(presentation_time, settle, dt, fix)
+    return presentation_time, settle
+
+
+def check_window(presentation_time, settle, dt, fix="got {settle}"):
+    """Raise if no time step is left to be read; times in seconds."""
     if not settle < presentation_time:
-        why = f"got {settle}"
-        if needed is not None and given is not None:
-            why = f"and {network} needs {settle} s to settle; give more time, or settle"
         raise ValidationError(
             f"must be at least 0 and less than presentation_time ({presentation_time} "
-            f"s), {why}",
+            f"s), {fix.format(settle=settle)}",
             attr="settle",
         )
     if int(round(settle / dt)) >= int(round(presentation_time / dt)):
@@ -82,7 +88,6 @@ def presentation_times(network, presentation_time=None, settle=None, dt=0.001):
             f"presentation_time ({presentation_time} s)",
             attr="dt",
         )
-    return presentation_time, settle
 
 
 def default_times(settling_time, presentation_time=None, settle=None):

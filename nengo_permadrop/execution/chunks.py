@@ -64,8 +64,9 @@ class Opened:
     def parcel(self):
         """The problem as a parcel, which the threads of this process have."""
         if self._parcel is None:
-            first = [x[:1] for x in self.problem.X]
-            self._parcel = Parcel(dataclasses.replace(self.problem, X=first))
+            # any will do there; with the same, the parcel of other tables is the same
+            zeros = [np.zeros_like(x[:1]) for x in self.problem.X]
+            self._parcel = Parcel(dataclasses.replace(self.problem, X=zeros))
             self._stack.enter_context(at_home(self._parcel))
         return self._parcel
 

@@ -176,7 +176,7 @@ def test_what_can_not_be_reproduced_is_an_error(where, message):
             nengo.Node(process, size_out=1)
     X = {stimulus: np.zeros((2, stimulus.size_out))}
     with pytest.raises(nengo.exceptions.ValidationError, match=message):
-        npd.sample(net, X, 2, "nengo_dl", output=out, progress=False)
+        npd.sample(net, X, 2, backend="nengo_dl", output=out, progress=False)
 
 
 def test_unknown_option_is_an_error(conv):
