@@ -11,7 +11,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.metrics.coverage import calibration_curve
 from nengo_permadrop.metrics.ks import ks_pvalue, ks_statistic
-from nengo_permadrop.neurons.softlif import SoftLIF
+from nengo_permadrop.neurons.softlif import GAMMA, TAU_RC, TAU_REF, SoftLIF
 from nengo_permadrop.samples.matching import check_pair
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.support.plotting import axes_or_new, bin_edges, finished, text
@@ -23,7 +23,7 @@ REFERENCE = {"color": "0.35", "linestyle": "--", "linewidth": 1}
 
 
 def plot_softlif(
-    gamma=0.02, tau_rc=0.02, tau_ref=0.002, current_range=(0.5, 1.5), ax=None
+    gamma=GAMMA, tau_rc=TAU_RC, tau_ref=TAU_REF, current_range=(0.5, 1.5), ax=None
 ):
     """
     The firing rate of SoftLIF neurons against input current, beside a LIF neuron's.
@@ -54,7 +54,7 @@ def plot_softlif(
 
 
 def plot_softlif_derivative(
-    gamma=0.02, tau_rc=0.02, tau_ref=0.002, current_range=(0.5, 1.5), ax=None
+    gamma=GAMMA, tau_rc=TAU_RC, tau_ref=TAU_REF, current_range=(0.5, 1.5), ax=None
 ):
     """
     The slope of SoftLIF's rate, with which it is trained, beside a LIF neuron's.

@@ -13,7 +13,7 @@ from nengo_permadrop import dl
 from nengo_permadrop.backends.base import Backend, register_backend
 from nengo_permadrop.backends.precision import precision_changes
 from nengo_permadrop.backends.presentation import presentation
-from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.dropout.seeds import derive_seed, initial_state
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.support.isolation import building
 from nengo_permadrop.support.optional import require
@@ -195,9 +195,7 @@ class _Player:
             signals = self.sim.model.sig[ensemble.neurons]
             seeds = derive_seed(self.sim.model.seeds[ensemble], state_seeds)
             states = [
-                ensemble.neuron_type.make_state(
-                    ensemble.n_neurons, rng=np.random.RandomState(seed + 1)
-                )
+                initial_state(ensemble.neuron_type, ensemble.n_neurons, seed)
                 for seed in seeds
             ]
             for name in states[0]:

@@ -41,7 +41,8 @@ def verify(conv, X, tolerance):
     for given, what in ((None, "without dropout"), (masks, "with its masks")):
         expected = single(inputs, given)
         if own.half is not None:
-            _check_rounding(conv, own.half, own(inputs, given), expected)
+            rounded = own(inputs, given)
+            _check_rounding(conv, source.title, own.half, rounded, expected)
         actual = _rate_network(conv, inputs, dropping=given is not None)
         for name, y, x in zip(conv.outputs, expected, actual):
             errors = _relative(x, y)
@@ -52,9 +53,8 @@ def verify(conv, X, tolerance):
                 raise ConversionError(
                     f"output '{name}'",
                     f"the converted network, {what}, differs from {source.title} by "
-                    f"{error:.2g} "
-                    f"of the largest output, at observation {row}, unit {unit}: "
-                    f"{found:.6g} instead of {wanted:.6g}",
+                    f"{error:.2g} of the largest output, at observation {row}, unit "
+                    f"{unit}: {found:.6g} instead of {wanted:.6g}",
                     f"The tolerance is {tolerance:g}. If the model's weights have "
                     "changed since, convert it again",
                 )
@@ -69,17 +69,17 @@ def _relative(answers, expected):
     return np.abs(expected - answers) / max(1.0, np.abs(expected).max())
 
 
-def _check_rounding(conv, dtype, rounded, expected):
-    """Raise if what Keras gives in half precision is something else than in float32."""
+def _check_rounding(conv, title, dtype, rounded, expected):
+    """Raise if the model gives something else in half precision than in float32."""
     limit = HALF_TOLERANCE[dtype]
     for name, y, x in zip(conv.outputs, expected, rounded):
         error = _relative(x, y).max()
         if not error <= limit:
             raise ConversionError(
                 f"output '{name}'",
-                f"Keras's own answers in {dtype} are off by {error:.2g} of the largest "
-                f"output from those of the same layers in float32; {limit:g} at most "
-                "is taken for rounding",
+                f"{title}'s own answers in {dtype} are off by {error:.2g} of the "
+                f"largest output from those of the same layers in float32; {limit:g} "
+                "at most is taken for rounding",
                 "Smaller values may help, or a model that computes in float32 "
                 "(mixed_bfloat16 if float16 overflows)",
             )

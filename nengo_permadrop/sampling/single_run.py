@@ -90,7 +90,7 @@ def let_masks_travel(network, window, dt=0.001):
     """
     delays = {obj: mean for obj, (mean, _) in arrivals(network).items()}
     sources = [conn.pre_obj for conn in _dropouts(network)]
-    sources += [_gated(gate) for gate in _gates(network)]
+    sources += [gate.neurons for gate in _gates(network)]
     first = min(delays.get(holder(source), 0.0) for source in sources)
 
     def after_first(source):
@@ -106,7 +106,7 @@ def let_masks_travel(network, window, dt=0.001):
             redraw_delay=after_first(conn.pre_obj),
         )
     for gate in _gates(network):
-        gate.redraw_every(window, after_first(_gated(gate)))
+        gate.redraw_every(window, after_first(gate.neurons))
 
 
 def output_lag(network, settle=0.0):
@@ -143,7 +143,7 @@ def _redrawn(network):
     for conn in _dropouts(network):
         yield conn.pre_obj, conn.transform.redraw_delay
     for gate in _gates(network):  # which silences at once, whatever its synapse
-        yield _gated(gate), gate.node.output.redraw_delay
+        yield gate.neurons, gate.node.output.redraw_delay
 
 
 def _dropouts(network):
@@ -156,11 +156,6 @@ def _dropouts(network):
 
 def _gates(network):
     return [net for net in network.all_networks if isinstance(net, DropoutGate)]
-
-
-def _gated(gate):
-    """The neurons that a gate silences."""
-    return gate.connections[-1].post_obj
 
 
 def _check_gates(conv):

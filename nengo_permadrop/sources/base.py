@@ -55,7 +55,7 @@ class Source:
         """
         raise NotImplementedError()
 
-    def forward(self, model, dropout="permanent", smooth=False):
+    def forward(self, model, dropout="permanent", smooth=False, single=False):
         """
         The model's own forward pass, with masks that are given instead of drawn.
 
@@ -67,15 +67,18 @@ class Source:
         smooth : bool, optional
             Compute the smooth curve of activations whose own has steps, as
             `.smooth_graph` does.
+        single : bool, optional
+            Compute in float32 what the model computes in half precision.
 
         Returns
         -------
         forward : callable
             Takes a list of inputs, ``(n, ...)`` each, and a list of masks, ``(n,
             units)`` each, or None, which drops nothing; returns a list of outputs,
-            ``(n, ...)`` each. It has an attribute ``dropouts``, a list of (path,
-            number of units, rate) of the permanent dropouts, whose masks it takes, and
-            ``graph``, with ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
+            ``(n, ...)`` each. It has attributes: ``dropouts``, a list of (path, number
+            of units, rate) of the permanent dropouts, whose masks it takes; ``graph``,
+            with ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`; and
+            ``half``, "float16" or "bfloat16" if that is what it computes in, or None.
         """
         raise NotImplementedError()
 
