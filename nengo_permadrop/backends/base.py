@@ -39,7 +39,7 @@ class Problem:
     output : Nengo object or str
         What the answer is read from.
     X : list of (n_observations, size) ndarray
-        Observations, one array an input.
+        Observations, one array per input.
     presentation_time : float
         Seconds of a window, which gives one answer.
     settle : float
@@ -166,7 +166,7 @@ class Backend:
         Raises
         ------
         ImportError
-            If it isn't installed, with the mend.
+            If it isn't installed; the message says how to fix that.
         """
         raise NotImplementedError()
 

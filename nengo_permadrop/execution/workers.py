@@ -40,7 +40,7 @@ def run_chunk(backend, reference, X, replicas, part):
     reference : `.parcel.Reference`
         To a parcel of the problem, without its observations.
     X : list of (n_rows, size) ndarray
-        The observations of this chunk, one array an input.
+        The observations of this chunk, one array per input.
     replicas : `.Replicas`
         Their observations are rows of ``X``.
     part : int

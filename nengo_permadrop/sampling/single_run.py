@@ -31,7 +31,7 @@ from nengo_permadrop.support.validation import check_whole_steps, same_time
 
 def run_on(engine, problem, n_windows):
     """
-    Make a problem's runs give a draw a window.
+    Make a problem's runs give one draw per window.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def _check_gates(conv):
     if _dropouts(conv):
         raise ValidationError(
             f"{conv} drops units by weights, which can't change while the chip runs; "
-            "lay gates by Converter(kmodel, target='loihi', redraw=presentation_time)",
+            "build gates by Converter(kmodel, target='loihi', redraw=presentation_time)",
             attr="model",
         )
 
