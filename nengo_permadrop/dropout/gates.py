@@ -281,7 +281,7 @@ def mask_processes(network):
 
     Returns
     -------
-    processes : list of `MaskProcess`
+    processes : list of `.MaskProcess`
     """
     return [
         node.output
