@@ -119,7 +119,7 @@ def filled(command, checkpoint, output):
 
 
 def kill_at(seconds, command):
-    """Run a command; whether it was killed, before it ended by itself."""
+    """Run a command; whether it was killed, before it ended on its own."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         code = process.wait(timeout=seconds)

@@ -5,7 +5,7 @@ import importlib
 from nengo_permadrop.dropout import builder  # registers the builders with Nengo
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.neurons.softlif import SoftLIF
-from nengo_permadrop.neurons.spiking import spiking
+from nengo_permadrop.neurons.spiking_twins import spiking
 from nengo_permadrop.version import version as __version__  # noqa: F401
 
 __copyright__ = "2026, nengo-permadrop contributors"

@@ -22,7 +22,7 @@ def resources(network, X=None, output=None):
 
     Returns
     -------
-    resources : `Resources`
+    resources : `.Resources`
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """
 Counting spikes and synaptic events in a run of a converted network.
 
-The network counts by itself: each layer is also connected to a Node, by a connection
+The network counts on its own: each layer is also connected to a Node, by a connection
 whose weights are the number of synapses of each neuron. A second one has the dropout
 and the seed of the connections that are counted, and so their masks, redraws included.
 So every backend counts, and the spikes are those that `nengo_permadrop.sample` sees for
@@ -36,7 +36,7 @@ class LayerCounts:
     off_chip : bool
         Whether its neurons are computed off the chip (the first layer on Loihi).
     updates : float
-        Updates of its neurons, one each a time step.
+        Updates of its neurons, one per neuron and time step.
     spikes : float
         Spikes, mean over draws and observations.
     events : float

@@ -194,7 +194,7 @@ class Backend:
         Raises
         ------
         ImportError
-            If it isn't installed, with the mend.
+            If it isn't installed; the message says how to fix that.
         """
         raise NotImplementedError()
 

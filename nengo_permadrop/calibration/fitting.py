@@ -172,14 +172,14 @@ def _check_converter(conv):
     from nengo_permadrop.converter.network import Converter
 
     if not isinstance(conv, Converter):
-        found, mend = type(conv).__name__, "give a Converter"
+        found, fix = type(conv).__name__, "give a Converter"
     elif conv.neurons != "spiking":
-        found, mend = "rate neurons", "they have no error; convert to spiking neurons"
+        found, fix = "rate neurons", "they have no error; convert to spiking neurons"
     elif conv.calibration is not None:
-        found, mend = "a calibrated network", "convert the model again"
+        found, fix = "a calibrated network", "convert the model again"
     else:
         return
-    raise ValidationError(f"got {found}: {mend}", attr="conv")
+    raise ValidationError(f"got {found}: {fix}", attr="conv")
 
 
 def _check_options(options, n_observations):

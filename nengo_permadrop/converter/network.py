@@ -52,7 +52,7 @@ class Converter(nengo.Network):
         (default 100). SoftLIF layers have their own ``amplitude`` and ``gain``.
     redraw : float, optional
         Seconds of simulated time after which all dropouts take new masks. With
-        ``target="loihi"`` this lays `.networks.DropoutGate` gates, as weights on the
+        ``target="loihi"`` this builds `.DropoutGate` gates, as weights on the
         chip can't change; dropout of anything but the outputs of neurons raises then.
     copies : int, optional
         So many copies of the network side by side, which get the same inputs and have

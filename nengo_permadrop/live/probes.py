@@ -1,5 +1,5 @@
 """
-The predictive distribution of a running network: live statistics, a value a window.
+The predictive distribution of a running network: live statistics, one value per window.
 
 In a network whose masks are redrawn while it runs, each window of a redraw gives one
 draw. These networks take the draws from the running simulation, and keep statistics of

@@ -173,7 +173,7 @@ def register_score(name):
 
 def score(samples, y, levels=None):
     """
-    Everything at once, as a table with a row an output.
+    Everything at once, as a table with one row per output.
 
     Parameters
     ----------

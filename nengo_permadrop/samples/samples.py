@@ -257,7 +257,7 @@ class PredictiveSamples:
 
     def summary(self, quantiles=()):
         """
-        A table of the predictive distributions, a row an observation and output.
+        A table of the predictive distributions, one row per observation and output.
 
         Parameters
         ----------

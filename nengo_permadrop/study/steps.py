@@ -37,7 +37,7 @@ class StudyRun:
     model : `keras.Model`
         Trained in place, if it isn't yet.
     target : str
-        What the spiking network is laid out for.
+        What the spiking network is built for.
     options : dict
         Of `.study.study`, as they were made out.
     seeds : {str: int}

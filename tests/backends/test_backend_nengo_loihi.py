@@ -69,7 +69,7 @@ def test_a_draw_may_have_one_mask_for_all_observations(conv):
 
 @pytest.mark.parametrize("n_layers", [2, 3])
 def test_replicas_are_fresh_simulators(n_layers):
-    """One build with rewritten weights gives what a build a replica gives."""
+    """One build with rewritten weights gives what one build per replica gives."""
     kmodel = mlp(units=(12,) * n_layers, rate=0.4, target="loihi")
     conv = npd.Converter(kmodel, target="loihi")
     times = {"presentation_time": 0.05, "settle": 0.03}

@@ -77,7 +77,7 @@ def test_convert_refuses_lambda(tmp_path, capsys):
     assert captured.out == ""
 
 
-def test_errors_are_one_line_with_the_mend(capsys):
+def test_errors_are_one_line_with_the_fix(capsys):
     assert cli.main(["convert", "nowhere.h5"]) == 1
     err = capsys.readouterr().err
     assert err == "nengo-permadrop: nowhere.h5: no such model file\n"

@@ -75,7 +75,7 @@ def test_goes_on_from_a_checkpoint(conv, X, backend, tmp_path, monkeypatch):
     expected = draw(conv, X, backend).values
     assert np.array_equal(draw(conv, X, backend, checkpoint=tmp_path).values, expected)
     finished = sorted((tmp_path / "parts").iterdir())
-    assert len(finished) == len(X)  # a run an observation
+    assert len(finished) == len(X)  # one run per observation
     finished[1].unlink()
     kept = {path: path.stat().st_mtime_ns for path in finished if path.exists()}
     assert np.array_equal(draw(conv, X, backend, checkpoint=tmp_path).values, expected)

@@ -17,7 +17,7 @@ def measured(problem):
 
     Returns
     -------
-    resources : `Resources`
+    resources : `.Resources`
         Without spikes if the network does not fit.
     """
     from nengo_permadrop.backends.nengo_loihi.runner import LoihiRunner

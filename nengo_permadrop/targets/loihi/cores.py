@@ -153,12 +153,12 @@ class Resources:
 
     def __str__(self):
         spikes = (
-            "" if self.spikes is None else f", {self.spikes:.1f} spikes a step there"
+            "" if self.spikes is None else f", {self.spikes:.1f} spikes per step there"
         )
         host = (
             ""
             if self.host_spikes is None
-            else f", {self.host_spikes:.1f} spikes a step to the chip"
+            else f", {self.host_spikes:.1f} spikes per step to the chip"
         )
         lines = [
             f"Loihi: {self.n_cores} of {CORES_PER_CHIP} cores of a chip, "
