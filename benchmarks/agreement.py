@@ -50,7 +50,7 @@ def main():
             if not (folder / "agreement.json").exists():
                 study(
                     dataset,
-                    draws=args.draws,
+                    n_draws=args.draws,
                     observations=args.observations,
                     backend=args.backend,
                     seed=seed,

@@ -21,6 +21,7 @@ def energy(
     conv,
     X,
     n_draws=100,
+    *,
     presentation_time=None,
     settle=None,
     backend="batched",

@@ -37,6 +37,7 @@ def calibrate(
     conv,
     X_calibration,
     n_draws=16,
+    *,
     presentation_time=None,
     settle=None,
     seed=0,

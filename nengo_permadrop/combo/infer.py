@@ -62,6 +62,7 @@ class Inference:
 def infer(
     sample_set="NCIPDM",
     drug_set="ALMANAC",
+    *,
     model_file="saved.model.h5",
     weights_file="saved.weights.h5",
     n_pred=1,

@@ -53,7 +53,8 @@ SEEDED = (
 
 def study(
     dataset="diabetes",
-    draws=100,
+    *,
+    n_draws=100,
     observations=100,
     backend="batched",
     seed=0,
@@ -81,7 +82,7 @@ def study(
     ----------
     dataset : str or `.datasets.Dataset`, optional
         A name that `.datasets.load` knows, or a data set.
-    draws : int, optional
+    n_draws : int, optional
         Draws from each predictive distribution, at least 2.
     observations : int, optional
         So many of the test rows, from the first one on.
@@ -161,11 +162,11 @@ def study(
 
         from nengo_permadrop.study.run import study
 
-        result = study("diabetes", draws=100, observations=100, output="study-diabetes")
+        result = study("diabetes", n_draws=100, observations=100, output="study-diabetes")
         print(result.verdict().words)
     """
     options = {
-        "draws": draws,
+        "n_draws": n_draws,
         "observations": observations,
         "backend": backend,
         "seed": seed,
@@ -249,7 +250,7 @@ def _check(options):
     for attr in ("anneal", "synapse"):
         if options[attr] is not None:
             check_number(options[attr], attr, 0, low_open=True)
-    for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
+    for attr, least in (("n_draws", 2), ("observations", 1), ("workers", 1)):
         check_integer(options[attr], attr, least)
     check_seed(options["seed"])
     check_times(options["presentation_time"], options["settle"])

@@ -185,7 +185,7 @@ def test_study_trains_and_converts_for_loihi():
     result = study(
         "diabetes",
         backend="nengo_loihi",
-        draws=3,
+        n_draws=3,
         observations=2,
         epochs=1,
         model_options={"units": (10, 10)},

@@ -163,7 +163,7 @@ def test_study_passes_its_options_on(studies, capsys, tmp_path):
     assert cli.main([*argv, "-o", str(tmp_path)]) == 0
     ((dataset, options),) = studies
     assert dataset == "combo-small"
-    assert (options["draws"], options["seed"]) == (7, 3)
+    assert (options["n_draws"], options["seed"]) == (7, 3)
     assert options["output"] == str(tmp_path) and options["settle"] is None
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "They agree: so they do."
