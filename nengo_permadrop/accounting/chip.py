@@ -2,7 +2,9 @@
 
 from nengo_permadrop.backends.nengo_loihi.trial import measured
 from nengo_permadrop.support.isolation import own_network
-from nengo_permadrop.targets.loihi.cores import used_by
+from nengo_permadrop.targets.loihi.cores import Resources, used_by
+
+__all__ = ["Resources", "resources"]
 
 
 def resources(network, X=None, output=None):

@@ -163,15 +163,8 @@ def infer(
     """
     from tqdm.auto import tqdm
 
-    for attr, value, least in (
-        ("n_pred", n_pred, 1),
-        ("ns", ns, 0),
-        ("nd", nd, 0),
-        ("si", si, 0),
-        ("batch_size", batch_size, 1),
-        ("step", step, 1),
-    ):
-        check_integer(value, attr, least)
+    _check_counts(n_pred=(n_pred, 1), batch_size=(batch_size, 1), step=(step, 1))
+    _check_counts(ns=(ns, 0), nd=(nd, 0), si=(si, 0))
     seed = check_seed(seed)
     presentation_time, settle, _ = check_times(presentation_time, settle)
     check_execution(executor, checkpoint)
@@ -215,6 +208,12 @@ def infer(
     return Inference(
         *pairs.shape[:2], len(pairs), (tables.summary_path, tables.all_path)
     )
+
+
+def _check_counts(**counts):
+    """Raise if one of some numbers, ``(value, least)`` each, isn't a count."""
+    for attr, (value, least) in counts.items():
+        check_integer(value, attr, least)
 
 
 def _predictions(sampler, pairs, executor):
