@@ -1,7 +1,7 @@
 """
 Do the spiking networks agree with the classical ones, over several seeds?
 
-Runs the study for each data set and seed and prints, a line a study, the rejection rate
+Runs the study for each data set and seed and prints, one line per study, the rejection rate
 and uniformity of the spiking network beside those of the control. The criterion is that
 of the study: a rejection rate at 0.05 of at most 0.10 and uniformity p >= 0.01; samples
 of one distribution miss the second in 1% of studies.
@@ -50,7 +50,7 @@ def main():
             if not (folder / "agreement.json").exists():
                 study(
                     dataset,
-                    draws=args.draws,
+                    n_draws=args.draws,
                     observations=args.observations,
                     backend=args.backend,
                     seed=seed,

@@ -120,7 +120,7 @@ def outcome(read, path):
 
 def small_network():
     """A network with our layers, nested models and a layer that is used twice."""
-    from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
+    from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
 
     layers = keras.layers
     inner_input = keras.Input((4,))
@@ -148,7 +148,7 @@ def save_weights(path):
 
 
 def _keras2():
-    from nengo_permadrop.sources.keras.layers import keras
+    from nengo_permadrop.keras_layers import keras
 
     return keras.__version__.startswith("2.")
 

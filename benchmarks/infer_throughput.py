@@ -29,7 +29,7 @@ from nengo_permadrop.execution.pool import usable_cpus
 def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--units", type=int, default=200, help="of each layer")
-    parser.add_argument("--n-pred", type=int, default=100, help="draws a row")
+    parser.add_argument("--n-pred", type=int, default=100, help="draws per row")
     parser.add_argument("--ns", type=int, default=10, help="samples")
     parser.add_argument("--nd", type=int, default=5, help="drugs")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])

@@ -25,7 +25,7 @@ from tensorflow import keras
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
 from nengo_permadrop.converter.timing import default_times
-from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF
+from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
 
 RECIPE = {
     "gain": 2.0,

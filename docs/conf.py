@@ -1,7 +1,10 @@
 """Configuration of the documentation."""
 
+import importlib
+import inspect
 import logging
 import os
+import pkgutil
 import runpy
 from pathlib import Path
 
@@ -28,10 +31,6 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-# packages whose own code is in their __init__.py; others only hand names on
-autosummary_context = {
-    "documented_here": ["nengo_permadrop.datasets", "nengo_permadrop.dl"]
-}
 exclude_patterns = ["_build", "auto_examples/**.ipynb", "auto_examples/**.py"]
 
 # Every example is executed, but for those that only Nengo GUI can run (tests do so).
@@ -47,15 +46,19 @@ sphinx_gallery_conf = {
 default_role = "py:obj"
 
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {
+    "members": True,
+    "show-inheritance": True,
+    "ignore-module-all": True,  # what a package hands on is documented where it is made
+}
 autodoc_inherit_docstrings = False
 numpydoc_show_class_members = False  # autodoc lists them
 numpydoc_xref_param_type = False
 
 # A reference within the package that doesn't resolve is an error. Not so for what has
-# no place of its own to link to: attributes, parameters and constants, names that the
-# package hands on at its top level, and other projects' objects (to link those takes
-# their inventories from the network at every build).
+# no place of its own to link to: attributes, parameters and constants, and other
+# projects' objects (to link those takes their inventories from the network at every
+# build).
 FOREIGN = (
     "arviz",
     "collections",
@@ -63,6 +66,7 @@ FOREIGN = (
     "distributed",
     "keras",
     "matplotlib",
+    "multiprocessing",
     "nengo",
     "nengo_dl",
     "nengo_loihi",
@@ -76,7 +80,6 @@ FOREIGN = (
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:obj", r"([A-Z]\w+\.)?[a-z]\w*|[A-Z_]+"),
-    ("py:obj", r"nengo_permadrop\.\w+"),
     *(("py:.*", rf"{package}(\..*)?") for package in FOREIGN),
 ]
 
@@ -88,16 +91,51 @@ nengo.rc.set("progress", "progress_bar", "none")
 """
 
 
-def prefer_frontend(app, env):
-    """Let ``.PermanentDropout`` mean the transform, and the layer by its full name."""
+def handed_on(module):
+    """Names and objects that users import from a module, wherever they are defined."""
+    names = getattr(module, "__all__", None)
+    if names is None:
+        names = [
+            name
+            for name, obj in vars(module).items()
+            if getattr(obj, "__module__", None) == module.__name__
+        ]
+    return {name: getattr(module, name) for name in names}
+
+
+def public_modules():
+    """What users import from, by the name that they use."""
+    package = importlib.import_module("nengo_permadrop")
+    yield package.__name__, package
+    for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if not info.name.endswith(("__main__", ".cli")):
+            yield info.name, importlib.import_module(info.name)
+    for name, obj in handed_on(package).items():
+        if inspect.ismodule(obj):  # npd.models
+            yield f"{package.__name__}.{name}", obj
+
+
+def add_public_names(app, env):
+    """
+    Let references find what a package hands on, such as ``npd.metrics.score``.
+
+    They lead to where it is defined. Where two objects have one name,
+    ``.PermanentDropout`` means the transform, and the Keras layer has its full name.
+    """
     objects = env.get_domain("py").objects
-    for name, entry in objects.items():
+    for name, entry in list(objects.items()):
         if name.startswith("nengo_permadrop.sources.keras.layers."):
             objects[name] = entry._replace(aliased=True)
+    for module_name, module in public_modules():
+        for name, obj in handed_on(module).items():
+            defined = f"{getattr(obj, '__module__', '')}.{getattr(obj, '__name__', '')}"
+            public = f"{module_name}.{name}"
+            if defined in objects and public not in objects:
+                objects[public] = objects[defined]._replace(aliased=True)
 
 
 def setup(app):
-    app.connect("env-updated", prefer_frontend)
+    app.connect("env-updated", add_public_names)
 
 
 html_theme = "furo"

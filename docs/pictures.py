@@ -60,7 +60,7 @@ def single_run_picture(table):
         ax.bar_label(bars, labels=rows["agreeing"] + " agree", padding=3, fontsize=8)
         ax.set_xlim(0, 1.35 * rows["time_of_effective"].max())
         ax.set_title(name)
-        ax.set_xlabel("Simulated seconds an observation")
+        ax.set_xlabel("Simulated seconds per observation")
     axes.flat[0].invert_yaxis()
     return figure
 

@@ -5,7 +5,7 @@ import importlib
 from nengo_permadrop.dropout import builder  # registers the builders with Nengo
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.neurons.softlif import SoftLIF
-from nengo_permadrop.neurons.spiking import spiking
+from nengo_permadrop.neurons.spiking_twins import spiking
 from nengo_permadrop.version import version as __version__  # noqa: F401
 
 __copyright__ = "2026, nengo-permadrop contributors"
@@ -31,9 +31,9 @@ _LAZY = {
 
 _LAZY_MODULES = {
     "datasets": "nengo_permadrop.datasets",
-    "loihi": "nengo_permadrop.loihi",
+    "loihi": "nengo_permadrop.accounting.chip",
     "metrics": "nengo_permadrop.metrics",
-    "models": "nengo_permadrop.training",
+    "models": "nengo_permadrop.models",
     "networks": "nengo_permadrop.dropout.gates",
     "plots": "nengo_permadrop.plots",
     "study": "nengo_permadrop.study",

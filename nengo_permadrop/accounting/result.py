@@ -184,7 +184,7 @@ class Energy:
         Returns
         -------
         table : pandas.DataFrame
-            Joules, a row a time and a column a spiking device.
+            Joules, one row per time and one column per spiking device.
         """
         import pandas as pd
 
@@ -200,7 +200,7 @@ class Energy:
         Returns
         -------
         table : pandas.DataFrame
-            A row a layer, and their sum in the row "all".
+            One row per layer, and their sum in the row "all".
         """
         import pandas as pd
 

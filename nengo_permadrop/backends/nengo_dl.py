@@ -90,7 +90,7 @@ class NengoDLBackend(Backend):
                 attr="model",
             )
 
-    def chunk_size(self, problem, max_memory=None):
+    def chunk_size(self, problem, max_memory=None, session=None):
         size = _option(problem, "minibatch_size")
         if max_memory is None:
             return size
@@ -162,9 +162,7 @@ class _Player:
         dl.set_initial(sim, dl.mask_values(sim, replicas.mask_seeds))
         dl.set_initial(sim, self._states(replicas.state_seeds))
         sim.reset()
-        observations = [
-            x[replicas.observations, np.newaxis].astype(self.dtype) for x in problem.X
-        ]
+        observations = [x[:, np.newaxis].astype(self.dtype) for x in replicas.inputs]
         if problem.n_begin > 0:
             self._run_mean(observations, problem.n_begin, 0)
         window = problem.n_steps, problem.n_settle

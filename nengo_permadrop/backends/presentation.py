@@ -23,7 +23,7 @@ def presentation(problem, stimuli=False):
     -------
     net : `nengo.Network`
     nodes : list of `nengo.Node`
-        Whose output is to be the observations, one an input.
+        Whose output is to be the observations, one per input.
     probe : `nengo.Probe`
         Of the problem's output.
     """

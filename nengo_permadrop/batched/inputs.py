@@ -111,7 +111,7 @@ def check_inputs(inputs, model, n_replicas):
         return {}
     if n_replicas is None:
         raise ValidationError(
-            "inputs a replica need n_replicas; without it, give the Node itself its "
+            "inputs per replica need n_replicas; without it, give the Node itself its "
             "output",
             attr="inputs",
         )

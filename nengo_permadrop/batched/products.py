@@ -9,7 +9,7 @@ PRODUCT_BLOCK = 16
 
 def shared_product(x, weights):
     """
-    ``x @ weights.T`` for the replicas' vectors ``x``, each rounded by itself.
+    ``x @ weights.T`` for the replicas' vectors ``x``, each rounded on its own.
 
     Parameters
     ----------

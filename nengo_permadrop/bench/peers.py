@@ -77,7 +77,7 @@ def _by_backend(name, bench, n_replicas, n_steps, settle, options=None):
         options={} if options is None else options,
     )
     seeds = replica_seeds(n_replicas)
-    replicas = Replicas(bench.replicas(n_replicas), seeds, seeds)
+    replicas = Replicas(bench.replicas(n_replicas), seeds, seeds, problem.X)
     with get_backend(name).session(problem) as answer:
         yield lambda: answer(replicas)[:, 0]
 

@@ -37,7 +37,7 @@ def run_benchmark(
 
     Before a simulator's time is printed its answers are compared with those of the
     batched simulator: for nengo.Simulator and NengoDL, with the same seeds, number by
-    number; for others, by two-sample Kolmogorov-Smirnov tests an observation (with a
+    number; for others, by two-sample Kolmogorov-Smirnov tests per observation (with a
     false-alarm rate of 0.1% for all observations together).
 
     Parameters

@@ -7,7 +7,7 @@ CANDLE's Combo network, its training, and inference with it.
 ['cell', 'drug1', 'drug2']
 """
 
-from nengo_permadrop.combo.model import model
+from nengo_permadrop.combo.architecture import model
 from nengo_permadrop.combo.training import train
 
 __all__ = ["model", "train"]

@@ -40,7 +40,7 @@ class TrainingFiles:
     weights : Path
         ``PREFIX.weights.h5``, the best weights so far.
     log : Path
-        ``PREFIX.log.csv``, a line an epoch.
+        ``PREFIX.log.csv``, one line per epoch.
     record : Path
         ``PREFIX.training.json``, how it was trained; see `read_record`.
     state : Path

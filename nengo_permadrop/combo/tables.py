@@ -39,10 +39,10 @@ class PredictionTables:
     Attributes
     ----------
     summary_path : Path
-        ``comb_pred_<sample set>_<drug set>.tsv``: a row a combination, with mean,
+        ``comb_pred_<sample set>_<drug set>.tsv``: one row per combination, with mean,
         standard deviation, minimum and maximum of its predictions.
     all_path : Path
-        ``comb_pred_<sample set>_<drug set>.all.tsv``: a row a prediction.
+        ``comb_pred_<sample set>_<drug set>.all.tsv``: one row per prediction.
 
     Raises
     ------

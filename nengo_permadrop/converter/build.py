@@ -202,12 +202,12 @@ class NetworkBuilder:
             if not dropouts:
                 continue
             where = f"permanent dropout '{dropouts[0].path}'"
-            mend = "Use redraw=None and a new simulator for each draw"
+            fix = "Use redraw=None and a new simulator for each draw"
             if not source.filtered:
                 raise ConversionError(
                     where,
                     "drops inputs, and there masks are redrawn by silencing neurons",
-                    f"Drop the outputs of neurons only. {mend}",
+                    f"Drop the outputs of neurons only. {fix}",
                 )
             if len(used) > 1:
                 raise ConversionError(
@@ -215,7 +215,7 @@ class NetworkBuilder:
                     "drops units of neurons that are also used with other masks or "
                     "without dropout, and there masks are redrawn by silencing them "
                     "for all that they connect to",
-                    f"Use the dropout's output wherever its input is used. {mend}",
+                    f"Use the dropout's output wherever its input is used. {fix}",
                 )
             ((dropout, mask),) = used.values()
             mask.gate = DropoutGate(

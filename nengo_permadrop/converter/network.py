@@ -10,7 +10,7 @@ from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.graph import ModelGraph
 from nengo_permadrop.sources.registry import read_model
-from nengo_permadrop.support.isolation import add_made
+from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
     check_choice,
     check_integer,
@@ -52,7 +52,7 @@ class Converter(nengo.Network):
         (default 100). SoftLIF layers have their own ``amplitude`` and ``gain``.
     redraw : float, optional
         Seconds of simulated time after which all dropouts take new masks. With
-        ``target="loihi"`` this lays `.networks.DropoutGate` gates, as weights on the
+        ``target="loihi"`` this builds `.DropoutGate` gates, as weights on the
         chip can't change; dropout of anything but the outputs of neurons raises then.
     copies : int, optional
         So many copies of the network side by side, which get the same inputs and have
@@ -293,6 +293,29 @@ class Converter(nengo.Network):
         from nengo_permadrop.converter.verify import verify
 
         return verify(self, X, tolerance)
+
+    def copy(self, add_to_container=None):
+        """
+        A copy of this network, with the same weights, seeds and masks.
+
+        Parameters
+        ----------
+        add_to_container : bool, optional
+            As in `nengo.Network.copy`.
+
+        Returns
+        -------
+        conv : `Converter`
+            Without the model; see ``model``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If part of it can't be pickled.
+        """
+        conv = copied(self)
+        add_made(conv, add_to_container)
+        return conv
 
     def __getstate__(self):
         # workers need the network, not what it was made from

@@ -1,5 +1,5 @@
 """
-Named data sets, each a `Dataset` of standardised training, validation and test rows.
+Named data sets, each a `.Dataset` of standardised training, validation and test rows.
 
 A new one is a function of a seed that returns a `Dataset`, in a module of its own, made
 known by `register` or as an entry point in the group "nengo_permadrop.datasets". One

@@ -71,7 +71,7 @@ def set_masks(sim, mask_seeds):
     Raises
     ------
     nengo.exceptions.ValidationError
-        If there isn't one seed an item, or the network has no dropout that was built
+        If there isn't one seed per item, or the network has no dropout that was built
         with `nengo_permadrop.dl`.
 
     Examples

@@ -48,7 +48,7 @@ class InputDropout(
         Parameters
         ----------
         seeds : (n,) ndarray of int
-            Connection seeds, one an item of the minibatch.
+            Connection seeds, one per item of the minibatch.
 
         Returns
         -------

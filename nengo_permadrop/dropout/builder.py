@@ -259,7 +259,7 @@ def check_redraw(what, dt, obj):
 
     Parameters
     ----------
-    what : `.PermanentDropout` or `.networks.MaskProcess`
+    what : `.PermanentDropout` or `.MaskProcess`
     dt : float
         Time step, in seconds.
     obj : object

@@ -14,7 +14,7 @@ from nengo_permadrop.support.validation import (
     check_seed,
 )
 
-# Hz: a spike a step. The weights can then be small; large ones would take bits from the
+# Hz: one spike per step. The weights can then be small; large ones would take bits from the
 # others that go to the same core on Loihi, as they share a scale.
 GATE_RATE = 1000.0
 
@@ -40,7 +40,7 @@ class DropoutGate(nengo.Network):
     connections from the neurons must scale what is kept by ``1 / (1 - rate)``;
     `nengo_permadrop.Converter` does so.
 
-    By itself inhibition would end slowly, and a neuron that was held at rest would fire
+    On its own, inhibition would end slowly, and a neuron that was held at rest would fire
     late, the later the lower its rate is. So other neurons, a second one for each unit,
     end it if the synapse is a Lowpass: for the few steps after which as much excitation
     as there was inhibition makes up for it, and by so much more that the unit begins
@@ -282,7 +282,7 @@ def mask_processes(network):
 
     Returns
     -------
-    processes : list of `MaskProcess`
+    processes : list of `.MaskProcess`
     """
     return [
         node.output

@@ -93,7 +93,7 @@ class PermanentDropout(Dense):
     Attributes
     ----------
     init : `.MaskedWeights`
-        Always a distribution. A backend that handles transforms by itself samples it
+        Always a distribution. A backend that handles transforms itself samples it
         and so gets masked weights; one that can't handle a distribution raises.
 
     Raises
@@ -113,7 +113,7 @@ class PermanentDropout(Dense):
         dropped are the inputs of the transform, and these are then not neurons but the
         dimensions of what is decoded from them. Connect from ``ensemble.neurons`` to
         drop neurons, or from a Node that the ensemble is connected to, to drop
-        dimensions and say so. (nengo-loihi builds connections on its chip by itself,
+        dimensions and say so. (nengo-loihi builds connections on its chip itself,
         and this warning comes with `.sample` only.)
 
     References

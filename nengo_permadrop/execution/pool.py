@@ -30,7 +30,7 @@ def usable_cpus():
 
 class WorkerPool(ProcessPoolExecutor):
     """
-    The executor of `process_pool`, which cancels what is pending by itself.
+    The executor of `process_pool`, which cancels what is pending on its own.
 
     Nobody else must: where a process of the pool ends, Python 3.11's executor fails on
     futures that were cancelled before, and hangs.
@@ -168,5 +168,5 @@ def interrupts_wait():
 
 
 def ignore_interrupt():
-    """Of a worker process: Ctrl-C reaches it too, but its parent ends it by itself."""
+    """Of a worker process: Ctrl-C reaches it too, but its parent ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

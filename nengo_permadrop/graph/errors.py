@@ -13,15 +13,15 @@ class ConversionError(NengoException, ValueError):
         The layer (or other part of the model) that is in the way.
     found : str
         What is not supported.
-    mend : str
+    fix : str
         What to do about it.
     """
 
-    def __init__(self, layer, found, mend):
-        super().__init__(layer, found, mend)
+    def __init__(self, layer, found, fix):
+        super().__init__(layer, found, fix)
         self.layer = layer
         self.found = found
-        self.mend = mend
+        self.fix = fix
 
     def __str__(self):
-        return f"{self.layer}: {self.found}. {self.mend}"
+        return f"{self.layer}: {self.found}. {self.fix}"

@@ -1,5 +1,5 @@
 """
-The predictive distribution of a running network: live statistics, a value a window.
+The predictive distribution of a running network: live statistics, one value per window.
 
 In a network whose masks are redrawn while it runs, each window of a redraw gives one
 draw. These networks take the draws from the running simulation, and keep statistics of
@@ -151,6 +151,7 @@ class KSProbe(WindowProbe):
         target,
         reference,
         window,
+        *,
         settle=0.0,
         synapse=None,
         observation=None,
@@ -229,6 +230,7 @@ class LiveDistribution(WindowProbe):
         self,
         target,
         window,
+        *,
         quantiles=(0.05, 0.5, 0.95),
         settle=0.0,
         synapse=None,

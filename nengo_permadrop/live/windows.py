@@ -1,5 +1,5 @@
 """
-Processes that take one value a window of a signal, and put out statistics of them.
+Processes that take one value per window of a signal, and put out statistics of them.
 
 What the Nodes of `nengo_permadrop.live.probes` do.
 """
@@ -85,7 +85,7 @@ class Reference:
 
 class WindowProcess(nengo.Process):
     """
-    Takes one value a window of a signal, and puts out statistics of those taken so far.
+    Takes one value per window of a signal, and puts out statistics of those taken so far.
 
     Its input is the signal, the observation that is shown, and a reset; its output the
     statistics, the number of values, and the last one. A subclass says which statistics

@@ -99,7 +99,7 @@ class Agreement:
         KS test of the randomised p-values against U(0, 1): ``(statistic, pvalue)``.
 
         The outputs of an observation come from the same masks, so that their p-values
-        depend on each other. Each output's are tested by themselves; the result is the
+        depend on each other. Each output's are tested on their own; the result is the
         most extreme output's, its p-value times the number of outputs (Bonferroni).
         """
         tests = [

@@ -1,8 +1,8 @@
 """
 One factor on the spread of predictive distributions, fitted on observed targets.
 
-For the functions that say whether it is needed see
-`nengo_permadrop.metrics.scores`.
+The factor is that of Laves et al. [1]_. For the functions that say whether it is needed
+see `nengo_permadrop.metrics.scores`.
 
 References
 ----------

@@ -8,6 +8,6 @@ A new rate type is a module of its own; its spiking twin is registered with
 
 from nengo_permadrop.neurons.loihi import LoihiLIFRate
 from nengo_permadrop.neurons.softlif import SoftLIF
-from nengo_permadrop.neurons.spiking import register_spiking, spiking
+from nengo_permadrop.neurons.spiking_twins import register_spiking, spiking
 
 __all__ = ["LoihiLIFRate", "SoftLIF", "register_spiking", "spiking"]

@@ -15,7 +15,7 @@ from nengo_permadrop.support.svg import (
 
 def samples_html(samples, n_observations=N_OBSERVATIONS):
     """
-    Samples as a table, a row an observation and output, with their histograms.
+    Samples as a table, one row per observation and output, with their histograms.
 
     Parameters
     ----------

@@ -63,6 +63,7 @@ class PredictiveSamples:
     def __init__(
         self,
         values,
+        *,
         output_names=None,
         observation_names=None,
         backend=None,
@@ -257,7 +258,7 @@ class PredictiveSamples:
 
     def summary(self, quantiles=()):
         """
-        A table of the predictive distributions, a row an observation and output.
+        A table of the predictive distributions, one row per observation and output.
 
         Parameters
         ----------

@@ -20,6 +20,7 @@ for those it begins with, which are lost: samples of the two are independent.
 """
 
 import math
+from dataclasses import replace
 
 from nengo.exceptions import ValidationError
 
@@ -31,7 +32,7 @@ from nengo_permadrop.support.validation import check_whole_steps, same_time
 
 def run_on(engine, problem, n_windows):
     """
-    Make a problem's runs give a draw a window.
+    A problem whose runs give one draw per window.
 
     Parameters
     ----------
@@ -41,6 +42,10 @@ def run_on(engine, problem, n_windows):
         at the end of each window.
     n_windows : int
         Windows that are read.
+
+    Returns
+    -------
+    problem : `.Problem`
 
     Raises
     ------
@@ -66,8 +71,8 @@ def run_on(engine, problem, n_windows):
     lag = output_lag(model, problem.settle)
     settled = settling_time(model)
     n_lost = math.ceil((settled - lag - problem.settle) / window - 1e-9)
-    problem.n_windows = n_windows
-    problem.begin = max(0, n_lost) * window + round(lag / problem.dt) * problem.dt
+    begin = max(0, n_lost) * window + round(lag / problem.dt) * problem.dt
+    return replace(problem, n_windows=n_windows, begin=begin)
 
 
 def let_masks_travel(network, window, dt=0.001):
@@ -157,7 +162,7 @@ def _check_gates(conv):
     if _dropouts(conv):
         raise ValidationError(
             f"{conv} drops units by weights, which can't change while the chip runs; "
-            "lay gates by Converter(kmodel, target='loihi', redraw=presentation_time)",
+            "build gates by Converter(kmodel, target='loihi', redraw=presentation_time)",
             attr="model",
         )
 

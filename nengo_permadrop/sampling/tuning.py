@@ -68,6 +68,7 @@ def tune_window(
     conv,
     X,
     n_draws=100,
+    *,
     run="single",
     windows=None,
     fractions=None,

@@ -18,7 +18,7 @@ _SOURCES = Registry(
 
 
 def register_source(source_class):
-    """Register a subclass of `.Source` under its name (a class decorator)."""
+    """Register a subclass of `.sources.base.Source` under its name (a class decorator)."""
     _SOURCES.register(source_class.name, source_class())
     return source_class
 
@@ -29,7 +29,7 @@ def source_names():
 
 
 def get_source(name):
-    """The `.Source` of a name; a ValidationError if there is none."""
+    """The `.sources.base.Source` of a name; a ValidationError if there is none."""
     return _SOURCES.get(name)
 
 
@@ -43,7 +43,7 @@ def source_of(model):
 
     Returns
     -------
-    source : `.Source`
+    source : `.sources.base.Source`
 
     Raises
     ------

@@ -95,7 +95,7 @@ def summary_table(study):
     Returns
     -------
     table : str
-        Tab-separated, 4 decimals, a row an observation. First CANDLE's columns, filled
+        Tab-separated, 4 decimals, one row per observation. First CANDLE's columns, filled
         from the spiking network: labels of the row, N (draws) and, for a target named
         Growth, PredGrowthMean, PredGrowthStd, PredGrowthMin, PredGrowthMax. Then the
         same four of the classical network (ClassicalGrowthMean, ...), the measured

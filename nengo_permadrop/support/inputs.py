@@ -10,7 +10,7 @@ from nengo_permadrop.support.validation import check_real_array
 
 def match_inputs(X, shapes):
     """
-    Observations as one array an input, checked.
+    Observations as one array per input, checked.
 
     Parameters
     ----------

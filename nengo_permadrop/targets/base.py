@@ -4,7 +4,7 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.neurons.spiking import spiking
+from nengo_permadrop.neurons.spiking_twins import spiking
 
 
 class Target:

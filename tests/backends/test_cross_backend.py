@@ -115,7 +115,7 @@ def test_draws_on_the_loihi_emulator_follow_the_reference():
 
 
 def test_redraw_where_it_is_impossible_raises_at_build():
-    """Weights on the chip can't change; the Converter lays gates instead."""
+    """Weights on the chip can't change; the Converter builds gates instead."""
     import nengo_loihi
 
     with nengo.Network() as net:

@@ -187,7 +187,7 @@ def test_what_is_alike_before_the_first_dropout_is_simulated_once():
     alike = draws()
     leaders = _leaders_of(net, inputs, seeds)
     assert 12 <= len({tuple(pair) for pair in leaders}) < n
-    for i in range(n):  # each by itself has nothing to share
+    for i in range(n):  # each on its own has nothing to share
         with npd.Simulator(
             net,
             mask_seeds=seeds["mask_seeds"][i : i + 1],

@@ -111,7 +111,7 @@ def test_all_layers_but_the_first_of_each_input():
     model = combo()
     conv = npd.Converter(model)
     calibration = npd.calibrate(conv, observations(model, 8), **FAST)
-    n_first = 3  # one an input; the shared encoder is used twice
+    n_first = 3  # one per input; the shared encoder is used twice
     assert len(calibration.corrections) == len(conv.all_ensembles) - n_first + 1
     assert calibration.corrections[-1].layer == "growth"
 

@@ -346,7 +346,7 @@ def test_a_lambda_is_refused_before_anything_is_done(folder, options, tmp_path):
 
 
 def test_models_of_candle_are_scaled_as_candle_does(folder, model, options, tmp_path):
-    """No features file; the scaling is that of each set by itself."""
+    """No features file; the scaling is that of each set on its own."""
     path = tmp_path / "candle.model.h5"
     model.save(path)
     options.update(model_file=path, weights_file=None)

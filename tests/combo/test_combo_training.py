@@ -107,7 +107,7 @@ def test_files(whole, dataset):
     other = network(dataset, seed=9)
     load_weights(other, f"{prefix}.weights.h5")
     assert same(other.get_weights(), weights)
-    other.load_weights(f"{prefix}.weights.h5")  # Keras reads it by itself
+    other.load_weights(f"{prefix}.weights.h5")  # Keras reads it on its own
     with h5py.File(f"{prefix}.weights.h5") as file:
         assert "optimizer" not in file
     features = FeatureScaling.load(features_path(f"{prefix}.model.h5"))

@@ -352,7 +352,7 @@ def test_gradient_flows_through_kept_weights_only():
 
 @pytest.fixture(scope="module")
 def trained():
-    """A trained network, its loss an epoch, and its answers on NengoDL."""
+    """A trained network, its loss per epoch, and its answers on NengoDL."""
     rng = np.random.RandomState(1)
     x = rng.uniform(-1, 1, size=(256, 1, 5)).astype(np.float32)
     y = np.stack([x.sum(axis=-1), x[..., 0] * 2, x[..., 1] ** 2], axis=-1)
@@ -395,7 +395,7 @@ def test_trained_network_samples_with_spiking_neurons(trained):
     x = np.random.RandomState(2).uniform(-1, 1, size=(4, 5))
     a, b = (
         npd.sample(
-            net, {stimulus: x}, 10, backend, output=output, progress=False
+            net, {stimulus: x}, 10, backend=backend, output=output, progress=False
         ).values
         for backend in ("nengo", "nengo_dl")
     )

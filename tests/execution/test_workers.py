@@ -225,7 +225,7 @@ def test_two_calls_on_one_worker_send_their_networks_once(net, tmp_path):
 
 @pytest.mark.parametrize("sessions_end", ["before", "after"])
 def test_no_session_is_left_of_a_call_that_failed(net, sessions_end):
-    """A thread that is at work when the call ends closes its session by itself."""
+    """A thread that is at work when the call ends closes its session on its own."""
     started, go_on = threading.Event(), threading.Event()
 
     class Once(ThreadPoolExecutor):

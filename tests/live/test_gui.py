@@ -52,7 +52,7 @@ return {
 
 
 def view_of(values, reference, **options):
-    """The network of a view of some values, one a window of 10 ms."""
+    """The network of a view of some values, one per window of 10 ms."""
     with nengo.Network(seed=0) as net:
         present = nengo.processes.PresentInput(np.reshape(values, (-1, 1)), 0.01)
         target = nengo.Node(present)

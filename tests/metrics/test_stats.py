@@ -592,7 +592,7 @@ def test_needs_no_simulator():
 
 
 def test_rounding_is_no_difference_from_a_constant():
-    # sets that are constant but for rounding, beside one that spreads by itself
+    # sets that are constant but for rounding, beside one that spreads on its own
     rng = np.random.RandomState(0)
     constant = np.full((40, 1, 3), [5.0, -2e-3, 1e6])
     rounded = constant * (1 + 1e-7 * rng.uniform(-1, 1, (40, 1, 3)))

@@ -240,7 +240,7 @@ class TestResources:
         X = np.zeros((1, 6))
         with pytest.raises(ValidationError, match="5000 output axons"):
             npd.sample(conv, X, n_draws=1, backend="nengo_loihi", progress=False)
-        # the mend that the error names
+        # the fix that the error names
         split(conv, wide, 50)
         npd.loihi.resources(conv).check()
 
@@ -305,7 +305,7 @@ class Filters:
 
 
 def test_dropping_dimensions_warns():
-    """Also on the chip, where nengo-loihi builds connections by itself."""
+    """Also on the chip, where nengo-loihi builds connections itself."""
     with nengo.Network(seed=0) as net:
         a, b = (nengo.Ensemble(10, 2, label=label) for label in "ab")
         dropout = npd.PermanentDropout((2, 2), init=np.eye(2))

@@ -117,7 +117,7 @@ class PlanEngine:
         row_bytes = self.n_replicas * max(1, tables.n_outputs) * self.dtype.itemsize
         n_steps = max(1, min(n_steps, _OUTPUT_BYTES // row_bytes))
         output = np.zeros((self.n_replicas, n_steps, tables.n_outputs), self.dtype)
-        # a row a block: blocks run at once, and one may overwrite what another has
+        # one row per block: blocks run at once, and one may overwrite what another has
         # found in a place that they share
         status = np.zeros((len(self._blocks), len(self.plan.populations)), np.uint8)
 

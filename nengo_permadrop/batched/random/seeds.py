@@ -110,7 +110,7 @@ class GivenSeeds:
                 values.shape != (n_replicas,) or values.dtype.kind not in "iu"
             ):
                 raise ValidationError(
-                    f"must be {n_replicas} integers, one a replica; got an array of "
+                    f"must be {n_replicas} integers, one per replica; got an array of "
                     f"shape {values.shape} and type {values.dtype}",
                     attr=name,
                 )

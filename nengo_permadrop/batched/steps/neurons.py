@@ -17,7 +17,7 @@ def register_elementwise(neuron_type):
     Declare that a neuron type's ``step`` works on arrays of any shape.
 
     The step of such a type is called once for all replicas, on arrays of shape
-    ``(n_replicas, n_neurons)``. That is right if it treats every element by itself: no
+    ``(n_replicas, n_neurons)``. That is right if it treats every element on its own: no
     sums over neurons, no ``len`` or ``size`` of its arrays, no random numbers. All
     other types are stepped replica by replica, which is always right, and slower.
 

@@ -18,7 +18,7 @@ def add(commands):
     )
     option = command.add_argument
     for name, default, what in (
-        ("--replicas", 2000, "simulations, one a draw and observation"),
+        ("--replicas", 2000, "simulations, one per draw and observation"),
         ("--steps", 300, "time steps of a simulation"),
         ("--units", 200, "neurons of each of the 12 layers"),
         ("--repeats", 3, "timed runs, the fastest of which counts"),

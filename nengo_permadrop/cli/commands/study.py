@@ -49,7 +49,7 @@ def _add_study(command):
         help="folder with the files of --dataset combo",
     )
     option(
-        "--draws",
+        *("-n", "--n-draws", "--draws"),
         type=count,
         default=100,
         metavar="N",
@@ -158,7 +158,7 @@ def run(args):
     output = args.output or f"study-{args.dataset}"
     result = study(
         args.dataset,
-        draws=args.draws,
+        n_draws=args.n_draws,
         observations=args.observations,
         backend=args.backend,
         seed=args.seed,

@@ -195,7 +195,7 @@ def _without_sources(values, group, preprocessed):
 
 
 def _write_descriptors(directory, descriptors, numbers, n_drugs, n_set_drugs, rng):
-    """Descriptors of all sets of drugs, a file a set."""
+    """Descriptors of all sets of drugs, one file per set."""
     import pandas as pd
 
     values = descriptors.copy()

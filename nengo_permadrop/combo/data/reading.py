@@ -208,7 +208,7 @@ def _chunks(path, names, id_column):
 
 
 def existing(path):
-    """The Path of a file, if there is one; FileNotFoundError says how to mend it."""
+    """The Path of a file, if there is one; FileNotFoundError says how to fix it."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(

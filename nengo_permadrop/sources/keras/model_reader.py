@@ -29,7 +29,7 @@ FREE_MEMORY = 2**26
 # Weights don't compress that well; what does is made to fill the memory.
 MAX_EXPANSION = 20
 
-# Of the process, after its modules are imported: bytes, seconds, and bytes a second
+# Of the process, after its modules are imported: bytes, seconds, and bytes per second
 WORKING_MEMORY = 2**28
 CPU_SECONDS = 2
 CPU_SPEED = 2e7

@@ -153,12 +153,12 @@ class Resources:
 
     def __str__(self):
         spikes = (
-            "" if self.spikes is None else f", {self.spikes:.1f} spikes a step there"
+            "" if self.spikes is None else f", {self.spikes:.1f} spikes per step there"
         )
         host = (
             ""
             if self.host_spikes is None
-            else f", {self.host_spikes:.1f} spikes a step to the chip"
+            else f", {self.host_spikes:.1f} spikes per step to the chip"
         )
         lines = [
             f"Loihi: {self.n_cores} of {CORES_PER_CHIP} cores of a chip, "
@@ -195,7 +195,7 @@ _MENDS = {
 }
 
 
-def _used(loihi, spikes=None, host_spikes=None):
+def used_by(loihi, spikes=None, host_spikes=None):
     block = require("nengo_loihi").block
     model = loihi.model
     layers = {

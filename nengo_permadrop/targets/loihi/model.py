@@ -67,7 +67,7 @@ class LoihiModel:
             for conn in network.all_connections
             if isinstance(conn.transform, PermanentDropout)
         }
-        for conn in self._seeds:  # nengo-loihi builds those on the chip by itself
+        for conn in self._seeds:  # nengo-loihi builds those on the chip itself
             warn_of_dimensions(conn)
         if reuse:
             try:

@@ -6,7 +6,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.neurons.loihi import host_spiking
-from nengo_permadrop.neurons.spiking import spiking
+from nengo_permadrop.neurons.spiking_twins import spiking
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.targets.base import Target
 from nengo_permadrop.targets.registry import register_target

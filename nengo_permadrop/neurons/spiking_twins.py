@@ -74,8 +74,8 @@ def spiking(neuron_type, target="nengo"):
     known = sorted(cls.__name__ for cls, where in _TWINS if where == target)
     raise ValidationError(
         f"{neuron_type} has no spiking twin for target {target!r}; known there: "
-        f"{', '.join(known)}. Register one with nengo_permadrop.neurons.spiking."
-        "register_spiking",
+        f"{', '.join(known)}. Register one with nengo_permadrop.neurons."
+        "register_spiking.",
         attr="neuron_type",
     )
 
