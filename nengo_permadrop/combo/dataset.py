@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.combo.architecture import model, network_for
 from nengo_permadrop.combo.data.files import (
     read_response,
     read_training_cells,
@@ -14,7 +15,6 @@ from nengo_permadrop.combo.data.files import (
 )
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
 from nengo_permadrop.combo.data.scaling import FeatureScaling
-from nengo_permadrop.combo.architecture import model, network_for
 from nengo_permadrop.combo.training import train
 from nengo_permadrop.datasets.base import Dataset, Recipe, random_parts
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from nengo_permadrop.combo.data.drug_pairs import generate
 from nengo_permadrop.combo.architecture import combo_small as small_network
 from nengo_permadrop.combo.architecture import network_for
+from nengo_permadrop.combo.data.drug_pairs import generate
 from nengo_permadrop.datasets.base import (
     Recipe,
     Split,

@@ -33,15 +33,16 @@ def verify(conv, X, tolerance):
     source = source_of(conv.model)
     options = {"dropout": conv.dropout, "smooth": True}
     own = single = source.forward(conv.model, **options)
-    if own.half is not None:
+    half = getattr(own, "half", None)
+    if half is not None:
         single = source.forward(conv.model, single=True, **options)
     n = len(inputs[0])
     masks = [np.tile(dropout.keep(), (n, 1)) for dropout in conv.dropouts]
     worst = 0.0
     for given, what in ((None, "without dropout"), (masks, "with its masks")):
         expected = single(inputs, given)
-        if own.half is not None:
-            _check_rounding(conv, own.half, own(inputs, given), expected)
+        if half is not None:
+            _check_rounding(conv, half, own(inputs, given), expected)
         actual = _rate_network(conv, inputs, dropping=given is not None)
         for name, y, x in zip(conv.outputs, expected, actual):
             errors = _relative(x, y)

@@ -112,9 +112,10 @@ def sample(
         on; new masks are drawn after every ``presentation_time`` seconds, and each of
         these windows gives a draw (see `nengo_permadrop.sampling.single_run`). Windows
         that are too short for the network give draws that are correlated, and spread
-        too little: see ``samples.effective_size()`` and `.tune_window`. With nengo_loihi, convert
-        with ``redraw``. The dropouts of a plain network must redraw so themselves. The
-        checkpoint of a single run can't be gone on from with more draws.
+        too little: see ``samples.effective_size()`` and `.tune_window`. With
+        nengo_loihi, convert with ``redraw``. The dropouts of a plain network must
+        redraw so themselves. The checkpoint of a single run can't be gone on from with
+        more draws.
     output : Nengo object, str or None, optional
         What the answer is read from: of a plain network, the object to probe; of a
         converter or Keras model with several outputs, the name of one (by default the

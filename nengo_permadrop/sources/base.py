@@ -76,6 +76,9 @@ class Source:
             ``(n, ...)`` each. It has an attribute ``dropouts``, a list of (path,
             number of units, rate) of the permanent dropouts, whose masks it takes, and
             ``graph``, with ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
+            Where a model may compute in half precision it also has ``half``, the name
+            of that precision or None, and this method takes ``single=True``, to compute
+            the same in float32.
         """
         raise NotImplementedError()
 

@@ -79,7 +79,7 @@ def add(commands):
         "--workers",
         type=count,
         metavar="N",
-        help="processes for nengo and nengo_loihi (default: one a CPU)",
+        help="processes for nengo and nengo_loihi (default: one per CPU)",
     )
     option(
         "--strict",
