@@ -71,15 +71,15 @@ def _relative(answers, expected):
 
 
 def _check_rounding(conv, dtype, rounded, expected):
-    """Raise if what Keras gives in half precision is something else than in float32."""
+    """Raise if the model's answers in half precision differ from those in float32."""
     limit = HALF_TOLERANCE[dtype]
     for name, y, x in zip(conv.outputs, expected, rounded):
         error = _relative(x, y).max()
         if not error <= limit:
             raise ConversionError(
                 f"output '{name}'",
-                f"Keras's own answers in {dtype} are off by {error:.2g} of the largest "
-                f"output from those of the same layers in float32; {limit:g} at most "
+                f"the model's own answers in {dtype} are off by {error:.2g} of the "
+                f"largest output from those of the same layers in float32; {limit:g} at most "
                 "is taken for rounding",
                 "Smaller values may help, or a model that computes in float32 "
                 "(mixed_bfloat16 if float16 overflows)",

@@ -110,7 +110,7 @@ class ComboRows:
 
     @property
     def inputs(self):
-        """Features of all rows, as `gather` gives them, anew at each access."""
+        """Features of all rows, as `gather` gives them, computed at each access."""
         return self.gather()
 
     @property
