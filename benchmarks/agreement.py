@@ -1,10 +1,10 @@
 """
 Do the spiking networks agree with the classical ones, over several seeds?
 
-Runs the study for each data set and seed and prints, one line per study, the rejection rate
-and uniformity of the spiking network beside those of the control. The criterion is that
-of the study: a rejection rate at 0.05 of at most 0.10 and uniformity p >= 0.01; samples
-of one distribution miss the second in 1% of studies.
+Runs the study for each data set and seed and prints, one line per study, the rejection
+rate and uniformity of the spiking network beside those of the control. The criterion is
+that of the study: a rejection rate at 0.05 of at most 0.10 and uniformity p >= 0.01;
+samples of one distribution miss the second in 1% of studies.
 
     python benchmarks/agreement.py --datasets diabetes combo-small --seeds 0 1 2 3 4
 

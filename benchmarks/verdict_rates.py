@@ -3,16 +3,18 @@ How often the verdict on two sets of samples errs, by simulation.
 
 False alarms: both sets are from one distribution, and the verdict is that they do not
 agree. Power: one observation of a hundred is wrong, by some standard deviations or in
-another way, and the verdict finds it. Rates are given with their standard errors::
+another way, and the verdict finds it. The tables of docs/agreement.rst are what this
+writes::
 
-    python benchmarks/verdict_rates.py --sets 4000
+    python benchmarks/verdict_rates.py --sets 4000 --output docs/_data
 """
 
 import argparse
-import math
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from nengo_permadrop import ks_agreement
 
@@ -53,31 +55,54 @@ def main():
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, nargs="+", default=[1, 5, 20, 100])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write tables here, as CSV"
+    )
     args = parser.parse_args()
     start = time.monotonic()
-
-    print(f"False alarms, {args.draws} draws a side, {args.sets} pairs of sets each:")
-    print(f"{'':34s}" + "".join(f"{n:>15d}" for n in args.observations))
-    for kind in KINDS:
-        found = [
-            false_alarms(kind, n, args.draws, args.sets, args.seed)
-            for n in args.observations
-        ]
-        print(f"{kind:34s}" + "".join(f"{shown(*each):>15s}" for each in found))
-
-    print(f"\nPower for one wrong observation in 100, {args.draws} draws a side:")
-    n_sets = max(1, args.sets // 4)
-    for shift in SHIFTS:
-        found = power(shifted(shift), args.draws, n_sets, args.seed)
-        print(f"{f'off by {shift:g} sd':34s}{shown(*found):>15s}")
-    for factor in (0.25, 0.5, 2.0, 4.0):
-        found = power(scaled(factor), args.draws, n_sets, args.seed)
-        print(f"{f'spread times {factor:g}':34s}{shown(*found):>15s}")
-    for distance in (1.0, 1.5, 2.0):
-        found = power(swapped(distance), args.draws, n_sets, args.seed, n_outputs=2)
-        words = f"two outputs swapped, {distance:g} sd apart"
-        print(f"{words:34s}{shown(*found):>15s}")
+    tables = {
+        "verdict_rates": false_alarms_table(
+            args.observations, args.draws, args.sets, args.seed
+        ),
+        "verdict_power": power_table(args.draws, max(1, args.sets // 4), args.seed),
+    }
+    for name, table in tables.items():
+        print(table.to_string(), end="\n\n")
+        if args.output is not None:
+            args.output.mkdir(parents=True, exist_ok=True)
+            table.to_csv(args.output / f"{name}.csv")
     print(f"{time.monotonic() - start:.0f} s")
+
+
+def false_alarms_table(n_observations, n_draws, n_sets, seed):
+    """Rates of false alarms, per kind and number of observations."""
+    cells = {
+        f"{n} observation{'s' * (n > 1)}": [
+            shown(false_alarms(kind, n, n_draws, n_sets, seed)) for kind in KINDS
+        ]
+        for n in n_observations
+    }
+    return pd.DataFrame(cells, index=pd.Index(KINDS, name="false alarms"))
+
+
+def power_table(n_draws, n_sets, seed):
+    """How often one wrong observation in 100 is found, one row per way to be wrong."""
+    # per way: what spoils the samples, and their number of outputs
+    ways = {
+        **{f"off by {by:g} sd": (shifted(by), 1) for by in SHIFTS},
+        **{f"{by:g} times the spread": (scaled(by), 1) for by in (0.25, 0.5, 2.0, 4.0)},
+        **{
+            f"two outputs swapped, {by:g} sd apart": (swapped(by), 2)
+            for by in (1.0, 1.5, 2.0)
+        },
+    }
+    found = [
+        shown(power(spoil, n_draws, n_sets, seed, n_outputs=n_outputs))
+        for spoil, n_outputs in ways.values()
+    ]
+    return pd.DataFrame(
+        {"found": found}, index=pd.Index(ways, name="how one of 100 is wrong")
+    )
 
 
 def false_alarms(kind, n_observations, n_draws=100, n_sets=4000, seed=0):
@@ -92,12 +117,12 @@ def false_alarms(kind, n_observations, n_draws=100, n_sets=4000, seed=0):
 
     Returns
     -------
-    rate, standard_error : float
+    rate : float
     """
     rng = np.random.default_rng([seed, n_observations])
     shape = (2, n_draws, n_observations)
     pairs = (KINDS[kind](rng, shape) for _ in range(n_sets))
-    return rate(
+    return np.mean(
         [not ks_agreement(*pair, seed=i).verdict() for i, pair in enumerate(pairs)]
     )
 
@@ -114,7 +139,7 @@ def power(spoil, n_draws=100, n_sets=1000, seed=0, n_observations=100, n_outputs
 
     Returns
     -------
-    rate, standard_error : float
+    rate : float
     """
     rng = np.random.default_rng([seed, n_observations])
     found = []
@@ -122,7 +147,7 @@ def power(spoil, n_draws=100, n_sets=1000, seed=0, n_observations=100, n_outputs
         a, b = rng.normal(size=(2, n_draws, n_observations, n_outputs))
         spoil(a, b)
         found.append(not ks_agreement(a, b, seed=i).verdict())
-    return rate(found)
+    return np.mean(found)
 
 
 def shifted(shift):
@@ -153,14 +178,8 @@ def swapped(distance):
     return spoil
 
 
-def rate(found):
-    """The fraction of true ones, and its standard error."""
-    fraction = float(np.mean(found))
-    return fraction, math.sqrt(fraction * (1 - fraction) / len(found))
-
-
-def shown(fraction, error):
-    return f"{fraction:.2%} ± {error:.2%}"
+def shown(rate):
+    return f"{rate:.1%}"
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ redrawn while it runs; each redraw gives one draw of the growth that it predicts
 picture compares them with the draws of the Keras network.
 
 The sliders move the cell line and both drugs along the two main directions of their
-features, in standard deviations. After a move, the comparison begins anew.
+features, in standard deviations. After a move, the comparison starts over.
 """
 
 import nengo

@@ -1,8 +1,8 @@
 """
 What a predictive distribution costs in energy.
 
-`counting` counts what neurons do in a run, `classical` what the Keras network would do
-instead, `devices` holds published figures, and `estimate` multiplies them.
+`counting` counts what neurons do in a run, `classical` what the classical network
+would do instead, `devices` holds published figures, and `estimate` multiplies them.
 """
 
 from nengo_permadrop.accounting.devices import DEVICES, Device

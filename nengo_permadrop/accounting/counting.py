@@ -271,7 +271,7 @@ def synapses(conn):
 def _check(conv):
     if not hasattr(conv, "graph") or not isinstance(conv, nengo.Network):
         raise ValidationError(
-            f"must be a Converter, got {type(conv).__name__}; convert the model "
+            f"must be a Converter, got {type(conv).__name__}; convert a model "
             "with nengo_permadrop.Converter",
             attr="conv",
         )

@@ -117,8 +117,8 @@ DEVICES = {
             40 / 46e12,
             _JOUPPI,
             "first TPU (2015), 8 bits: 40 W while busy, divided by its peak of 46e12 "
-            "multiply-accumulates per second, so a lower bound; small layers don't fill "
-            "it",
+            "multiply-accumulates per second, so a lower bound; small layers don't "
+            "fill it",
         ),
     )
 }

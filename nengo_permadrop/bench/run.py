@@ -57,7 +57,7 @@ def run_benchmark(
     Returns
     -------
     results : list of dict
-        ``simulator, seconds, cpu_seconds, ratio, replicas, peak_gb, check``, one a
+        ``simulator, seconds, cpu_seconds, ratio, replicas, peak_gb, check``, one per
         simulator: seconds of all replicas, and of the processors together (which other
         work on the machine changes less); ratio of the seconds to the batched
         simulator's; peak memory of the process, in GB.

@@ -86,7 +86,7 @@ def read_pairs(
         So many of the samples, from ``first_sample`` on, and of the drugs; 0 takes all.
     first_sample : int, optional
     candle_scaling : bool, optional
-        Fit the scaling anew on the whole of both sets, as CANDLE does.
+        Fit the scaling again on the whole of both sets, as CANDLE does.
 
     Returns
     -------

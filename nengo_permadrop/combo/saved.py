@@ -82,7 +82,7 @@ class TrainingFiles:
         """
         if resume and overwrite:
             raise ValidationError(
-                "a training either goes on or begins anew; give resume (--resume) or "
+                "a training either goes on or starts over; give resume (--resume) or "
                 "overwrite (--overwrite), not both",
                 attr="resume",
             )
@@ -91,7 +91,7 @@ class TrainingFiles:
         every = (self.state, self.model, self.weights, self.record, self.log)
         there = [path for path in every if path.exists()]
         if there and not (resume or overwrite):
-            ways = "overwrite=True (--overwrite) to begin anew, or another prefix"
+            ways = "overwrite=True (--overwrite) to start over, or another prefix"
             if self.state.exists():
                 ways = f"resume=True (--resume) to go on with it, {ways}"
             raise ValidationError(
@@ -108,7 +108,7 @@ class TrainingFiles:
             )
 
     def remove(self):
-        """Remove the files of a training that is begun anew, the state first."""
+        """Remove the files of a training that is started over, the state first."""
         for path in (self.state, self.record, self.log, self.weights, self.model):
             path.unlink(missing_ok=True)
 

@@ -89,7 +89,7 @@ def train(
     progress : bool, optional
         Tell on standard error how it goes.
     overwrite : bool, optional
-        Begin anew where there are files of another training at ``prefix``, and replace
+        Start over where there are files of another training at ``prefix``, and replace
         them.
 
     Returns
@@ -289,7 +289,7 @@ class _Training:
     def restart_random_streams(self, seed):
         """Let all dropout that follows depend on this seed, not on what was before."""
         self.keras.utils.set_random_seed(seed)
-        # Keras 2: a compiled function keeps its streams, so it has to be compiled anew
+        # Keras 2: a compiled function keeps its streams, so it has to be compiled again
         self.model.compile(optimizer=self.optimizer, loss=self.options["loss"])
         # Keras 3: streams are variables
         for number, layer in enumerate(_all_layers(self.model)):

@@ -33,16 +33,17 @@ def verify(conv, X, tolerance):
     source = source_of(conv.model)
     options = {"dropout": conv.dropout, "smooth": True}
     own = single = source.forward(conv.model, **options)
-    if own.half is not None:
+    half = getattr(own, "half", None)
+    if half is not None:
         single = source.forward(conv.model, single=True, **options)
     n = len(inputs[0])
     masks = [np.tile(dropout.keep(), (n, 1)) for dropout in conv.dropouts]
     worst = 0.0
     for given, what in ((None, "without dropout"), (masks, "with its masks")):
         expected = single(inputs, given)
-        if own.half is not None:
+        if half is not None:
             rounded = own(inputs, given)
-            _check_rounding(conv, source.title, own.half, rounded, expected)
+            _check_rounding(conv, source.title, half, rounded, expected)
         actual = _rate_network(conv, inputs, dropping=given is not None)
         for name, y, x in zip(conv.outputs, expected, actual):
             errors = _relative(x, y)
@@ -70,7 +71,7 @@ def _relative(answers, expected):
 
 
 def _check_rounding(conv, title, dtype, rounded, expected):
-    """Raise if the model gives something else in half precision than in float32."""
+    """Raise if the model's answers in half precision differ from those in float32."""
     limit = HALF_TOLERANCE[dtype]
     for name, y, x in zip(conv.outputs, expected, rounded):
         error = _relative(x, y).max()

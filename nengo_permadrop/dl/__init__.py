@@ -49,7 +49,7 @@ def install():
 
 
 def uninstall():
-    """Undo `install`: NengoDL builds our types on its own, as if it didn't know them."""
+    """Undo `install`: NengoDL builds our types as if it didn't know them."""
     _TRANSFORMS.pop(PermanentDropout, None)
     _NEURONS.pop(SoftLIF, None)
     _nengo_dl.Simulator.get_nengo_params = get_nengo_params.__wrapped__

@@ -25,7 +25,7 @@ def set_initial(sim, values):
     ------
     nengo.exceptions.ValidationError
         If a signal is not state of the items: a parameter, the time, or a signal that
-        is computed anew in every step.
+        is recomputed in every step.
     """
     graph = sim.tensor_graph
     bases = {}

@@ -14,8 +14,8 @@ from nengo_permadrop.support.validation import (
     check_seed,
 )
 
-# Hz: one spike per step. The weights can then be small; large ones would take bits from the
-# others that go to the same core on Loihi, as they share a scale.
+# Hz: one spike per step. The weights can then be small; large ones would take bits from
+# the others that go to the same core on Loihi, as they share a scale.
 GATE_RATE = 1000.0
 
 # Of a redraw, by default. Inhibition must set in again before a unit is released: with
@@ -40,11 +40,11 @@ class DropoutGate(nengo.Network):
     connections from the neurons must scale what is kept by ``1 / (1 - rate)``;
     `nengo_permadrop.Converter` does so.
 
-    On its own, inhibition would end slowly, and a neuron that was held at rest would fire
-    late, the later the lower its rate is. So other neurons, a second one for each unit,
-    end it if the synapse is a Lowpass: for the few steps after which as much excitation
-    as there was inhibition makes up for it, and by so much more that the unit begins
-    some way to its threshold.
+    On its own, inhibition would end slowly, and a neuron that was held at rest would
+    fire late, the later the lower its rate is. So other neurons, a second one for each
+    unit, end it if the synapse is a Lowpass: for the few steps after which as much
+    excitation as there was inhibition makes up for it, and by so much more that the
+    unit begins some way to its threshold.
 
     Parameters
     ----------

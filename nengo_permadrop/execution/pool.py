@@ -52,8 +52,9 @@ def process_pool(workers):
     An executor of worker processes that ends at once when it is interrupted.
 
     Each process computes with one thread, unless the environment says otherwise: with
-    a process a CPU, more threads only wait for each other. (They limit themselves: the
-    environment of this process, which its own threads may be reading, isn't touched.)
+    one process per CPU, more threads only wait for each other. (They limit themselves:
+    the environment of this process, which its own threads may be reading, isn't
+    touched.)
 
     The processes are spawned, not forked: TensorFlow's threads don't survive a fork. So
     a script that uses this needs the guard ``if __name__ == "__main__":``.

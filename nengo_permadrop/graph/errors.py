@@ -5,7 +5,7 @@ from nengo.exceptions import NengoException
 
 class ConversionError(NengoException, ValueError):
     """
-    A Keras model can't be converted, or its conversion is not faithful.
+    A model can't be converted, or its conversion is not faithful.
 
     Parameters
     ----------

@@ -85,7 +85,7 @@ class Reference:
 
 class WindowProcess(nengo.Process):
     """
-    Takes one value per window of a signal, and puts out statistics of those taken so far.
+    Takes one value per window of a signal, and puts out statistics of those so far.
 
     Its input is the signal, the observation that is shown, and a reset; its output the
     statistics, the number of values, and the last one. A subclass says which statistics

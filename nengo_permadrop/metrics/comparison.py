@@ -159,8 +159,8 @@ def _paired_correlation(a, b, rng):
     Mean over the tests of the rank correlation between equal draw numbers.
 
     Equal values are ranked at random. With the mean of their ranks, two sets that are
-    constant except for one draw each would be taken for paired whenever the draws' numbers
-    are the same.
+    constant except for one draw each would be taken for paired whenever the draws'
+    numbers are the same.
     """
     n = min(len(a), len(b))
     a, b = (_ranks(x[:n], rng) - (n - 1) / 2 for x in (a, b))

@@ -162,7 +162,8 @@ def _check_gates(conv):
     if _dropouts(conv):
         raise ValidationError(
             f"{conv} drops units by weights, which can't change while the chip runs; "
-            "build gates by Converter(kmodel, target='loihi', redraw=presentation_time)",
+            "build gates by Converter(kmodel, target='loihi', "
+            "redraw=presentation_time)",
             attr="model",
         )
 

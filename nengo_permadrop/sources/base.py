@@ -75,10 +75,12 @@ class Source:
         forward : callable
             Takes a list of inputs, ``(n, ...)`` each, and a list of masks, ``(n,
             units)`` each, or None, which drops nothing; returns a list of outputs,
-            ``(n, ...)`` each. It has attributes: ``dropouts``, a list of (path, number
-            of units, rate) of the permanent dropouts, whose masks it takes; ``graph``,
-            with ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`; and
-            ``half``, "float16" or "bfloat16" if that is what it computes in, or None.
+            ``(n, ...)`` each. It has an attribute ``dropouts``, a list of (path,
+            number of units, rate) of the permanent dropouts, whose masks it takes, and
+            ``graph``, with ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
+            Where a model may compute in half precision it also has ``half``, the name
+            of that precision or None, and this method takes ``single=True``, to compute
+            the same in float32.
         """
         raise NotImplementedError()
 

@@ -18,7 +18,7 @@ _SOURCES = Registry(
 
 
 def register_source(source_class):
-    """Register a subclass of `.sources.base.Source` under its name (a class decorator)."""
+    """Register a `.sources.base.Source` under its name (a class decorator)."""
     _SOURCES.register(source_class.name, source_class())
     return source_class
 

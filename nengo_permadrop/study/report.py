@@ -95,10 +95,10 @@ def summary_table(study):
     Returns
     -------
     table : str
-        Tab-separated, 4 decimals, one row per observation. First CANDLE's columns, filled
-        from the spiking network: labels of the row, N (draws) and, for a target named
-        Growth, PredGrowthMean, PredGrowthStd, PredGrowthMin, PredGrowthMax. Then the
-        same four of the classical network (ClassicalGrowthMean, ...), the measured
+        Tab-separated, 4 decimals, one row per observation. First CANDLE's columns,
+        filled from the spiking network: labels of the row, N (draws) and, for a target
+        named Growth, PredGrowthMean, PredGrowthStd, PredGrowthMin, PredGrowthMax. Then
+        the same four of the classical network (ClassicalGrowthMean, ...), the measured
         Growth, and statistic and p-value of the KS test (KS, PValue). A target of
         several columns has all these for each (KSIs0, PValueIs0, ...). Standard
         deviations are divided by N, as CANDLE's. Names with tabs, breaks of lines or
@@ -261,7 +261,7 @@ def warnings_of(study):
     n_draws = min(agreement.n_draws)
     if smallest_rejected(n_draws) is None:
         found.append(
-            f"With {n_draws} draws a side no single test can ever reject: only the "
+            f"With {n_draws} draws per side no single test can ever reject: only the "
             "uniformity says anything. Use more draws."
         )
     elif n_draws < 50 or agreement.statistic.size < 50:

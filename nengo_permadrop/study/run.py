@@ -108,7 +108,7 @@ def study(
         "draw": one mask for all observations of a draw; the uniformity of the p-values
         can then not be tested.
     workers : int, optional
-        Processes for ``nengo`` and ``nengo_loihi``; by default one a CPU. With more
+        Processes for ``nengo`` and ``nengo_loihi``; by default one per CPU. With more
         than one, a script needs the guard ``if __name__ == "__main__":``.
     epochs : int, optional
         Train for so many epochs at the most; by default what suits the data set.

@@ -302,7 +302,7 @@ class _Walk:
             state = {k: v for k, v in state.items() if k != "_FrozenObject__argreprs"}
         self.add("object", _name(type(obj)))
         yield function
-        # not tuple by tuple: these are made anew for each object
+        # not tuple by tuple: these are made again for each object
         yield from self.each("arguments", arguments)
         yield from self.each("state", state if type(state) is tuple else [state])
         yield from self.each("items", items or ())

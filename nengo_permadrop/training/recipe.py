@@ -3,8 +3,8 @@ The layers that the package's networks are made of.
 
 They follow the recipe for which the spiking network's distribution was found to match
 (see "When they don't agree" in the documentation): SoftLIF with ``gain=2``,
-``amplitude=0.01`` and ``gamma=0.02``, so that an activation of 1 is about 100 spikes a
-second, far from the tail of SoftLIF under the threshold that LIF neurons lack; He
+``amplitude=0.01`` and ``gamma=0.02``, so that an activation of 1 is about 100 spikes
+per second, far from the tail of SoftLIF under the threshold that LIF neurons lack; He
 initialisation and a bias of 0.2, which keep the activations near 1 in every layer.
 """
 

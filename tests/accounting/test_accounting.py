@@ -287,8 +287,8 @@ def test_gates_are_counted_off_the_chip():
     replica = derive_seed(SEED, 0, 0)
     for dropout, gate, release in zip(conv.dropouts, gates[::2], gates[1::2]):
         dropped = [~dropout.keep(replica, redraw_index=i) for i in range(2)]
-        # one spike per step for each unit while it is dropped, at one synapse; and 4 steps
-        # for those that the next masks keep
+        # one spike per step for each unit while it is dropped, at one synapse; and 4
+        # steps for those that the next masks keep
         assert gate.off_chip and release.off_chip
         assert gate.spikes == gate.events == 40 * (dropped[0].sum() + dropped[1].sum())
         released = (dropped[0] & ~dropped[1]).sum()

@@ -107,7 +107,7 @@ OPTIONS = (
         "weights to begin with, such as those of a network with a larger gamma",
     ),
     (("--resume",), FLAG, "go on with a training that was stopped"),
-    (("--overwrite",), FLAG, "begin anew, and replace the files of another training"),
+    (("--overwrite",), FLAG, "start over, and replace the files of another training"),
 )
 # parts of the command that take randomness; a part's seed depends on its place here
 SEEDED = ("data", "weights", "training", "score")

@@ -123,7 +123,7 @@ def _add_options(command):
     option(
         "--candle-scaling",
         action="store_true",
-        help="scale features anew on each set, as CANDLE does, for its own models",
+        help="scale features again on each set, as CANDLE does, for its own models",
     )
     add_trust(command)
     add_times(command)

@@ -108,7 +108,7 @@ def _add_running(command):
         "--workers",
         type=count,
         metavar="N",
-        help="processes for nengo and nengo_loihi (default: one a CPU)",
+        help="processes for nengo and nengo_loihi (default: one per CPU)",
     )
 
 

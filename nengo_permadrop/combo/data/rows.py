@@ -45,8 +45,8 @@ class ComboRows:
     (cell, drug 1, drug 2) rows, whose features are gathered when they are asked for.
 
     It can stand where a `.Split` stands. A `.Split` holds all features of its rows: 2.9
-    GB for CANDLE's 85,303 rows. This holds 12 bytes per row, beside tables that all parts
-    of a data set share. Take the rows of a batch with `gather`.
+    GB for CANDLE's 85,303 rows. This holds 12 bytes per row, beside tables that all
+    parts of a data set share. Take the rows of a batch with `gather`.
 
     Attributes
     ----------
@@ -110,7 +110,7 @@ class ComboRows:
 
     @property
     def inputs(self):
-        """Features of all rows, as `gather` gives them, anew at each access."""
+        """Features of all rows, as `gather` gives them, computed at each access."""
         return self.gather()
 
     @property

@@ -1,7 +1,7 @@
 """
 How features are imputed and scaled: fitted on training files, kept with the model.
 
-CANDLE fits its scaler anew on every set of cells or drugs that it loads and keeps none
+CANDLE fits its scaler again on every set of cells or drugs that it loads and keeps none
 of them, so that a network sees other numbers at inference than in training. Here the
 scaling is fitted once and saved beside the model.
 """

@@ -183,7 +183,7 @@ _WORDS = {
 }
 _SMALLER_BLOCKS = (
     "or give it smaller blocks, config[ensemble].block_shape = nengo_loihi."
-    "BlockShape((neurons a core,), (neurons,)), in the network that it is in (of a "
+    "BlockShape((neurons per core,), (neurons,)), in the network that it is in (of a "
     "converted layer, the converter)"
 )
 _MENDS = {

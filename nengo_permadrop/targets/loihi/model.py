@@ -1,5 +1,5 @@
 """
-A network built for Loihi once, whose masks are written anew for each draw.
+A network built for Loihi once, whose masks are rewritten for each draw.
 
 nengo-loihi builds weights into integers, at a scale that depends on the largest weight
 of all that go to a core: a mask that drops it changes all the others. So what is kept
