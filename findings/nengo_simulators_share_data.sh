@@ -37,9 +37,9 @@ with nengo.Simulator(None, model=model, seed=1, progress_bar=False) as first:
         same = np.array_equal(first.data[probe], second.data[probe])
         found += [len(first.data[probe]), len(second.data[probe]), same]
         print(
-            f"second ran 3 steps, first 2 more: first has {found[2]} rows for "
-            f"{first.n_steps} steps, second {found[3]} rows for {second.n_steps} steps; "
-            f"equal data: {same}"
+            f"3 more steps of the second, 2 of the first: first has {found[2]} "
+            f"rows for {first.n_steps} steps, second {found[3]} rows for "
+            f"{second.n_steps} steps; equal data: {same}"
         )
 if found != [5, 0, 5, 5, True]:
     sys.exit("The behaviour has changed: expected 5, 0, 5 and 5 rows, equal data.")
