@@ -79,8 +79,8 @@ def _check_rounding(conv, dtype, rounded, expected):
             raise ConversionError(
                 f"output '{name}'",
                 f"the model's own answers in {dtype} are off by {error:.2g} of the "
-                f"largest output from those of the same layers in float32; {limit:g} at most "
-                "is taken for rounding",
+                f"largest output from those of the same layers in float32; {limit:g} at "
+                "most is taken for rounding",
                 "Smaller values may help, or a model that computes in float32 "
                 "(mixed_bfloat16 if float16 overflows)",
             )
