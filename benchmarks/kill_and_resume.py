@@ -34,7 +34,7 @@ import numpy as np
 import nengo_permadrop as npd
 from nengo_permadrop.backends import get_backend
 
-get_backend("batched").chunk_size = lambda problem, max_memory=None: 20
+get_backend("batched").chunk_size = lambda *args: 20
 rng = np.random.RandomState(0)
 with nengo.Network(seed=0) as net:
     node = nengo.Node(np.zeros(3))

@@ -26,10 +26,10 @@ def full_size(n_draws, n_observations=100, n_steps=100):
     sizes = {"n_units": 1000, "size_in": (942, 3820, 3820)}
     bench = BenchNetwork(n_observations=n_observations, **sizes)
     start = time.perf_counter()
-    run = peers.batched(bench, n_draws * n_observations, n_steps, settle=40)
-    built = time.perf_counter()
-    answers = run()
-    seconds = time.perf_counter() - built
+    with peers.batched(bench, n_draws * n_observations, n_steps, settle=40) as run:
+        built = time.perf_counter()
+        answers = run()
+        seconds = time.perf_counter() - built
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     assert np.all(np.isfinite(answers))
     print(

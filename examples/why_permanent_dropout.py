@@ -144,7 +144,7 @@ show(spiking, ax, "200 draws of the spiking network")
 # draw 100 times from both for each of 100 observations. Here it is on the diabetes
 # data, as ``nengo-permadrop study`` does it.
 
-result = study("diabetes", draws=100, observations=100, seed=0, progress=False)
+result = study("diabetes", n_draws=100, observations=100, seed=0, progress=False)
 print(result.verdict().words)
 
 # %%

@@ -31,9 +31,9 @@ _LAZY = {
 
 _LAZY_MODULES = {
     "datasets": "nengo_permadrop.datasets",
-    "loihi": "nengo_permadrop.loihi",
+    "loihi": "nengo_permadrop.accounting.chip",
     "metrics": "nengo_permadrop.metrics",
-    "models": "nengo_permadrop.training",
+    "models": "nengo_permadrop.models",
     "networks": "nengo_permadrop.dropout.gates",
     "plots": "nengo_permadrop.plots",
     "study": "nengo_permadrop.study",

@@ -11,7 +11,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.metrics.coverage import calibration_curve
 from nengo_permadrop.metrics.ks import ks_pvalue, ks_statistic
-from nengo_permadrop.neurons.softlif import SoftLIF
+from nengo_permadrop.neurons.softlif import GAMMA, TAU_RC, TAU_REF, SoftLIF
 from nengo_permadrop.samples.matching import check_pair
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.support.plotting import axes_or_new, bin_edges, finished, text
@@ -23,7 +23,7 @@ REFERENCE = {"color": "0.35", "linestyle": "--", "linewidth": 1}
 
 
 def plot_softlif(
-    gamma=0.02, tau_rc=0.02, tau_ref=0.002, current_range=(0.5, 1.5), ax=None
+    gamma=GAMMA, *, tau_rc=TAU_RC, tau_ref=TAU_REF, current_range=(0.5, 1.5), ax=None
 ):
     """
     The firing rate of SoftLIF neurons against input current, beside a LIF neuron's.
@@ -54,7 +54,7 @@ def plot_softlif(
 
 
 def plot_softlif_derivative(
-    gamma=0.02, tau_rc=0.02, tau_ref=0.002, current_range=(0.5, 1.5), ax=None
+    gamma=GAMMA, *, tau_rc=TAU_RC, tau_ref=TAU_REF, current_range=(0.5, 1.5), ax=None
 ):
     """
     The slope of SoftLIF's rate, with which it is trained, beside a LIF neuron's.
@@ -96,7 +96,7 @@ def plot_softlif_derivative(
 
 
 def plot_means(
-    samples_classical, samples_spiking, labels=("classical", "spiking"), ax=None
+    samples_classical, samples_spiking, *, labels=("classical", "spiking"), ax=None
 ):
     """
     Means of two sets of predictive distributions against each other.
@@ -146,7 +146,7 @@ def plot_means(
 
 
 def plot_pvalue_histogram(
-    agreement, control=None, randomized=True, labels=("result", "control"), ax=None
+    agreement, control=None, *, randomized=True, labels=("result", "control"), ax=None
 ):
     """
     Histogram of the p-values of KS tests, which is flat for equal distributions.
@@ -218,7 +218,7 @@ def plot_most_extreme(agreement, ax=None):
     )
 
 
-def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
+def plot_ecdfs(samples_a, samples_b, index, *, labels=None, ax=None):
     """
     Two empirical distribution functions, and the KS statistic as the gap between them.
 
@@ -273,7 +273,7 @@ def plot_ecdfs(samples_a, samples_b, index, labels=None, ax=None):
     return finished(ax, name, "Fraction of draws at most so large")
 
 
-def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
+def plot_predictive(samples, observation=0, output=0, *, bins=30, ax=None):
     """
     Histograms of the predictive distribution of one observation.
 
@@ -308,7 +308,7 @@ def plot_predictive(samples, observation=0, output=0, bins=30, ax=None):
     return finished(ax, name, f"Density (per unit of {name})")
 
 
-def plot_calibration(samples, y, output=0, ax=None):
+def plot_calibration(samples, y, *, output=0, ax=None):
     """
     How often intervals hold the observed targets, against how often they should.
 

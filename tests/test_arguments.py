@@ -255,7 +255,7 @@ CASES = [
     (tune_window, "backend", NOT_A_NAME),
     (tune_window, "seed", NOT_A_SEED),
     (study, "dataset", [3, None]),
-    (study, "draws", [*NOT_A_COUNT, 1]),
+    (study, "n_draws", [*NOT_A_COUNT, 1]),
     (study, "observations", NOT_A_COUNT),
     (study, "backend", NOT_A_NAME),
     (study, "seed", NOT_A_SEED),

@@ -31,7 +31,7 @@ def _network():
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
     engine = get_backend("nengo")
-    monkeypatch.setattr(engine, "chunk_size", lambda problem, max_memory=None: 10)
+    monkeypatch.setattr(engine, "chunk_size", lambda *args: 10)
 
 
 def draw(network, folder, drawn=None):

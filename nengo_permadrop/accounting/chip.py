@@ -2,7 +2,9 @@
 
 from nengo_permadrop.backends.nengo_loihi.trial import measured
 from nengo_permadrop.support.isolation import own_network
-from nengo_permadrop.targets.loihi.cores import _used
+from nengo_permadrop.targets.loihi.cores import Resources, used_by
+
+__all__ = ["Resources", "resources"]
 
 
 def resources(network, X=None, output=None):
@@ -35,9 +37,9 @@ def resources(network, X=None, output=None):
     from nengo_permadrop.targets.loihi.model import LoihiModel
 
     if X is None:
-        return _used(LoihiModel(_outermost(network), dt=0.001, validate=False))
+        return used_by(LoihiModel(_outermost(network), dt=0.001, validate=False))
     engine = get_backend("nengo_loihi")
-    return measured(make_problem(engine, network, X, output))
+    return measured(make_problem(engine, network, X, output=output))
 
 
 def _outermost(network):

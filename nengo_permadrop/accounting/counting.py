@@ -16,7 +16,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dropout.transforms import PermanentDropout
-from nengo_permadrop.sampling.sampler import draw_samples
+from nengo_permadrop.sampling.sampler import Sampler
 from nengo_permadrop.support.isolation import copied, outside_networks
 from nengo_permadrop.targets.registry import get_target
 
@@ -133,16 +133,21 @@ class CountingNetwork:
         counts : list of `LayerCounts`
             Means over draws and observations.
         """
-        samples = draw_samples(
+        where = {
+            name: options.pop(name)
+            for name in ("executor", "progress", "max_memory")
+            if name in options
+        }
+        with Sampler(
             self.conv,
-            X,
             output=_OUTPUT,
             presentation_time=stop,
             settle=start,
             dt=self.dt,
             from_onset=start == 0,  # it is counted, too
             **options,
-        )
+        ) as sampler:
+            samples = sampler.draw(X, **where)
         n_steps = int(round(stop / self.dt)) - int(round(start / self.dt))
         # what was counted are whole numbers; backends compute in single precision
         totals = np.rint(samples.values * n_steps).mean(axis=(0, 1))

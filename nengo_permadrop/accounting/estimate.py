@@ -7,7 +7,7 @@ from nengo_permadrop.accounting.counting import CountingNetwork
 from nengo_permadrop.accounting.devices import find_devices
 from nengo_permadrop.accounting.result import Energy
 from nengo_permadrop.backends.base import get_backend
-from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.support.validation import (
     check_execution,
     check_integer,
@@ -21,6 +21,7 @@ def energy(
     conv,
     X,
     n_draws=100,
+    *,
     presentation_time=None,
     settle=None,
     backend="batched",
@@ -97,9 +98,7 @@ def energy(
     check_execution(executor, None, max_memory)
     get_backend(backend)
     counting = CountingNetwork(conv, dt)
-    presentation_time, settle = default_times(
-        conv.settling_time, presentation_time, settle
-    )
+    presentation_time, settle = presentation_times(conv, presentation_time, settle, dt)
     if not 0 < int(round(settle / dt)) < int(round(presentation_time / dt)):
         raise ValidationError(
             f"must be at least a time step ({dt} s), and one less than "

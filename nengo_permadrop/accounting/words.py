@@ -5,6 +5,7 @@ import html
 import numpy as np
 
 from nengo_permadrop.accounting.devices import HOST
+from nengo_permadrop.support.svg import html_table
 
 
 def assumptions(energy):
@@ -157,7 +158,5 @@ def _aligned(rows):
 
 
 def _html_table(rows):
-    head, *body = [
-        "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) for row in rows
-    ]
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in body)}</table>"
+    head, *body = [[html.escape(str(cell)) for cell in row] for row in rows]
+    return html_table(body, head)

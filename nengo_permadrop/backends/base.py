@@ -1,6 +1,6 @@
 """What is sampled, and what a backend does with it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,9 @@ _BACKENDS = Registry(
 )
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Problem:
-    """What is sampled.
+    """What is sampled; made whole by `.problems.make_problem`.
 
     Attributes
     ----------
@@ -38,8 +38,12 @@ class Problem:
         The Nodes that take the observations (of a model, the inputs' names).
     output : Nengo object or str
         What the answer is read from.
-    X : list of (n_observations, size) ndarray
-        Observations, one array per input.
+    X : list of (n, size) ndarray
+        Observations that the network can be tried with, one array per input; at least
+        one. Those that are to be answered come with the `Replicas`.
+    shapes : dict
+        Shape of one observation of each input, by what users call it: a name, or a
+        Node.
     presentation_time : float
         Seconds of a window, which gives one answer.
     settle : float
@@ -67,6 +71,7 @@ class Problem:
     inputs: list
     output: Any
     X: list
+    shapes: dict = field(default_factory=dict)
     presentation_time: float = 0.1
     settle: float = 0.04
     dt: float = 0.001
@@ -102,23 +107,46 @@ class Replicas:
     Attributes
     ----------
     observations : (n,) ndarray of int
+        Rows of ``X``.
     mask_seeds : (n,) ndarray of int
         What the masks are derived from, together with each connection's own seed:
         a connection has the masks of ``derive_seed(connection seed, mask seed)``.
     state_seeds : (n,) ndarray of int
         The same for initial states, with each ensemble's seed, and for processes.
+    X : list of (n_observations, size) ndarray
+        Observations, one array per input.
     """
 
     observations: np.ndarray
     mask_seeds: np.ndarray
     state_seeds: np.ndarray
+    X: list
+
+    @property
+    def inputs(self):
+        """The observation of each replica, one ``(n, size)`` array per input."""
+        return [x[self.observations] for x in self.X]
+
+    def one_by_one(self):
+        """Of each replica, its inputs ``[(size,) ndarray]``, mask and state seed."""
+        rows = zip(self.observations, self.mask_seeds, self.state_seeds)
+        for observation, mask_seed, state_seed in rows:
+            yield [x[observation] for x in self.X], int(mask_seed), int(state_seed)
+
+    def moved(self):
+        """The same replicas with only those observations that they have."""
+        rows, numbers = np.unique(self.observations, return_inverse=True)
+        return replace(self, observations=numbers, X=[x[rows] for x in self.X])
 
     def __len__(self):
         return len(self.observations)
 
     def __getitem__(self, rows):
-        return Replicas(
-            self.observations[rows], self.mask_seeds[rows], self.state_seeds[rows]
+        return replace(
+            self,
+            observations=self.observations[rows],
+            mask_seeds=self.mask_seeds[rows],
+            state_seeds=self.state_seeds[rows],
         )
 
 
@@ -180,7 +208,7 @@ class Backend:
             What is worth keeping with the samples, as strings and numbers.
         """
 
-    def chunk_size(self, problem, max_memory=None):
+    def chunk_size(self, problem, max_memory=None, session=None):
         """
         How many replicas to compute at a time.
 
@@ -189,6 +217,9 @@ class Backend:
         problem : `Problem`
         max_memory : int, optional
             Bytes that the replicas of a chunk may take together.
+        session : callable, optional
+            Gives what `session` gives; it is opened when it is first asked for, and
+            then computes, too. For backends that must have built the network to tell.
 
         Returns
         -------
@@ -210,10 +241,10 @@ class Backend:
         session : context manager
             Gives a callable that takes `Replicas` and returns their answers, an ndarray
             of shape ``(n_replicas, n_outputs)``. An answer depends on its own
-            observation and seeds only. A worker keeps the session for later chunks,
-            and gives ``problem.X`` the rows of each: read it when it is called. A
-            backend with ``windows`` returns the answers of a replica's windows one
-            after the other, ``(n_replicas, n_windows * n_outputs)``.
+            observation and seeds only. The session is kept for later chunks, of other
+            observations too. A backend with ``windows`` returns the answers of a
+            replica's windows one after the other, ``(n_replicas, n_windows *
+            n_outputs)``.
         """
         raise NotImplementedError()
 

@@ -31,9 +31,13 @@ class BatchedBackend(Backend):
         for node, x in zip(problem.inputs, problem.X):
             ReplicaInput(node, x, len(x))
 
-    def chunk_size(self, problem, max_memory=None):
-        with self.session(problem) as session:
-            replica_bytes = session.replica_bytes()
+    def chunk_size(self, problem, max_memory=None, session=None):
+        with contextlib.ExitStack() as stack:
+            if session is None:
+                opened = stack.enter_context(self.session(problem))
+            else:
+                opened = session()
+            replica_bytes = opened.replica_bytes()
         memory = _MEMORY if max_memory is None else max_memory
         return max(1, min(_MOST, int(memory // max(1, replica_bytes))))
 
@@ -60,7 +64,7 @@ class _Session:
                 dt=problem.dt,
                 seed=problem.seed,
                 progress_bar=False,
-                inputs=self._inputs([0]),
+                inputs=self._inputs([x[:1] for x in problem.X]),
             )
 
     def __call__(self, replicas):
@@ -73,7 +77,7 @@ class _Session:
             n_replicas=len(replicas),
             mask_seeds=replicas.mask_seeds,
             state_seeds=replicas.state_seeds,
-            inputs=self._inputs(replicas.observations),
+            inputs=self._inputs(replicas.inputs),
         )
         problem = self.problem
         if problem.n_begin > 0:
@@ -87,5 +91,5 @@ class _Session:
         observation = sum(x[0].nbytes for x in self.problem.X)
         return self.sim.replica_bytes + 2 * observation
 
-    def _inputs(self, rows):
-        return {node: x[rows] for node, x in zip(self.nodes, self.problem.X)}
+    def _inputs(self, arrays):
+        return dict(zip(self.nodes, arrays))

@@ -32,7 +32,7 @@ class KerasBackend(Backend):
     def version(self):
         return require("keras").__version__
 
-    def chunk_size(self, problem, max_memory=None):
+    def chunk_size(self, problem, max_memory=None, session=None):
         if max_memory is None:
             return 1000
         # all layers' values are alive together, with a mask beside them at worst
@@ -46,8 +46,8 @@ class KerasBackend(Backend):
         number = list(forward.graph.outputs).index(problem.output)
 
         def answer(replicas):
-            inputs = [x[replicas.observations] for x in problem.X]
-            outputs = forward(inputs, keras_masks(forward, replicas.mask_seeds))
+            masks = keras_masks(forward, replicas.mask_seeds)
+            outputs = forward(replicas.inputs, masks)
             return outputs[number].reshape(len(replicas), -1).astype(np.float64)
 
         yield answer

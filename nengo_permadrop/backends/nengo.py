@@ -82,11 +82,10 @@ class _Player:
 
     def __call__(self, replicas):
         """The answers of replicas, ``(n_replicas, n_outputs)``."""
-        rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
         with precision_stays():
-            return np.array([self._play(*row) for row in rows])
+            return np.array([self._play(*each) for each in replicas.one_by_one()])
 
-    def _play(self, observation, mask_seed, state_seed):
+    def _play(self, inputs, mask_seed, state_seed):
         for op, seed in self.redraws:
             op.seed = derive_seed(seed, mask_seed)
         for op, process in self.gates:
@@ -98,7 +97,7 @@ class _Player:
             signals[built.weights][...] = built.redrawn(seed)
         for ensemble in self.ensembles:
             write_state(self.model, signals, ensemble, state_seed)
-        for signal, x in zip(self.inputs, self.problem.X):
-            signals[signal][...] = x[observation]
+        for signal, x in zip(self.inputs, inputs):
+            signals[signal][...] = x
         self.sim.run_steps(self.problem.n_run_steps, progress_bar=False)
         return window_means(self.problem, self.sim.data[self.probe])

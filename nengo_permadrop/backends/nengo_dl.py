@@ -13,7 +13,7 @@ from nengo_permadrop import dl
 from nengo_permadrop.backends.base import Backend, register_backend
 from nengo_permadrop.backends.precision import precision_changes
 from nengo_permadrop.backends.presentation import presentation
-from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.dropout.seeds import derive_seed, initial_state
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.support.isolation import building
 from nengo_permadrop.support.optional import require
@@ -90,7 +90,7 @@ class NengoDLBackend(Backend):
                 attr="model",
             )
 
-    def chunk_size(self, problem, max_memory=None):
+    def chunk_size(self, problem, max_memory=None, session=None):
         size = _option(problem, "minibatch_size")
         if max_memory is None:
             return size
@@ -162,9 +162,7 @@ class _Player:
         dl.set_initial(sim, dl.mask_values(sim, replicas.mask_seeds))
         dl.set_initial(sim, self._states(replicas.state_seeds))
         sim.reset()
-        observations = [
-            x[replicas.observations, np.newaxis].astype(self.dtype) for x in problem.X
-        ]
+        observations = [x[:, np.newaxis].astype(self.dtype) for x in replicas.inputs]
         if problem.n_begin > 0:
             self._run_mean(observations, problem.n_begin, 0)
         window = problem.n_steps, problem.n_settle
@@ -197,9 +195,7 @@ class _Player:
             signals = self.sim.model.sig[ensemble.neurons]
             seeds = derive_seed(self.sim.model.seeds[ensemble], state_seeds)
             states = [
-                ensemble.neuron_type.make_state(
-                    ensemble.n_neurons, rng=np.random.RandomState(seed + 1)
-                )
+                initial_state(ensemble.neuron_type, ensemble.n_neurons, seed)
                 for seed in seeds
             ]
             for name in states[0]:

@@ -3,34 +3,55 @@
 import warnings
 
 import nengo
-import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import NO_DROPOUT, Problem, output_name
-from nengo_permadrop.converter.timing import path_delay
+from nengo_permadrop.converter.network import Converter
+from nengo_permadrop.converter.timing import (
+    check_window,
+    path_delay,
+    presentation_times,
+)
 from nengo_permadrop.dropout.gates import mask_processes
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.sources.registry import get_source
 from nengo_permadrop.support.inputs import match_inputs
-from nengo_permadrop.support.isolation import copied, outside_networks
+from nengo_permadrop.support.isolation import outside_networks
 
 
-def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
+def make_problem(
+    engine,
+    model,
+    X,
+    *,
+    output=None,
+    dropout=None,
+    presentation_time=None,
+    settle=None,
+    from_onset=False,
+    **settings,
+):
     """
-    What `sample` hands to a backend; its numbers are still to be set.
+    What `sample` hands to a backend.
 
     Parameters
     ----------
     engine : `.Backend`
-    model, X, output, dropout, settle
+    model, X, output, dropout, presentation_time, settle
         As in `sample`.
+    from_onset : bool, optional
+        Don't warn where the network hasn't settled yet when it is read.
+    **settings
+        Other fields of the problem: ``dt``, ``seed`` and ``options``.
 
     Returns
     -------
     problem : `.Problem`
     """
     if engine.takes == "model":
-        return _model_problem(engine, model, X, output, dropout)
+        if presentation_time is not None and settle is not None:  # though not needed
+            check_window(presentation_time, settle, settings.get("dt", Problem.dt))
+        return _model_problem(engine, model, X, output, dropout, settings)
     if dropout is not None:
         raise ValidationError(
             "is for Keras models; a Converter takes it when it is made", attr="dropout"
@@ -54,16 +75,17 @@ def make_problem(engine, model, X, output=None, dropout=None, settle=np.inf):
             "'nengo' or 'nengo_loihi', or no redraw with target='loihi'",
             attr="model",
         )
-    if (
-        hasattr(model, "inputs")
-        and hasattr(model, "outputs")
-        and hasattr(model, "graph")
-    ):
-        return _converter_problem(model, X, output, settle)
-    return _network_problem(model, X, output)
+    dt = settings.get("dt", Problem.dt)
+    times = presentation_times(model, presentation_time, settle, dt)
+    settings.update(presentation_time=times[0], settle=times[1])
+    if isinstance(model, Converter):
+        if not from_onset:
+            _warn_of_delay(model, settings["settle"])
+        return _converter_problem(model, X, output, settings)
+    return _network_problem(model, X, output, settings)
 
 
-def _model_problem(engine, model, X, output, dropout):
+def _model_problem(engine, model, X, output, dropout, settings):
     source = get_source(engine.source)
     if not source.takes(model):
         found = (
@@ -76,16 +98,17 @@ def _model_problem(engine, model, X, output, dropout):
         )
     options = {} if dropout is None else {"dropout": dropout}
     forward = source.forward(model, **options)
+    settings["options"] = {**settings.get("options", {}), **options}
     if not forward.dropouts:
         raise ValidationError(NO_DROPOUT.format(source.model_name(model)), attr="model")
     graph = forward.graph
     shapes = {name: graph.shapes[index] for name, index in graph.inputs.items()}
     name = output_name(output, graph.outputs)
-    return Problem(model, list(shapes), name, match_inputs(X, shapes), options=options)
+    arrays = match_inputs(X, shapes)
+    return Problem(model, list(shapes), name, arrays, shapes, **settings)
 
 
-def _converter_problem(conv, X, output, settle):
-    arrays = match_inputs(X, conv.graph.input_shapes)
+def _warn_of_delay(conv, settle):
     delay, _ = path_delay(conv)
     if settle < delay:
         warnings.warn(
@@ -93,12 +116,16 @@ def _converter_problem(conv, X, output, settle):
             "through the synapses of this network: what is read before is still of its "
             f"initial state. Take at least settle={conv.settling_time:.3f} (the "
             "converter's settling_time)",
-            stacklevel=5,
+            stacklevel=6,
         )
+
+
+def _converter_problem(conv, X, output, settings):
+    arrays = match_inputs(X, conv.graph.input_shapes)
     name = output_name(output, conv.outputs)
     # a copy with seeds of its own: samples depend on sample()'s seed, not on the masks
     # that this converter happens to have
-    conv = copied(conv)
+    conv = conv.copy(add_to_container=False)
     conv.seed = None
     conv.reseed(0)
     return Problem(
@@ -106,7 +133,9 @@ def _converter_problem(conv, X, output, settle):
         list(conv.inputs.values()),
         side_by_side(conv, name),
         arrays,
+        conv.graph.input_shapes,
         n_copies=len(conv.copies),
+        **settings,
     )
 
 
@@ -138,7 +167,7 @@ def side_by_side(conv, name):
     return node
 
 
-def _network_problem(network, X, output):
+def _network_problem(network, X, output, settings):
     if not isinstance(X, dict) or not X:
         raise ValidationError(
             "a plain network takes its observations as {node: array}", attr="X"
@@ -152,5 +181,6 @@ def _network_problem(network, X, output):
             "a plain network needs output=, the object that the answer is read from",
             attr="output",
         )
-    arrays = match_inputs(X, {node: (node.size_out,) for node in X})
-    return Problem(network, list(X), output, arrays)
+    shapes = {node: (node.size_out,) for node in X}
+    arrays = match_inputs(X, shapes)
+    return Problem(network, list(X), output, arrays, shapes, **settings)

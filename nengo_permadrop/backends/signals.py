@@ -1,11 +1,10 @@
 """Signals of a built network that a replica is written into."""
 
 import nengo
-import numpy as np
 from nengo.builder import Signal
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.dropout.seeds import derive_seed, initial_state
 
 
 def with_state(ensembles):
@@ -31,11 +30,8 @@ def write_state(model, values, ensemble, state_seed):
     state_seed : int
         As in `.Replicas`.
     """
-    # as Nengo's build_neurons makes it, from another seed
     seed = derive_seed(model.seeds[ensemble], state_seed)
-    state = ensemble.neuron_type.make_state(
-        ensemble.n_neurons, rng=np.random.RandomState(seed + 1)
-    )
+    state = initial_state(ensemble.neuron_type, ensemble.n_neurons, seed)
     signals = model.sig[ensemble.neurons]
     for name, value in state.items():
         if isinstance(signals.get(name), Signal):

@@ -10,14 +10,13 @@ from nengo.utils.graphs import toposort
 from nengo.utils.numpy import maxint
 from nengo.utils.progress import Progress, ProgressTracker
 
-from nengo_permadrop.batched.building import built
-from nengo_permadrop.batched.compiled.plan import find_plan
+from nengo_permadrop.batched.building import built, made_engine
 from nengo_permadrop.batched.data import ReplicaData, renamed_period, sample_times
 from nengo_permadrop.batched.inputs import check_inputs
 from nengo_permadrop.batched.random.seeds import GivenSeeds
-from nengo_permadrop.batched.steps.engine import StepEngine
 from nengo_permadrop.batched.steps.signals import SignalViews
 from nengo_permadrop.support.validation import (
+    check_float_type,
     check_integer,
     check_mapping,
     check_seconds,
@@ -127,14 +126,7 @@ class Simulator:
         self.closed = True  # stays so if this raises
         self.progress_bar = progress_bar
         self.optimize = optimize
-        try:
-            self.dtype = np.dtype(dtype)
-        except TypeError as error:
-            raise ValidationError(f"isn't a type ({error})", attr="dtype") from error
-        if self.dtype.kind != "f":
-            raise ValidationError(
-                f"must be a floating-point type; got {self.dtype}", attr="dtype"
-            )
+        self.dtype = check_float_type(dtype, "dtype")
         dt = check_seconds(dt, "dt")
         if seed is not None:
             seed = check_seed(seed)
@@ -148,7 +140,9 @@ class Simulator:
         self.model, self.dg = built(network, model, dt, progress_bar, merge)
         self._step_order = [op for op in toposort(self.dg) if hasattr(op, "make_step")]
 
-        self._engine = self._make_engine()
+        self._engine, self.plan, self.fallback_reason = made_engine(
+            self.model, self._step_order, self.dtype, optimize and self._replicated
+        )
         self.data = ReplicaData(
             self.model.params, self.model.probes, squeeze=not self._replicated
         )
@@ -446,18 +440,6 @@ class Simulator:
         if probe.sample_every is not None:
             value = value.copy()  # of what is read at once, few steps are stored
         self.model.params[probe].append(value)
-
-    def _make_engine(self):
-        self.plan = None
-        self.fallback_reason = "optimize=False, or there are no replicas"
-        if self.optimize and self._replicated:
-            self.plan, self.fallback_reason = find_plan(self.model, self.dtype)
-        if self.plan is None:
-            return StepEngine(self.model, self._step_order, self.dtype)
-        # imports Numba, that only the kernels need
-        from nengo_permadrop.batched.compiled.engine import PlanEngine
-
-        return PlanEngine(self.model, self.plan, self.dtype)
 
     def _read_clock(self):
         self._n_steps, self._time = self._engine.n_steps, self._engine.time

@@ -1,13 +1,16 @@
 """
 The simulators that the benchmark compares.
 
-Each is a function of the network, a number of replicas and of steps, and the settling
-steps that the answers leave out. It prepares what needs preparing and returns a
+Each has a context manager of the network, a number of replicas and of steps, and the
+settling steps that the answers leave out. It prepares what needs preparing and gives a
 function that simulates once and returns the answers, ``(n_replicas,)``; only that is
-timed.
+timed. To add a simulator, write one and add a `Peer` to `PEERS`.
 """
 
 import importlib.util
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import nengo
 import numpy as np
@@ -21,6 +24,7 @@ def replica_seeds(n_replicas):
     return derive_seed(1, np.arange(n_replicas))
 
 
+@contextmanager
 def batched(bench, n_replicas, n_steps, settle):
     """`nengo_permadrop.Simulator`."""
     from nengo_permadrop.batched.simulator import Simulator
@@ -42,8 +46,8 @@ def batched(bench, n_replicas, n_steps, settle):
         answers = sim.run_mean(seconds, net.probe, settle=first)
         return answers[:, 0]
 
-    run.close = sim.close
-    return run
+    with sim:
+        yield run
 
 
 def nengo_loop(bench, n_replicas, n_steps, settle):
@@ -57,6 +61,7 @@ def nengo_dl(bench, n_replicas, n_steps, settle):
     return _by_backend("nengo_dl", bench, n_replicas, n_steps, settle, options)
 
 
+@contextmanager
 def _by_backend(name, bench, n_replicas, n_steps, settle, options=None):
     from nengo_permadrop.backends.base import Problem, Replicas, get_backend
 
@@ -72,15 +77,9 @@ def _by_backend(name, bench, n_replicas, n_steps, settle, options=None):
         options={} if options is None else options,
     )
     seeds = replica_seeds(n_replicas)
-    replicas = Replicas(bench.replicas(n_replicas), seeds, seeds)
-    session = get_backend(name).session(problem)
-    answer = session.__enter__()
-
-    def run():
-        return answer(replicas)[:, 0]
-
-    run.close = lambda: session.__exit__(None, None, None)
-    return run
+    replicas = Replicas(bench.replicas(n_replicas), seeds, seeds, problem.X)
+    with get_backend(name).session(problem) as answer:
+        yield lambda: answer(replicas)[:, 0]
 
 
 def snntorch(bench, n_replicas, n_steps, settle):
@@ -114,6 +113,7 @@ def spikingjelly(bench, n_replicas, n_steps, settle):
     return _torch(bench, n_replicas, n_steps, settle, make_layer)
 
 
+@contextmanager
 def _torch(bench, n_replicas, n_steps, settle, make_layer):
     """
     The network as a PyTorch loop over steps, with a framework's neurons.
@@ -182,25 +182,54 @@ def _torch(bench, n_replicas, n_steps, settle, make_layer):
             synapse, value = filtered(outputs[last] @ readout, synapse)
         return (answer / (n_steps - settle))[:, 0].numpy()
 
-    def without_gradients():
-        with torch.no_grad():
-            return run()
+    with torch.no_grad():
+        yield run
 
-    return without_gradients
 
+@dataclass(frozen=True)
+class Peer:
+    """
+    A simulator that is timed.
+
+    Attributes
+    ----------
+    name : str
+    make : callable
+        ``make(bench, n_replicas, n_steps, settle)``: the context manager.
+    package : str
+        What must be installed.
+    seeded : bool
+        Whether it takes the seeds of the replicas, so that its draws are those of the
+        reference, number by number. Otherwise their distributions are compared.
+    share : float
+        The part of the replicas that it simulates: fewer, if its time a replica hardly
+        depends on their number.
+    """
+
+    name: str
+    make: Callable
+    package: str
+    seeded: bool = False
+    share: float = 1.0
+
+
+# What all others are checked against, and their times compared with
+REFERENCE = Peer("batched", batched, "nengo_permadrop", seeded=True)
 
 PEERS = {
-    "batched": batched,
-    "nengo": nengo_loop,
-    "nengo_dl": nengo_dl,
-    "snntorch": snntorch,
-    "spikingjelly": spikingjelly,
+    peer.name: peer
+    for peer in (
+        REFERENCE,
+        Peer("nengo", nengo_loop, "nengo", seeded=True, share=0.004),
+        Peer("nengo_dl", nengo_dl, "nengo_dl", seeded=True, share=0.25),
+        Peer("snntorch", snntorch, "snntorch"),
+        Peer("spikingjelly", spikingjelly, "spikingjelly"),
+    )
 }
 
 
 def installed_peers():
     """Names of the simulators that are installed, a tuple of str."""
-    packages = {"batched": "nengo_permadrop"}
     return tuple(
-        name for name in PEERS if importlib.util.find_spec(packages.get(name, name))
+        name for name, peer in PEERS.items() if importlib.util.find_spec(peer.package)
     )

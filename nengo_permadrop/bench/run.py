@@ -12,8 +12,6 @@ from nengo_permadrop.bench import peers
 from nengo_permadrop.bench.network import BenchNetwork
 from nengo_permadrop.execution.pool import ignore_interrupt, interrupts_wait
 
-# Simulators whose time a replica hardly depends on their number are timed on fewer.
-SHARE = {"nengo": 0.004, "nengo_dl": 0.25}
 SETTLE = 40  # steps
 # Of the test of distributions, for each simulator.
 FALSE_ALARM = 1e-3
@@ -91,17 +89,20 @@ def run_benchmark(
     log(f"{n_replicas} replicas of 12 x {n_units} neurons, {n_steps} steps")
     log(f"{'simulator':14}{'seconds':>10}{'CPU':>10}{'ratio':>8}{'peak GB':>9}  check")
     results, reference = [], None
-    for name in ["batched", *(name for name in simulators if name != "batched")]:
-        replicas = max(2, int(round(n_replicas * SHARE.get(name, 1))))
-        seconds, cpu, answers, peak = _in_process(name, n_replicas=replicas, **work)
+    asked = [peers.PEERS[name] for name in simulators]
+    for peer in dict.fromkeys([peers.REFERENCE, *asked]):
+        replicas = max(2, int(round(n_replicas * peer.share)))
+        seconds, cpu, answers, peak = _in_process(
+            peer.name, n_replicas=replicas, **work
+        )
         seconds, cpu = (value * n_replicas / replicas for value in (seconds, cpu))
         if reference is None:
             reference, base, check = answers, seconds, "reference"
         else:
-            check = _check(name, answers, reference)
+            check = _check(peer, answers, reference)
         results.append(
             {
-                "simulator": name,
+                "simulator": peer.name,
                 "seconds": seconds,
                 "cpu_seconds": cpu,
                 "ratio": seconds / base,
@@ -111,8 +112,8 @@ def run_benchmark(
             }
         )
         log(
-            f"{name:14}{seconds:10.2f}{cpu:10.2f}{seconds / base:8.1f}{peak:9.2f}  "
-            f"{check}"
+            f"{peer.name:14}{seconds:10.2f}{cpu:10.2f}{seconds / base:8.1f}"
+            f"{peak:9.2f}  {check}"
         )
     return results
 
@@ -149,7 +150,7 @@ def growth(n_replicas=2000, n_steps=300, n_units=200, repeats=3, log=print):
     ):
         replicas, steps, units = case
         seconds, _, _, peak = _in_process(
-            "batched",
+            peers.REFERENCE.name,
             n_replicas=replicas,
             n_steps=steps,
             n_units=units,
@@ -171,15 +172,15 @@ def growth(n_replicas=2000, n_steps=300, n_units=200, repeats=3, log=print):
     return results
 
 
-def _check(name, answers, reference):
+def _check(peer, answers, reference):
     """Raise if a simulator's answers are not the reference's; returns what was done."""
     spread = reference.std()
-    if name in ("nengo", "nengo_dl"):
+    if peer.seeded:
         expected = reference[: len(answers)]
         error = np.abs(answers - expected).max() / spread
         if not error < TOLERANCE:
             raise Disagreement(
-                f"{name}: the same draws differ by {error:.2f} of their SD"
+                f"{peer.name}: the same draws differ by {error:.2f} of their SD"
             )
         return f"same draws, within {error:.3f} SD"
     from scipy.stats import ks_2samp
@@ -191,7 +192,7 @@ def _check(name, answers, reference):
     ]
     lowest = min(pvalues) * len(pvalues)
     if lowest < FALSE_ALARM:
-        raise Disagreement(f"{name}: another distribution (p = {lowest:.2g})")
+        raise Disagreement(f"{peer.name}: another distribution (p = {lowest:.2g})")
     return f"same distribution, p = {min(lowest, 1):.2f}"
 
 
@@ -221,16 +222,15 @@ def _in_process(name, **work):
 def _measure(sender, name, n_replicas, n_steps, n_units, repeats):
     ignore_interrupt()
     try:
-        make = getattr(peers, "nengo_loop" if name == "nengo" else name)
-        run = make(BenchNetwork(n_units=n_units), n_replicas, n_steps, SETTLE)
-        answers = run()  # compiles, warms up
-        seconds = cpu_seconds = np.inf
-        for _ in range(repeats):
-            start, cpu_start = time.perf_counter(), time.process_time()
-            run()
-            seconds = min(seconds, time.perf_counter() - start)
-            cpu_seconds = min(cpu_seconds, time.process_time() - cpu_start)
-        getattr(run, "close", lambda: None)()
+        make, bench = peers.PEERS[name].make, BenchNetwork(n_units=n_units)
+        with make(bench, n_replicas, n_steps, SETTLE) as run:
+            answers = run()  # compiles, warms up
+            seconds = cpu_seconds = np.inf
+            for _ in range(repeats):
+                start, cpu_start = time.perf_counter(), time.process_time()
+                run()
+                seconds = min(seconds, time.perf_counter() - start)
+                cpu_seconds = min(cpu_seconds, time.process_time() - cpu_start)
         unit = 2**30 if sys.platform == "darwin" else 2**20
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         sender.send((seconds, cpu_seconds, answers, peak))

@@ -15,7 +15,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.calibration.parts import correct, find_levels, mean_currents
 from nengo_permadrop.calibration.records import Calibration, Correction
-from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import own_network
@@ -25,9 +25,6 @@ from nengo_permadrop.support.validation import (
     check_seed,
     check_times,
 )
-
-# Seconds that are read, if nothing is said
-READ_TIME = 0.1
 
 # One observation of so many is not fitted, but kept to measure the error with
 HOLD_OUT = 4
@@ -40,6 +37,7 @@ def calibrate(
     conv,
     X_calibration,
     n_draws=16,
+    *,
     presentation_time=None,
     settle=None,
     seed=0,
@@ -75,8 +73,8 @@ def calibrate(
     n_draws : int, optional
         Masks of each observation.
     presentation_time, settle : float, optional
-        As you will give them to `.sample`; by default ``settle`` is the converter's
-        settling time in full hundredths of a second, and `READ_TIME` is read after it.
+        As you will give them to `.sample`; by default what the network needs, by the
+        rule of `.sample`.
     seed : int, optional
         Decides masks and initial states; the same seed gives the same corrections.
     gains : bool, optional
@@ -119,11 +117,8 @@ def calibrate(
     presentation_time, settle, dt = check_times(
         presentation_time, settle, check_seconds(dt, "dt")
     )
-    shapes = {name: conv.graph.shapes[i] for name, i in conv.graph.inputs.items()}
-    X = match_inputs(X_calibration, shapes)
-    presentation_time, settle = default_times(
-        conv.settling_time, presentation_time, settle, read=READ_TIME
-    )
+    X = match_inputs(X_calibration, conv.graph.input_shapes)
+    presentation_time, settle = presentation_times(conv, presentation_time, settle, dt)
     options = {
         "presentation_time": presentation_time,
         "settle": settle,

@@ -8,6 +8,7 @@ from nengo_permadrop.training.recipe import SOFTLIF, RecipeLayers
 def model(
     n_genes,
     n_descriptors,
+    *,
     dense=(1000, 1000, 1000),
     dense_feature_layers=(1000, 1000, 1000),
     residual=False,
@@ -100,6 +101,7 @@ def model(
 def combo_small(
     n_genes,
     n_descriptors,
+    *,
     units=200,
     rate=0.1,
     seed=0,

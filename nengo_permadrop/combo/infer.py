@@ -18,9 +18,9 @@ from nengo_permadrop.backends.base import get_backend
 from nengo_permadrop.combo.pairs import model_features, read_pairs
 from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.converter.network import Converter
-from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.execution.checkpoint import Checkpoint
-from nengo_permadrop.sampling.sampler import sample
+from nengo_permadrop.sampling.sampler import Sampler
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.folders import check_folder
@@ -62,6 +62,7 @@ class Inference:
 def infer(
     sample_set="NCIPDM",
     drug_set="ALMANAC",
+    *,
     model_file="saved.model.h5",
     weights_file="saved.weights.h5",
     n_pred=1,
@@ -162,15 +163,8 @@ def infer(
     """
     from tqdm.auto import tqdm
 
-    for attr, value, least in (
-        ("n_pred", n_pred, 1),
-        ("ns", ns, 0),
-        ("nd", nd, 0),
-        ("si", si, 0),
-        ("batch_size", batch_size, 1),
-        ("step", step, 1),
-    ):
-        check_integer(value, attr, least)
+    _check_counts(n_pred=(n_pred, 1), batch_size=(batch_size, 1), step=(step, 1))
+    _check_counts(ns=(ns, 0), nd=(nd, 0), si=(si, 0))
     seed = check_seed(seed)
     presentation_time, settle, _ = check_times(presentation_time, settle)
     check_execution(executor, checkpoint)
@@ -188,25 +182,15 @@ def infer(
         sample_set, drug_set, data_dir, features, ns, nd, si, candle_scaling
     )
     _check_inputs(kmodel, model_file, features)
-    model, timing = _prepared(kmodel, engine, presentation_time, settle, pairs)
-    options = {"backend": backend, "seed": seed, **timing}
-
-    def predicted(start, stop):
-        samples = sample(
-            model,
-            list(pairs.rows(start, stop).gather().values()),
-            n_draws=n_pred,
-            executor=executor,
-            progress=False,
-            first_observation=pairs.first_row + start,
-            **options,
-        )
-        return samples.values[:, :, 0]
-
+    model, options = _prepared(kmodel, engine, presentation_time, settle, pairs)
+    options.update(backend=backend, seed=seed)
     tables = PredictionTables(
         output, sample_set, drug_set, quantiles, len(pairs), n_pred
     )
     with contextlib.ExitStack() as stack:
+        # one for all blocks: the simulator is built once, and sent to workers once
+        sampler = stack.enter_context(Sampler(model, n_pred, **options))
+        predicted = _predictions(sampler, pairs, executor)
         size = _block_size(step, batch_size, n_pred, features)
         if checkpoint is not None:
             identity = {**options, "n_pred": n_pred, **_digests(kmodel, pairs, engine)}
@@ -224,6 +208,27 @@ def infer(
     return Inference(
         *pairs.shape[:2], len(pairs), (tables.summary_path, tables.all_path)
     )
+
+
+def _check_counts(**counts):
+    """Raise if one of some numbers, ``(value, least)`` each, isn't a count."""
+    for attr, (value, least) in counts.items():
+        check_integer(value, attr, least)
+
+
+def _predictions(sampler, pairs, executor):
+    """A function that predicts rows, from one number to another."""
+
+    def predicted(start, stop):
+        samples = sampler.draw(
+            list(pairs.rows(start, stop).gather().values()),
+            executor=executor,
+            progress=False,
+            first_observation=pairs.first_row + start,
+        )
+        return samples.values[:, :, 0]
+
+    return predicted
 
 
 def _load(model_file, weights_file, trust):
@@ -265,9 +270,7 @@ def _prepared(kmodel, engine, presentation_time, settle, pairs):
     with own_network(0):
         conv = Converter(kmodel, target=engine.target, dropout="off")
     conv.verify(list(pairs.rows(0, 2).gather().values()))
-    presentation_time, settle = default_times(
-        conv.settling_time, presentation_time, settle
-    )
+    presentation_time, settle = presentation_times(conv, presentation_time, settle)
     return conv, {"presentation_time": presentation_time, "settle": settle}
 
 

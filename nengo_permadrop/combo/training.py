@@ -31,6 +31,7 @@ def train(
     model,
     dataset,
     prefix=None,
+    *,
     epochs=10,
     batch_size=32,
     optimizer="adam",

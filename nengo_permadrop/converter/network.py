@@ -10,7 +10,7 @@ from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.graph import ModelGraph
 from nengo_permadrop.sources.registry import read_model
-from nengo_permadrop.support.isolation import add_made
+from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
     check_choice,
     check_integer,
@@ -293,6 +293,29 @@ class Converter(nengo.Network):
         from nengo_permadrop.converter.verify import verify
 
         return verify(self, X, tolerance)
+
+    def copy(self, add_to_container=None):
+        """
+        A copy of this network, with the same weights, seeds and masks.
+
+        Parameters
+        ----------
+        add_to_container : bool, optional
+            As in `nengo.Network.copy`.
+
+        Returns
+        -------
+        conv : `Converter`
+            Without the model; see ``model``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If part of it can't be pickled.
+        """
+        conv = copied(self)
+        add_made(conv, add_to_container)
+        return conv
 
     def __getstate__(self):
         # workers need the network, not what it was made from

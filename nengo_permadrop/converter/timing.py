@@ -33,7 +33,64 @@ _MOST_STEPS = 2**17
 _TAIL = 1e-10
 
 
-def default_times(settling_time, presentation_time=None, settle=None, read=READ_TIME):
+def presentation_times(network, presentation_time=None, settle=None, dt=0.001):
+    """
+    The one rule for how long an observation is shown, and from when on it is read.
+
+    Parameters
+    ----------
+    network : `nengo.Network`
+    presentation_time, settle : float, optional
+        In seconds; kept where they are given. By default what the network needs, as in
+        `default_times`.
+    dt : float, optional
+        Time step, in seconds.
+
+    Returns
+    -------
+    presentation_time, settle : float
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If no time step is left to be read, or the network has no settling time.
+    """
+    needed = None
+    if settle is None:
+        try:
+            needed = settling_time(network)
+        except ValidationError as error:
+            raise ValidationError(
+                f"can't be chosen for {network}: {error}. Give presentation_time and "
+                "settle",
+                attr="settle",
+            ) from error
+    given = presentation_time
+    presentation_time, settle = default_times(needed, presentation_time, settle)
+    fix = "got {settle}"
+    if needed is not None and given is not None:
+        fix = f"and {network} needs {{settle}} s to settle; give more time, or settle"
+    check_window(presentation_time, settle, dt, fix)
+    return presentation_time, settle
+
+
+def check_window(presentation_time, settle, dt, fix="got {settle}"):
+    """Raise if no time step is left to be read; times in seconds."""
+    if not settle < presentation_time:
+        raise ValidationError(
+            f"must be at least 0 and less than presentation_time ({presentation_time} "
+            f"s), {fix.format(settle=settle)}",
+            attr="settle",
+        )
+    if int(round(settle / dt)) >= int(round(presentation_time / dt)):
+        raise ValidationError(
+            f"no time step of {dt} s lies between settle ({settle} s) and "
+            f"presentation_time ({presentation_time} s)",
+            attr="dt",
+        )
+
+
+def default_times(settling_time, presentation_time=None, settle=None):
     """
     How long an observation is shown, and from when on it is read.
 
@@ -43,9 +100,7 @@ def default_times(settling_time, presentation_time=None, settle=None, read=READ_
         Of the network, in seconds; see `.Converter`. Not needed if ``settle`` is given.
     presentation_time, settle : float, optional
         In seconds; kept where they are given. By default ``settle`` is the settling
-        time in full hundredths, and ``presentation_time`` is ``read`` longer.
-    read : float, optional
-        Seconds that are read.
+        time in full hundredths, and ``presentation_time`` is `READ_TIME` longer.
 
     Returns
     -------
@@ -55,7 +110,7 @@ def default_times(settling_time, presentation_time=None, settle=None, read=READ_
         # as written: 0.07 is a hundredth, although 0.07 * 100 is more than 7
         settle = math.ceil(settling_time * 100 - 1e-6) / 100
     if presentation_time is None:
-        presentation_time = round(settle + read, 9)
+        presentation_time = round(settle + READ_TIME, 9)
     return presentation_time, settle
 
 

@@ -42,7 +42,8 @@ def verify(conv, X, tolerance):
     for given, what in ((None, "without dropout"), (masks, "with its masks")):
         expected = single(inputs, given)
         if half is not None:
-            _check_rounding(conv, half, own(inputs, given), expected)
+            rounded = own(inputs, given)
+            _check_rounding(conv, source.title, half, rounded, expected)
         actual = _rate_network(conv, inputs, dropping=given is not None)
         for name, y, x in zip(conv.outputs, expected, actual):
             errors = _relative(x, y)
@@ -53,9 +54,8 @@ def verify(conv, X, tolerance):
                 raise ConversionError(
                     f"output '{name}'",
                     f"the converted network, {what}, differs from {source.title} by "
-                    f"{error:.2g} "
-                    f"of the largest output, at observation {row}, unit {unit}: "
-                    f"{found:.6g} instead of {wanted:.6g}",
+                    f"{error:.2g} of the largest output, at observation {row}, unit "
+                    f"{unit}: {found:.6g} instead of {wanted:.6g}",
                     f"The tolerance is {tolerance:g}. If the model's weights have "
                     "changed since, convert it again",
                 )
@@ -70,7 +70,7 @@ def _relative(answers, expected):
     return np.abs(expected - answers) / max(1.0, np.abs(expected).max())
 
 
-def _check_rounding(conv, dtype, rounded, expected):
+def _check_rounding(conv, title, dtype, rounded, expected):
     """Raise if the model's answers in half precision differ from those in float32."""
     limit = HALF_TOLERANCE[dtype]
     for name, y, x in zip(conv.outputs, expected, rounded):
@@ -78,9 +78,9 @@ def _check_rounding(conv, dtype, rounded, expected):
         if not error <= limit:
             raise ConversionError(
                 f"output '{name}'",
-                f"the model's own answers in {dtype} are off by {error:.2g} of the "
-                f"largest output from those of the same layers in float32; {limit:g} at "
-                "most is taken for rounding",
+                f"{title}'s own answers in {dtype} are off by {error:.2g} of the "
+                f"largest output from those of the same layers in float32; {limit:g} "
+                "at most is taken for rounding",
                 "Smaller values may help, or a model that computes in float32 "
                 "(mixed_bfloat16 if float16 overflows)",
             )

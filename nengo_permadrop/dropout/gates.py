@@ -5,6 +5,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dropout.processes import MaskProcess
+from nengo_permadrop.neurons.softlif import LAYER_GAIN
 from nengo_permadrop.support.isolation import add_made
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.validation import (
@@ -16,9 +17,6 @@ from nengo_permadrop.support.validation import (
 # Hz: one spike per step. The weights can then be small; large ones would take bits from
 # the others that go to the same core on Loihi, as they share a scale.
 GATE_RATE = 1000.0
-
-# Of the neurons that are gated, as the study's SoftLIF layers have it
-NEURON_GAIN = 2.0
 
 # Of a redraw, by default. Inhibition must set in again before a unit is released: with
 # half of it, windows of four to five time constants were biased twice as much
@@ -77,6 +75,8 @@ class DropoutGate(nengo.Network):
 
     Attributes
     ----------
+    neurons : `nengo.ensemble.Neurons`
+        Those that are silenced.
     node : `nengo.Node`
         1 where a unit is dropped, -1 while its inhibition is ended, 0 where it is kept.
     ensemble : `nengo.Ensemble`
@@ -120,6 +120,7 @@ class DropoutGate(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         super().__init__(label=label, seed=seed, add_to_container=False)
+        self.neurons = neurons
         n = neurons.size_in
         if seed is None:
             seed = np.random.randint(2**31)
@@ -134,7 +135,7 @@ class DropoutGate(nengo.Network):
                 self.release = ending.pre_obj.ensemble
         self._lead = 0.0
         if self.release is None:
-            self._lead = _decay_time(conn.synapse, 1 / (NEURON_GAIN * inhibition))
+            self._lead = _decay_time(conn.synapse, 1 / (LAYER_GAIN * inhibition))
         self.redraw_every(redraw, lead=lead)
         add_made(self, add_to_container)
 
@@ -247,7 +248,7 @@ def _release(synapse, inhibition, charge, dt=0.001):
         return 0.0, 0.0
     n_steps = int(np.ceil(np.log(2) * synapse.tau / dt))
     left = np.exp(-n_steps * dt / synapse.tau)
-    excess = charge / (NEURON_GAIN * synapse.tau)
+    excess = charge / (LAYER_GAIN * synapse.tau)
     return n_steps * dt, (left * inhibition + excess) / (1 - left)
 
 

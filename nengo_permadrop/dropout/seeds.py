@@ -68,3 +68,39 @@ def derive_seed(seed, *path):
         x = mix64((x + _GAMMA) ^ y)  # + _GAMMA: else a part equal to the seed cancels
     derived = (x >> np.uint64(64 - _SEED_BITS)).astype(np.int64)
     return int(derived[0]) if scalar else derived
+
+
+def state_seed(seed):
+    """
+    The seed from which Nengo's build draws the initial state of an ensemble's neurons.
+
+    Parameters
+    ----------
+    seed : int or ndarray of int
+        Of the ensemble.
+
+    Returns
+    -------
+    seed : int or ndarray of int
+    """
+    return seed + 1
+
+
+def initial_state(neuron_type, n_neurons, seed):
+    """
+    The initial state of an ensemble's neurons, as Nengo's build makes it.
+
+    Parameters
+    ----------
+    neuron_type : `nengo.neurons.NeuronType`
+    n_neurons : int
+    seed : int
+        Of the ensemble.
+
+    Returns
+    -------
+    state : dict
+        Arrays ``(n_neurons,)`` by name.
+    """
+    rng = np.random.RandomState(state_seed(seed))
+    return neuron_type.make_state(n_neurons, rng=rng)

@@ -8,7 +8,6 @@ doesn't have it says so.
 
 import atexit
 import contextlib
-import dataclasses
 import os
 import socket
 import sys
@@ -29,7 +28,7 @@ MOST_BYTES = 2**28
 GRACE = 60
 
 
-def run_chunk(backend, reference, X, replicas, part):
+def run_chunk(backend, reference, replicas, part):
     """
     Compute a chunk in a session that is kept for the next one.
 
@@ -38,11 +37,8 @@ def run_chunk(backend, reference, X, replicas, part):
     backend : str
         Its name, as backends don't travel.
     reference : `.parcel.Reference`
-        To a parcel of the problem, without its observations.
-    X : list of (n_rows, size) ndarray
-        The observations of this chunk, one array per input.
+        To a parcel of the problem.
     replicas : `.Replicas`
-        Their observations are rows of ``X``.
     part : int
         Most replicas to compute at a time.
 
@@ -57,7 +53,7 @@ def run_chunk(backend, reference, X, replicas, part):
     with _STORE.using(reference.key) as kept:
         if kept is None:
             return worker, None
-        with kept.session(backend, X) as answer:
+        with kept.session(backend) as answer:
             return worker, in_parts(answer, replicas, part)
 
 
@@ -71,7 +67,7 @@ def receive(parcel):
     Parameters
     ----------
     parcel : `.Parcel`
-        Of a problem, without its observations.
+        Of a problem.
     """
     if not _STORE.has(parcel.key):
         _STORE.add(parcel.key, parcel.content, parcel.n_bytes)
@@ -85,7 +81,7 @@ def at_home(parcel):
     Parameters
     ----------
     parcel : `.Parcel`
-        Of a problem, without its observations.
+        Of a problem.
     """
     key = parcel.key
     _STORE.add(key, parcel.content, n_bytes=0, pinned=True)
@@ -255,14 +251,13 @@ class _Kept:
         return self.n_users > 0 or awaited
 
     @contextlib.contextmanager
-    def session(self, backend, X):
-        """A session for this thread alone, with these observations."""
+    def session(self, backend):
+        """A session for this thread alone."""
         with self._lock:
             session = self._idle.pop() if self._idle else None
         if session is None:
-            session = _Session(backend, self.problem, X)
+            session = _Session(backend, self.problem)
         try:
-            session.problem.X = X
             yield session.answer
         except BaseException:
             session.close()
@@ -293,11 +288,9 @@ def _close(removed):
 class _Session:
     """A backend's session that stays open."""
 
-    def __init__(self, backend, problem, X):
-        # of its own: threads share the problem, but not the rows they are at
-        self.problem = dataclasses.replace(problem, X=X)
+    def __init__(self, backend, problem):
         self._stack = contextlib.ExitStack()
-        session = get_backend(backend).session(self.problem)
+        session = get_backend(backend).session(problem)
         self.answer = self._stack.enter_context(session)
 
     def close(self):

@@ -13,6 +13,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.live.probes import KSProbe
 from nengo_permadrop.support.isolation import add_made
+from nengo_permadrop.support.svg import histogram_outline
 from nengo_permadrop.support.validation import check_integer, check_texts, is_integer
 
 WIDTH, HEIGHT = 320, 200  # of the picture, in its own units
@@ -176,7 +177,10 @@ class Picture:
             counts, _ = np.histogram(inside, self.n_bins, range=(low, high))
             shares.append(counts / len(values))
         highest = max(share.max() for share in shares)
-        classical, spiking = (self._outline(share / highest) for share in shares)
+        classical, spiking = (
+            histogram_outline(share / highest, LEFT, RIGHT, TOP, BOTTOM)
+            for share in shares
+        )
         ticks = "".join(
             f'<text x="{x}" y="{BOTTOM + 14}" text-anchor="{anchor}">{value:.3g}</text>'
             for x, anchor, value in (
@@ -190,13 +194,6 @@ class Picture:
             f'<path class="npd-spiking" d="{spiking}" fill="{SPIKING}" '
             f'fill-opacity="0.35" stroke="{SPIKING}" stroke-width="1.5"/>{ticks}'
         )
-
-    def _outline(self, heights):
-        """The path around the bars of a histogram, heights from 0 to 1."""
-        width = (RIGHT - LEFT) / len(heights)
-        levels = BOTTOM - np.asarray(heights) * (BOTTOM - TOP)
-        steps = "".join(f"V{level:.1f}h{width:.2f}" for level in levels)
-        return f"M{LEFT} {BOTTOM}{steps}V{BOTTOM}Z"
 
     def _drawn(self, text, histograms):
         legend = "".join(

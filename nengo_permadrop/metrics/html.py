@@ -4,7 +4,7 @@ import html
 
 import numpy as np
 
-from nengo_permadrop.support.svg import GREEN, VERMILION, _table, histogram_svg
+from nengo_permadrop.support.svg import GREEN, VERMILION, histogram_svg, html_table
 
 
 def agreement_html(agreement):
@@ -53,5 +53,5 @@ def agreement_html(agreement):
     ]
     return (
         f'<p style="border-left: .4em solid {color}; padding-left: .6em">'
-        f"{html.escape(verdict.words)}</p>{_table(rows)}"
+        f"{html.escape(verdict.words)}</p>{html_table(rows)}"
     )

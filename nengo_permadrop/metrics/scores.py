@@ -192,8 +192,8 @@ def score(samples, y, levels=None):
         Sharpness, the root mean square of the standard deviations (``ddof=1``; for
         calibrated distributions it is about the RMSE); for each level the coverage, in
         a column named like Coverage0.9; and the scores that `register_score` has added.
-        Where a score is NaN, ``table.attrs["undefined"]`` says why: ``{output: {column:
-        reason}}``.
+        Where a score is NaN, ``table.attrs["undefined"]`` says why: ``{output:
+        {column: reason}}``.
 
     Raises
     ------

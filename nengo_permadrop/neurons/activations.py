@@ -13,7 +13,14 @@ import nengo
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.neurons.loihi import LoihiLIFRate
-from nengo_permadrop.neurons.softlif import SoftLIF
+from nengo_permadrop.neurons.softlif import (
+    GAMMA,
+    LAYER_AMPLITUDE,
+    LAYER_GAIN,
+    TAU_RC,
+    TAU_REF,
+    SoftLIF,
+)
 from nengo_permadrop.support.registry import Registry
 
 
@@ -131,11 +138,11 @@ def _loihi_curve(gamma, **constants):
 @register_activation("softlif")
 def _softlif(
     rate,
-    gain=2.0,
-    gamma=0.02,
-    tau_rc=0.02,
-    tau_ref=0.002,
-    amplitude=0.01,
+    gain=LAYER_GAIN,
+    gamma=GAMMA,
+    tau_rc=TAU_RC,
+    tau_ref=TAU_REF,
+    amplitude=LAYER_AMPLITUDE,
     curve="nengo",
 ):
     # the rate at an activation of 1 is the layer's: a LIF curve can't be scaled

@@ -6,6 +6,12 @@ from nengo.neurons import LIFRate
 
 from nengo_permadrop.support.validation import FiniteNumberParam
 
+# Of neurons and layers: the smoothing, and time constants in seconds
+GAMMA, TAU_RC, TAU_REF = 0.02, 0.02, 0.002
+
+# Of layers: input current per unit of input, and activation per Hz
+LAYER_GAIN, LAYER_AMPLITUDE = 2.0, 0.01
+
 
 class SoftLIF(LIFRate):
     r"""
@@ -44,7 +50,12 @@ class SoftLIF(LIFRate):
     amplitude = FiniteNumberParam("amplitude", low=0, low_open=True)
 
     def __init__(
-        self, gamma=0.02, tau_rc=0.02, tau_ref=0.002, amplitude=1, initial_state=None
+        self,
+        gamma=GAMMA,
+        tau_rc=TAU_RC,
+        tau_ref=TAU_REF,
+        amplitude=1,
+        initial_state=None,
     ):
         super().__init__(
             tau_rc=tau_rc,

@@ -7,9 +7,9 @@ import numpy as np
 from nengo_permadrop.support.svg import (
     N_BINS,
     N_OBSERVATIONS,
-    _increasing,
-    _table,
     histogram_svg,
+    html_table,
+    increasing,
 )
 
 
@@ -37,7 +37,7 @@ def samples_html(samples, n_observations=N_OBSERVATIONS):
     rows = []
     for i, j in np.ndindex(n_shown, samples.n_outputs):
         edges = np.linspace(ends[0][j], ends[1][j], N_BINS + 1)
-        counts, _ = np.histogram(values[:, i, j], bins=_increasing(edges))
+        counts, _ = np.histogram(values[:, i, j], bins=increasing(edges))
         rows.append(
             [
                 html.escape(str(samples.observation_names[i])),
@@ -48,6 +48,6 @@ def samples_html(samples, n_observations=N_OBSERVATIONS):
         )
     head = ("Observation", "Output", "Mean", "Std", "5%", "95%", "Draws")
     rest = samples.n_observations - n_shown
-    return f"<p>{html.escape(repr(samples))}</p>{_table(rows, head)}" + (
+    return f"<p>{html.escape(repr(samples))}</p>{html_table(rows, head)}" + (
         f"<p>... and {rest} more observations</p>" if rest else ""
     )

@@ -63,6 +63,7 @@ class PredictiveSamples:
     def __init__(
         self,
         values,
+        *,
         output_names=None,
         observation_names=None,
         backend=None,

@@ -11,18 +11,18 @@ from nengo_permadrop.backends.base import Replicas, get_backend
 from nengo_permadrop.backends.problems import make_problem
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.checkpoint import Checkpoint
-from nengo_permadrop.execution.chunks import compute
+from nengo_permadrop.execution.chunks import Opened, compute
 from nengo_permadrop.samples.samples import MASKS, PredictiveSamples
 from nengo_permadrop.sampling.single_run import run_on
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.digest import digest
+from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import outside_networks
 from nengo_permadrop.support.validation import (
     check_choice,
     check_execution,
     check_integer,
     check_mapping,
-    check_seconds,
     check_seed,
     check_times,
 )
@@ -35,9 +35,10 @@ def sample(
     model,
     X,
     n_draws=100,
+    *,
     backend="batched",
-    presentation_time=0.1,
-    settle=0.04,
+    presentation_time=None,
+    settle=None,
     seed=0,
     masks="observation",
     executor=None,
@@ -45,7 +46,6 @@ def sample(
     checkpoint=None,
     max_memory=None,
     run="restart",
-    *,
     output=None,
     dt=0.001,
     dropout=None,
@@ -77,10 +77,11 @@ def sample(
         (NengoDL sets TensorFlow's global seed, and while it builds a network, Nengo's
         precision for the whole process.)
     presentation_time : float, optional
-        Seconds of simulated time that an observation is shown. Not used by Keras.
+        Seconds of simulated time that an observation is shown. By default 0.06 more
+        than ``settle``. Not used by Keras.
     settle : float, optional
-        Seconds at the beginning of a presentation that are not read; for networks of
-        more than two hidden layers more than the default (see
+        Seconds at the beginning of a presentation that are not read. By default what
+        the network needs: its settling time, in full hundredths (see
         ``Converter.settling_time``).
     seed : int, optional
         Fixes all that is random; from 0 to 2**32 - 1. Draw ``i`` doesn't depend on
@@ -114,8 +115,8 @@ def sample(
         that are too short for the network give draws that are correlated, and spread
         too little: see ``samples.effective_size()`` and `.tune_window`. With
         nengo_loihi, convert with ``redraw``. The dropouts of a plain network must
-        redraw so themselves. The checkpoint of a single run can't be gone on from with
-        more draws.
+        redraw so on their own. The checkpoint of a single run can't be gone on from
+        with more draws.
     output : Nengo object, str or None, optional
         What the answer is read from: of a plain network, the object to probe; of a
         converter or Keras model with several outputs, the name of one (by default the
@@ -158,118 +159,215 @@ def sample(
         If ``settle`` is shorter than the delay of the synapses of a converted network;
         if a chunk of the checkpoint is damaged (it is computed again).
     """
-    return draw_samples(
+    options = {
+        "presentation_time": presentation_time,
+        "settle": settle,
+        "output": output,
+        "dt": dt,
+        "dropout": dropout,
+        "backend_options": backend_options,
+    }
+    with Sampler(
+        model, n_draws, backend=backend, seed=seed, masks=masks, run=run, **options
+    ) as sampler:
+        return sampler.draw(
+            X,
+            first_observation=first_observation,
+            executor=executor,
+            progress=progress,
+            checkpoint=checkpoint,
+            max_memory=max_memory,
+        )
+
+
+class Sampler:
+    """
+    Draws from one model, for one table of observations after the other.
+
+    What takes long, like building a simulator or sending a network to workers, is done
+    once, for the first table. A context manager.
+
+    Parameters
+    ----------
+    model, n_draws, backend, presentation_time, settle, seed, masks, run
+        As in `sample`.
+    output, dt, dropout, backend_options
+        As in `sample`.
+    from_onset : bool, optional
+        Don't warn where the network hasn't settled yet when it is read.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument is out of range.
+    ImportError
+        If the backend is not installed.
+
+    Examples
+    --------
+    ::
+
+        with Sampler(conv, n_draws=20) as sampler:
+            for start in range(0, len(X), 1000):
+                rows = X[start : start + 1000]
+                samples = sampler.draw(rows, first_observation=start)
+    """
+
+    def __init__(
+        self,
         model,
-        X,
-        n_draws=n_draws,
-        backend=backend,
-        presentation_time=presentation_time,
-        settle=settle,
-        seed=seed,
-        masks=masks,
-        executor=executor,
-        progress=progress,
-        checkpoint=checkpoint,
-        max_memory=max_memory,
-        run=run,
-        output=output,
-        dt=dt,
-        dropout=dropout,
-        backend_options=backend_options,
-        first_observation=first_observation,
-    )
-
-
-def draw_samples(
-    model,
-    X,
-    *,
-    n_draws,
-    backend,
-    presentation_time,
-    settle,
-    seed,
-    masks="observation",
-    executor=None,
-    progress=True,
-    checkpoint=None,
-    max_memory=None,
-    run="restart",
-    output=None,
-    dt=0.001,
-    dropout=None,
-    backend_options=None,
-    first_observation=0,
-    from_onset=False,
-):
-    """`sample`; with ``from_onset``, what is read before the network has settled is
-    read on purpose, and isn't warned of."""
-    check_choice(run, "run", RUNS)
-    check_execution(executor, checkpoint, max_memory)
-    engine = get_backend(backend)
-    n_draws, presentation_time, settle, dt, seed = _check_numbers(
-        n_draws, presentation_time, settle, dt, seed, masks
-    )
-    first_observation = check_integer(first_observation, "first_observation", 0)
-    options = _options(engine, backend_options)
-    # shorter than the delay is no fault there
-    unsettled = np.inf if run == "single" or from_onset else settle
-    with outside_networks():  # of the caller's, for backends that make networks too
-        problem = make_problem(engine, model, X, output, dropout, unsettled)
-        problem.presentation_time, problem.settle = presentation_time, settle
-        problem.dt, problem.seed = dt, seed
-        problem.options.update(options)
-        n_runs = -(-n_draws // problem.n_copies)
-        if run == "single":
-            run_on(engine, problem, n_windows=n_runs)
-            n_runs = 1
-        store = None
-        if checkpoint is not None:  # before a backend prepares the network for itself
-            identity = _identity(engine, problem, masks, first_observation)
-            store = Checkpoint(checkpoint, identity)
-        facts = engine.check(problem)
-
-        n_observations = len(problem.X[0])
-        replicas = _replicas(seed, n_runs, n_observations, masks, first_observation)
-        start = time.perf_counter()
-        with contextlib.nullcontext() if store is None else store:
-            answers = compute(
-                engine, problem, replicas, executor, progress, max_memory, store
-            )
-    parts = (n_runs, n_observations, problem.n_windows, problem.n_copies, -1)
-    values = answers.reshape(parts).transpose(0, 2, 3, 1, 4)
-    return PredictiveSamples(
-        values.reshape(-1, n_observations, values.shape[-1])[:n_draws],
-        backend=backend,
-        seed=seed,
-        masks=masks,
-        meta={
-            "version": version,
-            "backend_version": engine.version(),
+        n_draws=100,
+        *,
+        backend="batched",
+        presentation_time=None,
+        settle=None,
+        seed=0,
+        masks="observation",
+        run="restart",
+        output=None,
+        dt=0.001,
+        dropout=None,
+        backend_options=None,
+        from_onset=False,
+    ):
+        self.model = model
+        self.n_draws = check_integer(n_draws, "n_draws", 1)
+        self.engine = get_backend(backend)
+        self.seed = check_seed(seed)
+        self.masks = check_choice(masks, "masks", MASKS)
+        self.run = check_choice(run, "run", RUNS)
+        presentation_time, settle, dt = check_times(presentation_time, settle, dt)
+        self._settings = {
             "presentation_time": presentation_time,
             "settle": settle,
             "dt": dt,
-            "run": run,
-            "simulated_time": _simulated_time(engine, problem, n_runs),
-            "first_observation": first_observation,
-            "seconds": time.perf_counter() - start,
-            **(facts or {}),
-        },
-    )
+            "seed": self.seed,
+            "output": output,
+            "dropout": dropout,
+            "options": _options(self.engine, backend_options),
+            # shorter than the delay is no fault in a single run
+            "from_onset": from_onset or run == "single",
+        }
+        self._opened = None
+        self._facts = {}
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        with outside_networks():
+            return self._stack.__exit__(*exc_info)
+
+    def draw(
+        self,
+        X,
+        *,
+        first_observation=0,
+        executor=None,
+        progress=True,
+        checkpoint=None,
+        max_memory=None,
+    ):
+        """
+        Draw for some observations.
+
+        Parameters
+        ----------
+        X, first_observation, executor, progress, checkpoint, max_memory
+            As in `sample`.
+
+        Returns
+        -------
+        samples : `.PredictiveSamples`
+        """
+        check_execution(executor, checkpoint, max_memory)
+        first_observation = check_integer(first_observation, "first_observation", 0)
+        start = time.perf_counter()
+        with outside_networks():  # of the caller's, for backends that make networks too
+            X, store = self._prepared(X, checkpoint, first_observation)
+            replicas = self._replicas(X, first_observation)
+            with contextlib.nullcontext() if store is None else store:
+                answers = compute(
+                    self._opened, replicas, executor, progress, max_memory, store
+                )
+        meta = {"first_observation": first_observation}
+        meta["seconds"] = time.perf_counter() - start
+        return self._samples(answers, len(X[0]), meta)
+
+    def _prepared(self, X, checkpoint, first_observation):
+        """The observations as arrays, and the checkpoint; all is checked then."""
+        first = self._opened is None
+        if first:
+            problem = make_problem(self.engine, self.model, X, **self._settings)
+            if self.run == "single":
+                n_windows = self._n_runs(problem)
+                problem = run_on(self.engine, problem, n_windows=n_windows)
+            X = problem.X
+        else:
+            problem = self._opened.problem
+            X = match_inputs(X, problem.shapes)
+        store = None
+        if checkpoint is not None:  # before a backend prepares the network for itself
+            identity = _identity(self.engine, problem, X, self.masks, first_observation)
+            store = Checkpoint(checkpoint, identity)
+        if first:
+            self._facts = self.engine.check(problem) or {}
+            self._opened = self._stack.enter_context(Opened(self.engine, problem))
+        return X, store
+
+    def _n_runs(self, problem):
+        """Runs of an observation that give all draws by their copies."""
+        return -(-self.n_draws // problem.n_copies)
+
+    def _replicas(self, X, first_observation):
+        """All (draw, observation) pairs, draw by draw."""
+        problem, n_observations = self._opened.problem, len(X[0])
+        n_runs = 1 if self.run == "single" else self._n_runs(problem)
+        draws = np.repeat(np.arange(n_runs), n_observations)
+        observations = np.tile(np.arange(n_observations), n_runs)
+        numbers = first_observation + observations
+        state_seeds = derive_seed(self.seed, draws, numbers)
+        mask_seeds = state_seeds
+        if self.masks == "draw":
+            mask_seeds = derive_seed(self.seed, draws)
+        return Replicas(observations, mask_seeds, state_seeds, X)
+
+    def _samples(self, answers, n_observations, meta):
+        problem = self._opened.problem
+        n_runs = len(answers) // n_observations
+        parts = (n_runs, n_observations, problem.n_windows, problem.n_copies, -1)
+        values = answers.reshape(parts).transpose(0, 2, 3, 1, 4)
+        simulated = self.engine.takes == "network"
+        # of a model, which takes no time, what was said
+        times = vars(problem) if simulated else self._settings
+        return PredictiveSamples(
+            values.reshape(-1, n_observations, values.shape[-1])[: self.n_draws],
+            backend=self.engine.name,
+            seed=self.seed,
+            masks=self.masks,
+            meta={
+                "version": version,
+                "backend_version": self.engine.version(),
+                "presentation_time": times["presentation_time"],
+                "settle": times["settle"],
+                "dt": problem.dt,
+                "run": self.run,
+                "simulated_time": n_runs * problem.n_run_steps * problem.dt * simulated,
+                **meta,
+                **self._facts,
+            },
+        )
 
 
-def _simulated_time(engine, problem, n_runs):
-    return 0.0 if engine.takes == "model" else n_runs * problem.n_run_steps * problem.dt
-
-
-def _identity(engine, problem, masks, first_observation):
+def _identity(engine, problem, X, masks, first_observation):
     """All that the answer of a draw and observation depends on."""
     model = problem.model
     if engine.takes == "model":
         model = read_model(model)
     return {
         "model": digest([model, problem.inputs, problem.output]),
-        "X": digest(problem.X),
+        "X": digest(X),
         "first_observation": first_observation,
         "masks": masks,
         "seed": problem.seed,
@@ -285,15 +383,6 @@ def _identity(engine, problem, masks, first_observation):
     }
 
 
-def _replicas(seed, n_draws, n_observations, masks, first_observation=0):
-    """All (draw, observation) pairs, draw by draw."""
-    draws = np.repeat(np.arange(n_draws), n_observations)
-    observations = np.tile(np.arange(n_observations), n_draws)
-    state_seeds = derive_seed(seed, draws, first_observation + observations)
-    mask_seeds = state_seeds if masks == "observation" else derive_seed(seed, draws)
-    return Replicas(observations, mask_seeds, state_seeds)
-
-
 def _options(engine, options):
     options = dict(check_mapping(options, "backend_options"))
     unknown = sorted(map(str, set(options) - set(engine.options)))
@@ -304,30 +393,3 @@ def _options(engine, options):
             attr="backend_options",
         )
     return options
-
-
-def _check_numbers(n_draws, presentation_time, settle, dt, seed, masks):
-    """The numbers as Python's own, so that samples keep no others."""
-    n_draws = check_integer(n_draws, "n_draws", 1)
-    seed = check_seed(seed)
-    for attr, value in (
-        ("presentation_time", presentation_time),
-        ("settle", settle),
-        ("dt", dt),
-    ):
-        check_seconds(value, attr, zero=attr == "settle")
-    presentation_time, settle, dt = check_times(presentation_time, settle, dt)
-    if not settle < presentation_time:
-        raise ValidationError(
-            f"must be at least 0 and less than presentation_time ({presentation_time} "
-            f"s), got {settle}",
-            attr="settle",
-        )
-    if int(round(settle / dt)) >= int(round(presentation_time / dt)):
-        raise ValidationError(
-            f"no time step of {dt} s lies between settle ({settle} s) and "
-            f"presentation_time ({presentation_time} s)",
-            attr="dt",
-        )
-    check_choice(masks, "masks", MASKS)
-    return n_draws, presentation_time, settle, dt, seed

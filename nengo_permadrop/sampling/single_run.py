@@ -20,6 +20,7 @@ for those it begins with, which are lost: samples of the two are independent.
 """
 
 import math
+from dataclasses import replace
 
 from nengo.exceptions import ValidationError
 
@@ -31,7 +32,7 @@ from nengo_permadrop.support.validation import check_whole_steps, same_time
 
 def run_on(engine, problem, n_windows):
     """
-    Make a problem's runs give one draw per window.
+    A problem whose runs give one draw per window.
 
     Parameters
     ----------
@@ -41,6 +42,10 @@ def run_on(engine, problem, n_windows):
         at the end of each window.
     n_windows : int
         Windows that are read.
+
+    Returns
+    -------
+    problem : `.Problem`
 
     Raises
     ------
@@ -66,8 +71,8 @@ def run_on(engine, problem, n_windows):
     lag = output_lag(model, problem.settle)
     settled = settling_time(model)
     n_lost = math.ceil((settled - lag - problem.settle) / window - 1e-9)
-    problem.n_windows = n_windows
-    problem.begin = max(0, n_lost) * window + round(lag / problem.dt) * problem.dt
+    begin = max(0, n_lost) * window + round(lag / problem.dt) * problem.dt
+    return replace(problem, n_windows=n_windows, begin=begin)
 
 
 def let_masks_travel(network, window, dt=0.001):
@@ -85,7 +90,7 @@ def let_masks_travel(network, window, dt=0.001):
     """
     delays = {obj: mean for obj, (mean, _) in arrivals(network).items()}
     sources = [conn.pre_obj for conn in _dropouts(network)]
-    sources += [_gated(gate) for gate in _gates(network)]
+    sources += [gate.neurons for gate in _gates(network)]
     first = min(delays.get(holder(source), 0.0) for source in sources)
 
     def after_first(source):
@@ -101,7 +106,7 @@ def let_masks_travel(network, window, dt=0.001):
             redraw_delay=after_first(conn.pre_obj),
         )
     for gate in _gates(network):
-        gate.redraw_every(window, after_first(_gated(gate)))
+        gate.redraw_every(window, after_first(gate.neurons))
 
 
 def output_lag(network, settle=0.0):
@@ -138,7 +143,7 @@ def _redrawn(network):
     for conn in _dropouts(network):
         yield conn.pre_obj, conn.transform.redraw_delay
     for gate in _gates(network):  # which silences at once, whatever its synapse
-        yield _gated(gate), gate.node.output.redraw_delay
+        yield gate.neurons, gate.node.output.redraw_delay
 
 
 def _dropouts(network):
@@ -151,11 +156,6 @@ def _dropouts(network):
 
 def _gates(network):
     return [net for net in network.all_networks if isinstance(net, DropoutGate)]
-
-
-def _gated(gate):
-    """The neurons that a gate silences."""
-    return gate.connections[-1].post_obj
 
 
 def _check_gates(conv):

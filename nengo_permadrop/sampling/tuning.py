@@ -7,6 +7,7 @@ import pandas as pd
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.metrics.comparison import ks_agreement
@@ -26,7 +27,6 @@ _FRACTION = 0.8  # of a window isn't read
 _FRACTION_TAKEN_APART = 0.5  # likewise, where mixing is undone
 _STEP = 0.005  # s, between the windows that are tried
 _MOST = 0.8  # of the repeats must agree
-_READ = 0.06  # s, that the longest of them is longer than the settling time
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +68,7 @@ def tune_window(
     conv,
     X,
     n_draws=100,
+    *,
     run="single",
     windows=None,
     fractions=None,
@@ -140,64 +141,33 @@ def tune_window(
     get_backend(backend)
     _check_converter(conv)
     windows = _windows(conv, windows, run, options["dt"])
-    if fractions is None:
-        fractions = (_FRACTION_TAKEN_APART if decorrelate else _FRACTION,)
-    fractions = check_real_array(fractions, "fractions")
-    if fractions.ndim != 1 or not np.all((fractions >= 0) & (fractions < 1)):
-        raise ValidationError(
-            f"must be numbers in [0, 1), got {fractions.tolist()}", attr="fractions"
-        )
-    if len(fractions) == 0:
-        raise ValidationError("must be at least one number", attr="fractions")
+    fractions = _fractions(fractions, decorrelate)
     seeds = [derive_seed(seed, number) for number in range(2 * repeats)]
     references = [
         _rate_samples(conv, X, n_draws, other, options) for other in seeds[repeats:]
     ]
+    options.update(backend=backend, run=run)
     rows = []
 
     def judged(window, settle):
         """A row of the table."""
+        times = {"presentation_time": window, "settle": settle}
         samples = [
-            sample(
-                conv,
-                X,
-                n_draws,
-                backend=backend,
-                presentation_time=window,
-                settle=settle,
-                seed=other,
-                run=run,
-                **options,
-            )
+            sample(conv, X, n_draws, seed=other, **times, **options)
             for other in seeds[:repeats]
         ]
         return _judged(samples, references, decorrelate, min_effective)
 
     def agrees(window):
         """Whether a window agrees at any fraction."""
-        before = len(rows)
-        for settle in _settles(window, fractions, options["dt"]):
-            rows.append(judged(window, settle))
-        return any(row["agrees"] for row in rows[before:])
+        settles = _settles(window, fractions, options["dt"])
+        found = [judged(window, settle) for settle in settles]
+        rows.extend(found)
+        return any(row["agrees"] for row in found)
 
     shortest = _bisect(windows, agrees)
     table = pd.DataFrame(rows).sort_values(["window", "settle"], ignore_index=True)
-    if shortest is None:
-        raise ValidationError(
-            f"not even windows of {windows[-1]:.3f} s agree:\n"
-            f"{table.to_string(index=False)}\nTry longer ones; if these don't agree "
-            "with run='restart' either, the network is at fault",
-            attr="windows",
-        )
-    passed = table[table["agrees"] & np.isclose(table["window"], shortest)]
-    best = passed.loc[passed["simulated_time"].idxmin()]
-    return TunedWindow(
-        float(best["window"]),
-        float(best["settle"]),
-        run,
-        float(best["simulated_time"]),
-        table,
-    )
+    return _tuned(shortest, run, table)
 
 
 def _check_converter(conv):
@@ -222,8 +192,22 @@ def _windows(conv, windows, run, dt):
 
 
 def _grid(conv):
-    longest = conv.settling_time + _READ
+    longest = conv.settling_time + READ_TIME
     return _STEP * np.arange(2, int(np.ceil(longest / _STEP)) + 1)
+
+
+def _fractions(fractions, decorrelate):
+    """The parts of a window that aren't read, checked."""
+    if fractions is None:
+        fractions = (_FRACTION_TAKEN_APART if decorrelate else _FRACTION,)
+    fractions = check_real_array(fractions, "fractions")
+    if fractions.ndim != 1 or not np.all((fractions >= 0) & (fractions < 1)):
+        raise ValidationError(
+            f"must be numbers in [0, 1), got {fractions.tolist()}", attr="fractions"
+        )
+    if len(fractions) == 0:
+        raise ValidationError("must be at least one number", attr="fractions")
+    return fractions
 
 
 def _settles(window, fractions, dt):
@@ -244,6 +228,26 @@ def _bisect(windows, agrees):
         else:
             below = middle
     return float(windows[above])
+
+
+def _tuned(shortest, run, table):
+    """The result, from the shortest window that agrees (or None) and all rows."""
+    if shortest is None:
+        raise ValidationError(
+            f"not even windows of {table['window'].max():.3f} s agree:\n"
+            f"{table.to_string(index=False)}\nTry longer ones; if these don't agree "
+            "with run='restart' either, the network is at fault",
+            attr="windows",
+        )
+    passed = table[table["agrees"] & np.isclose(table["window"], shortest)]
+    best = passed.loc[passed["simulated_time"].idxmin()]
+    return TunedWindow(
+        float(best["window"]),
+        float(best["settle"]),
+        run,
+        float(best["simulated_time"]),
+        table,
+    )
 
 
 def _rate_samples(conv, X, n_draws, seed, options):

@@ -55,7 +55,7 @@ class Source:
         """
         raise NotImplementedError()
 
-    def forward(self, model, dropout="permanent", smooth=False):
+    def forward(self, model, dropout="permanent", smooth=False, single=False):
         """
         The model's own forward pass, with masks that are given instead of drawn.
 
@@ -67,6 +67,8 @@ class Source:
         smooth : bool, optional
             Compute the smooth curve of activations whose own has steps, as
             `.smooth_graph` does.
+        single : bool, optional
+            Compute in float32 what the model computes in half precision.
 
         Returns
         -------

@@ -6,15 +6,13 @@ and the predictive distributions of both are compared by Kolmogorov-Smirnov test
 Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
 """
 
-import math
-
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
 from nengo_permadrop.backends.base import get_backend
 from nengo_permadrop.combo.saved import trained, warn_of_other_rows
 from nengo_permadrop.converter.network import Converter
-from nengo_permadrop.converter.timing import default_times
+from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
 from nengo_permadrop.samples.samples import MASKS
@@ -55,7 +53,8 @@ SEEDED = (
 
 def study(
     dataset="diabetes",
-    draws=100,
+    *,
+    n_draws=100,
     observations=100,
     backend="batched",
     seed=0,
@@ -83,7 +82,7 @@ def study(
     ----------
     dataset : str or `.datasets.Dataset`, optional
         A name that `.datasets.load` knows, or a data set.
-    draws : int, optional
+    n_draws : int, optional
         Draws from each predictive distribution, at least 2.
     observations : int, optional
         So many of the test rows, from the first one on.
@@ -161,13 +160,15 @@ def study(
     --------
     ::
 
-        from nengo_permadrop.study.run import study
+        from nengo_permadrop.study import study
 
-        result = study("diabetes", draws=100, observations=100, output="study-diabetes")
+        result = study(
+            "diabetes", n_draws=100, observations=100, output="study-diabetes"
+        )
         print(result.verdict().words)
     """
     options = {
-        "draws": draws,
+        "n_draws": n_draws,
         "observations": observations,
         "backend": backend,
         "seed": seed,
@@ -202,7 +203,6 @@ def study(
     if given is None:
         model = for_dataset(dataset, seed=seeds["weights"], **model_options)
     options.update(_times(options, model, target))
-    _check_times(options)
     folder = StudyFolder(
         output,
         identity(dataset, given, options, epochs, model_options),
@@ -239,14 +239,11 @@ def _loaded(dataset, seeds, record, dataset_options):
 
 def _times(options, model, target):
     """Presentation time and settle, by default as the network needs them."""
-    settling_time = None
-    if options["settle"] is None:
-        # of the network before training: weights make no difference to it
-        with own_network(0):
-            untrained = Converter(model, target=target, synapse=options["synapse"])
-        settling_time = untrained.settling_time
-    presentation_time, settle = default_times(
-        settling_time, options["presentation_time"], options["settle"]
+    # of the network before training: weights make no difference to it
+    with own_network(0):
+        untrained = Converter(model, target=target, synapse=options["synapse"])
+    presentation_time, settle = presentation_times(
+        untrained, options["presentation_time"], options["settle"]
     )
     return {"settle": settle, "presentation_time": presentation_time}
 
@@ -255,7 +252,7 @@ def _check(options):
     for attr in ("anneal", "synapse"):
         if options[attr] is not None:
             check_number(options[attr], attr, 0, low_open=True)
-    for attr, least in (("draws", 2), ("observations", 1), ("workers", 1)):
+    for attr, least in (("n_draws", 2), ("observations", 1), ("workers", 1)):
         check_integer(options[attr], attr, least)
     check_seed(options["seed"])
     check_times(options["presentation_time"], options["settle"])
@@ -296,12 +293,3 @@ def _check_given(dataset, model, weights, epochs, model_options, dataset_options
 
 def _name(model):
     return model if model is None else str(getattr(model, "name", model))
-
-
-def _check_times(options):
-    if not 0 <= options["settle"] < options["presentation_time"] < math.inf:
-        raise ValidationError(
-            f"must be at least 0 and less than the presentation time, which is finite "
-            f"({options['presentation_time']} s), got {options['settle']} s",
-            attr="settle",
-        )

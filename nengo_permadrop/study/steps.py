@@ -182,7 +182,7 @@ class StudyRun:
         samples = sample(
             source,
             rows.inputs,
-            n_draws=self.options["draws"],
+            n_draws=self.options["n_draws"],
             seed=self.seeds[name],
             masks=self.options["masks"],
             progress=self.steps.progress,
@@ -270,7 +270,7 @@ def identity(dataset, given, options, epochs, model_options):
 def n_bytes(dataset, model, options):
     """What weights and draws of a study take, about."""
     n_rows = 3 * options["observations"] + len(uncertainty.calibration_rows(dataset))
-    n_values = options["draws"] * n_rows * len(dataset.output_names)
+    n_values = options["n_draws"] * n_rows * len(dataset.output_names)
     return 4 * model.count_params() + 8 * n_values
 
 

@@ -70,7 +70,8 @@ def write_npz(path, **arrays):
     for name, array in arrays.items():
         if np.asarray(array).dtype.kind not in _KINDS:
             raise TypeError(f"{name} must hold numbers or text; got {array!r}")
-    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+    # without a buffer, which would be flushed, with an error, by seek and tell
+    with atomic_path(path) as temporary, open(temporary, "wb", buffering=0) as file:
         stream = _ErrorsLater(file)
         np.savez(stream, **arrays)
         if stream.error is not None:
@@ -91,18 +92,16 @@ class _ErrorsLater:
         self.seek, self.tell, self.read = file.seek, file.tell, file.read
 
     def write(self, content):
-        return self._tried(self.file.write, content)
+        rest = memoryview(content).cast("B")
+        try:
+            while len(rest) > 0 and self.error is None:
+                rest = rest[self.file.write(rest) :]
+        except OSError as error:
+            self.error = error
+        return len(content)
 
     def flush(self):
-        self._tried(self.file.flush)
-
-    def _tried(self, function, *arguments):
-        if self.error is None:
-            try:
-                return function(*arguments)
-            except OSError as error:
-                self.error = error
-        return len(arguments[0]) if arguments else None
+        """Nothing is buffered."""
 
 
 def read_npz(path, what, fix, max_unpacked=0):

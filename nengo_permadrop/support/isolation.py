@@ -162,7 +162,7 @@ def copied(network):
         If it can't be pickled.
     """
     with outside_networks():
-        return pickle.loads(pickle.dumps(Parcel(network))).content
+        return pickle.loads(Parcel(network).pickled())
 
 
 @contextlib.contextmanager

@@ -37,11 +37,15 @@ class Parcel:
         self._pickled = None
         self._lock = threading.Lock()
 
+    def pickled(self):
+        """The content's pickle, which is made if there is none yet."""
+        self.__getstate__()
+        return self._pickled
+
     @property
     def n_bytes(self):
-        """(int) Bytes of the pickle, which is made if there is none yet."""
-        self.__getstate__()
-        return len(self._pickled)
+        """(int) Bytes of the pickle."""
+        return len(self.pickled())
 
     @property
     def content(self):

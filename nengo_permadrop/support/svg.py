@@ -1,5 +1,5 @@
 """
-How samples and their agreement show themselves in a notebook.
+Parts of what shows itself in a notebook or in Nengo GUI: tables, and small pictures.
 
 What is shown is HTML that needs nothing else: small pictures are SVG within the text,
 colours are chosen to be seen on a light and on a dark page. All names are escaped.
@@ -38,13 +38,7 @@ def histogram_svg(counts, words, level=None, width=120, height=22):
     """
     counts = np.asarray(counts, dtype=float)
     top = max(counts.max(), level or 0) or 1.0
-    step = width / len(counts)
-    bars = "".join(
-        f'<rect x="{i * step:.1f}" y="{height - size:.1f}" width="{step:.1f}" '
-        f'height="{size:.1f}"/>'
-        for i, size in enumerate(counts / top * height)
-        if size > 0
-    )
+    bars = histogram_outline(counts / top, 0, width, 0, height)
     line = ""
     if level is not None:
         y = height - level / top * height
@@ -54,11 +48,32 @@ def histogram_svg(counts, words, level=None, width=120, height=22):
         )
     return (
         f'<svg role="img" aria-label="{html.escape(words)}" width="{width}" '
-        f'height="{height}"><g fill="{BLUE}">{bars}</g>{line}</svg>'
+        f'height="{height}"><path d="{bars}" fill="{BLUE}"/>{line}</svg>'
     )
 
 
-def _table(rows, head=()):
+def histogram_outline(heights, left, right, top, bottom):
+    """
+    The outline of a histogram's bars, as the data of an SVG path.
+
+    Parameters
+    ----------
+    heights : (n_bins,) array_like
+        From 0 to 1.
+    left, right, top, bottom : float
+        Where the bars are; a height of 1 is at the top.
+
+    Returns
+    -------
+    path : str
+    """
+    width = (right - left) / len(heights)
+    levels = bottom - np.asarray(heights) * (bottom - top)
+    steps = "".join(f"V{level:.1f}h{width:.2f}" for level in levels)
+    return f"M{left} {bottom}{steps}V{bottom}Z"
+
+
+def html_table(rows, head=()):
     """An HTML table of cells that are HTML already."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     body = "".join(
@@ -68,7 +83,7 @@ def _table(rows, head=()):
     return f"<table>{thead}<tbody>{body}</tbody></table>"
 
 
-def _increasing(edges):
+def increasing(edges):
     """Bin edges of some width, also around draws that are all the same."""
     if edges[0] < edges[-1]:
         return edges

@@ -234,6 +234,19 @@ def check_choice(value, attr, choices, obj=None):
     return value
 
 
+def check_float_type(dtype, attr, obj=None):
+    """The NumPy type that is named, which must be a floating-point one."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError as error:
+        raise ValidationError(f"isn't a type ({error})", attr=attr, obj=obj) from error
+    if found.kind != "f":
+        raise ValidationError(
+            f"must be a floating-point type; got {found}", attr=attr, obj=obj
+        )
+    return found
+
+
 def check_real_array(values, attr, what=None, obj=None):
     """
     An array of real numbers.

@@ -10,6 +10,7 @@ from nengo_permadrop.training.evaluation import mean_scores
 def train_for_dataset(
     model,
     dataset,
+    *,
     epochs=None,
     seed=0,
     progress=False,
@@ -56,6 +57,7 @@ def train(
     model,
     dataset,
     epochs,
+    *,
     patience=15,
     batch_size=32,
     learning_rate=1e-3,
@@ -122,6 +124,7 @@ def anneal(
     model,
     dataset,
     gamma=0.002,
+    *,
     epochs=None,
     learning_rate=None,
     seed=0,
@@ -215,7 +218,7 @@ def _softlif_layers(model):
             yield from _softlif_layers(layer)
 
 
-def r2(model, split, n_draws=20, seed=0):
+def r2(model, split, *, n_draws=20, seed=0):
     """
     Coefficient of determination of the mean of the predictive distribution.
 

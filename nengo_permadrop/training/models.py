@@ -10,7 +10,7 @@ from nengo_permadrop.support.optional import require
 from nengo_permadrop.training.recipe import RecipeLayers
 
 
-def mlp(n_inputs, units=(100, 100), rate=0.1, seed=0, target="nengo", n_outputs=1):
+def mlp(n_inputs, units=(100, 100), *, rate=0.1, seed=0, target="nengo", n_outputs=1):
     """
     A network of dense SoftLIF layers, each followed by permanent dropout.
 

@@ -11,9 +11,10 @@ initialisation and a bias of 0.2, which keep the activations near 1 in every lay
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
 from nengo_permadrop.support.optional import require
 
-SOFTLIF = {"gain": 2.0, "amplitude": 0.01, "gamma": 0.02}
+SOFTLIF = {"gain": LAYER_GAIN, "amplitude": LAYER_AMPLITUDE, "gamma": GAMMA}
 BIAS = 0.2
 ACTIVATIONS = ("softlif", "relu")
 

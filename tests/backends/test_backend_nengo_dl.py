@@ -49,8 +49,9 @@ def problem_of(conv, n=N_OBSERVATIONS, **options):
     )
 
 
-def replicas_of(n):
-    return Replicas(np.arange(n) % N_OBSERVATIONS, np.arange(n) + 7, np.arange(n))
+def replicas_of(problem, n):
+    numbers = np.arange(n)
+    return Replicas(numbers % N_OBSERVATIONS, numbers + 7, numbers, problem.X)
 
 
 @pytest.mark.parametrize("masks", ["observation", "draw"])
@@ -72,7 +73,8 @@ def test_rate_neurons_are_the_references():
 
 
 def test_double_precision_is_the_reference_to_rounding(conv):
-    problem, replicas = problem_of(conv, dtype="float64"), replicas_of(4)
+    problem = problem_of(conv, dtype="float64")
+    replicas = replicas_of(problem, 4)
     expected = get_backend("nengo").run(problem, replicas)
     assert np.allclose(
         get_backend("nengo_dl").run(problem, replicas), expected, atol=1e-9
@@ -94,7 +96,7 @@ def spy_on_runs(sim, monkeypatch):
 
 def test_answers_do_not_depend_on_chunks(conv, monkeypatch):
     """Neither on the replicas of a minibatch nor on the time steps of a run."""
-    backend, replicas = get_backend("nengo_dl"), replicas_of(7)
+    backend, replicas = get_backend("nengo_dl"), replicas_of(problem_of(conv), 7)
     whole = backend.run(problem_of(conv), replicas)
     monkeypatch.setattr(
         backend, "max_elements", 3 * 7 * 16
@@ -112,11 +114,12 @@ def test_answers_do_not_depend_on_chunks(conv, monkeypatch):
 
 
 def test_simulator_is_built_once_a_session_and_for_inference(conv):
-    with get_backend("nengo_dl").session(problem_of(conv)) as answer:
-        answer(replicas_of(3))
+    problem = problem_of(conv)
+    with get_backend("nengo_dl").session(problem) as answer:
+        answer(replicas_of(problem, 3))
         sim = answer.sim
         assert sim.keras_model.trainable_variables == []
-        answer(replicas_of(5))
+        answer(replicas_of(problem, 5))
         assert answer.sim is sim
     assert sim.closed
 
@@ -173,7 +176,7 @@ def test_what_can_not_be_reproduced_is_an_error(where, message):
             nengo.Node(process, size_out=1)
     X = {stimulus: np.zeros((2, stimulus.size_out))}
     with pytest.raises(nengo.exceptions.ValidationError, match=message):
-        npd.sample(net, X, 2, "nengo_dl", output=out, progress=False)
+        npd.sample(net, X, 2, backend="nengo_dl", output=out, progress=False)
 
 
 def test_unknown_option_is_an_error(conv):

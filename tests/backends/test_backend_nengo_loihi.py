@@ -72,9 +72,10 @@ def test_replicas_are_fresh_simulators(n_layers):
     """One build with rewritten weights gives what one build per replica gives."""
     kmodel = mlp(units=(12,) * n_layers, rate=0.4, target="loihi")
     conv = npd.Converter(kmodel, target="loihi")
-    problem = make_problem(get_backend("nengo_loihi"), conv, X)
-    problem.presentation_time, problem.settle = 0.05, 0.03
-    replicas = Replicas(*(np.array(row) for row in ([0, 2, 2], [5, 6, 6], [7, 8, 9])))
+    times = {"presentation_time": 0.05, "settle": 0.03}
+    problem = make_problem(get_backend("nengo_loihi"), conv, X, **times)
+    rows = [0, 2, 2], [5, 6, 6], [7, 8, 9]
+    replicas = Replicas(*(np.array(row) for row in rows), problem.X)
     reused, fresh = (LoihiRunner(problem, reuse=reuse) for reuse in (True, False))
     assert np.array_equal(reused(replicas), fresh(replicas))
 
@@ -84,11 +85,11 @@ def test_replicas_have_the_masks_of_their_seeds(kmodel):
     import nengo_loihi
 
     conv = npd.Converter(kmodel, target="loihi")
-    problem = make_problem(get_backend("nengo_loihi"), conv, X)
-    problem.presentation_time, problem.settle = 0.3, 0.1
+    times = {"presentation_time": 0.3, "settle": 0.1}
+    problem = make_problem(get_backend("nengo_loihi"), conv, X, **times)
     mask_seeds = np.arange(6)
     zeros = np.zeros(6, dtype=int)
-    answers = LoihiRunner(problem)(Replicas(zeros, mask_seeds, zeros))[:, 0]
+    answers = LoihiRunner(problem)(Replicas(zeros, mask_seeds, zeros, problem.X))[:, 0]
     expected = []
     for mask_seed in mask_seeds:
         with nengo.Network(seed=0) as net:
@@ -184,7 +185,7 @@ def test_study_trains_and_converts_for_loihi():
     result = study(
         "diabetes",
         backend="nengo_loihi",
-        draws=3,
+        n_draws=3,
         observations=2,
         epochs=1,
         model_options={"units": (10, 10)},

@@ -43,11 +43,12 @@ def test_the_frameworks_have_the_same_distribution(name):
 
 def test_a_difference_is_found():
     bench = BenchNetwork(n_units=20)
-    answers = peers.batched(bench, 400, 60, SETTLE)()
+    with peers.batched(bench, 400, 60, SETTLE) as run:
+        answers = run()
     with pytest.raises(Disagreement, match="distribution"):
-        _check("snntorch", answers + 2 * answers.std(), answers)
+        _check(peers.PEERS["snntorch"], answers + 2 * answers.std(), answers)
     with pytest.raises(Disagreement, match="same draws"):
-        _check("nengo", answers[:2] + answers.std(), answers)
+        _check(peers.PEERS["nengo"], answers[:2] + answers.std(), answers)
 
 
 def test_growth():

@@ -64,7 +64,7 @@ def test_convert_as_json(model_file, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert (facts["neurons"], facts["neuron_layers"], facts["dropouts"]) == (12, 2, 2)
     assert facts["verification_error"] < 1e-4
-    assert all(set(x) == {"layer", "keras_class", "becomes"} for x in facts["layers"])
+    assert all(set(x) == {"layer", "class", "becomes"} for x in facts["layers"])
 
 
 def test_convert_refuses_lambda(tmp_path, capsys):
@@ -163,7 +163,7 @@ def test_study_passes_its_options_on(studies, capsys, tmp_path):
     assert cli.main([*argv, "-o", str(tmp_path)]) == 0
     ((dataset, options),) = studies
     assert dataset == "combo-small"
-    assert (options["draws"], options["seed"]) == (7, 3)
+    assert (options["n_draws"], options["seed"]) == (7, 3)
     assert options["output"] == str(tmp_path) and options["settle"] is None
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "They agree: so they do."
@@ -233,8 +233,8 @@ def test_energy_counts_its_rows(tmp_path, capsys):
 
 def test_energy_of_combo(tmp_path, capsys, monkeypatch):
     """On the rows that the model's training kept for the test."""
-    import nengo_permadrop as npd
     from nengo_permadrop import combo, datasets
+    from nengo_permadrop.accounting import estimate
 
     data, prefix = tmp_path / "data", tmp_path / "saved"
     generate_files(data, **SIZES)
@@ -245,13 +245,13 @@ def test_energy_of_combo(tmp_path, capsys, monkeypatch):
     kmodel = combo.model(features["cell"], features["drug1"], **small)
     how = {"epochs": 1, "progress": False, "data_options": options}
     combo.train(kmodel, dataset, prefix, **how)
-    shown, energy = [], npd.energy
+    shown, energy = [], estimate.energy
 
     def counted(conv, rows, **kwargs):
         shown.append(rows)
         return energy(conv, rows, **kwargs)
 
-    monkeypatch.setattr(npd, "energy", counted)
+    monkeypatch.setattr(estimate, "energy", counted)
     argv = ["energy", f"{prefix}.model.h5", "--dataset", "combo", "--draws", "2"]
     argv += ["--data-dir", str(data), "--observations", "3"]
     assert cli.main(argv) == 0

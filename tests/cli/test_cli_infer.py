@@ -9,6 +9,8 @@ import pytest
 from nengo_permadrop import cli
 from nengo_permadrop.cli.commands import infer as command
 
+OWN = {"run", "json", "debug", "workers", "dask"}
+
 
 def parsed(*argv):
     parser = argparse.ArgumentParser()
@@ -53,6 +55,8 @@ def test_every_argument_reaches_infer(monkeypatch, capsys):
     assert set(given) == set(signature.parameters) - {"progress"}
     assert given["quantiles"] == (0.05, 0.95) and given["seed"] == 3
     defaults = parsed()
+    # and what the command itself deals with
+    assert set(vars(defaults)) - set(given) == OWN
     for name, parameter in signature.parameters.items():
         if hasattr(defaults, name):
             assert getattr(defaults, name) == parameter.default

@@ -89,7 +89,8 @@ def test_study(options, when, to_group, epochs, tmp_path):
     assert "Traceback" not in told
     assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
     assert not left
-    assert list((tmp_path / "out").iterdir()) == []
+    # nothing but what the same study goes on from
+    assert {path.name for path in (tmp_path / "out").iterdir()} <= {"unfinished"}
 
 
 def test_bench():
@@ -111,7 +112,7 @@ from logged import LoggedNetwork
 import nengo_permadrop.combo.infer
 from nengo_permadrop import cli
 
-def infer(dask=None, executor=None):
+def infer(executor, **options):
     net = LoggedNetwork(Path({folder!r}), seconds={seconds})
     print("Sampling", file=sys.stderr, flush=True)
     net.sample(n_draws=1000, executor=executor)

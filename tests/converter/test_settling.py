@@ -221,7 +221,6 @@ def test_too_short_a_settle_warns():
 
 def test_default_times():
     assert default_times(0.0914) == (0.16, 0.1)
-    assert default_times(0.0914, read=0.1) == (0.2, 0.1)
     assert default_times(0.0914, presentation_time=0.3) == (0.3, 0.1)
     assert default_times(None, settle=0.02) == (0.08, 0.02)
     assert default_times(0.07) == (0.13, 0.07)  # is 0.07, not a hundredth more

@@ -395,7 +395,7 @@ def test_trained_network_samples_with_spiking_neurons(trained):
     x = np.random.RandomState(2).uniform(-1, 1, size=(4, 5))
     a, b = (
         npd.sample(
-            net, {stimulus: x}, 10, backend, output=output, progress=False
+            net, {stimulus: x}, 10, backend=backend, output=output, progress=False
         ).values
         for backend in ("nengo", "nengo_dl")
     )

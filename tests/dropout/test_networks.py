@@ -44,6 +44,7 @@ def test_masks_are_those_of_the_transform():
         neurons = ensemble(12).neurons
         gate = DropoutGate(neurons, rate=0.4, redraw=0.02, seed=5, lead=0)
         probe = nengo.Probe(gate.node)
+    assert gate.neurons is neurons
     dropped = run(net, 0.06).data[probe] > 0
     for index in range(3):
         expected = 1 - keep(5, 12, 0.4, index)

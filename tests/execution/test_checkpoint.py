@@ -372,7 +372,7 @@ def backend(request, monkeypatch):
     return request.param
 
 
-def chunks_of_3(problem, max_memory=None):
+def chunks_of_3(problem, max_memory=None, session=None):
     return 3 if max_memory is None else 2
 
 

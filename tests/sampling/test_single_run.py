@@ -282,8 +282,8 @@ def test_windows_of_whole_milliseconds_however_they_are_written():
             conn.transform = npd.PermanentDropout(
                 (1, 30), redraw=redraw, init=np.ones((1, 30))
             )
-            problem = Problem(net, [], b, [])
-            problem.presentation_time, problem.settle = window, window / 2
+            times = {"presentation_time": window, "settle": window / 2}
+            problem = Problem(net, [], b, [], **times)
             try:
                 run_on(get_backend("nengo"), problem, n_windows=2)
             except ValidationError:
@@ -331,9 +331,9 @@ def test_gates_redraw_on_the_emulator():
 def test_gated_masks_travel_too():
     kmodel = mlp(units=(20, 20, 20), target="loihi")
     conv = npd.Converter(kmodel, target="loihi", redraw=1.0)
-    problem = make_problem(get_backend("nengo"), conv, np.ones((1, 6)))
-    problem.presentation_time, problem.settle = 0.05, 0.03
-    run_on(get_backend("nengo"), problem, n_windows=2)
+    engine, times = get_backend("nengo"), {"presentation_time": 0.05, "settle": 0.03}
+    problem = make_problem(engine, conv, np.ones((1, 6)), from_onset=True, **times)
+    problem = run_on(engine, problem, n_windows=2)
     processes = mask_processes(problem.model)
     assert [process.redraw for process in processes] == [0.05] * 3
     delays = [process.redraw_delay for process in processes]

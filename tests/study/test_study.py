@@ -18,7 +18,7 @@ for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
 
 TINY = dict(
-    draws=8,
+    n_draws=8,
     observations=5,
     epochs=2,
     workers=1,
@@ -209,7 +209,7 @@ def _combo_folder(tmp_path_factory):
     return path
 
 
-COMBO = dict(draws=4, observations=3, workers=1, progress=False)
+COMBO = dict(n_draws=4, observations=3, workers=1, progress=False)
 
 
 def test_combo_is_candles_network_with_candles_training(combo_folder, monkeypatch):
@@ -285,7 +285,7 @@ def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
         (dict(model="model.h5"), "model"),  # epochs are given
         (dict(weights="weights.h5"), "weights"),
         (dict(dataset_options={"data_dir": "here"}), "data set 'diabetes' takes seed"),
-        (dict(draws=1), "draws"),
+        (dict(n_draws=1), "n_draws"),
         (dict(observations=0), "observations"),
         (dict(observations=111), "110 test rows"),
         (dict(workers=0), "workers"),

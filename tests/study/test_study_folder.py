@@ -24,7 +24,7 @@ for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
 
 TINY = dict(
-    draws=8,
+    n_draws=8,
     observations=5,
     epochs=1,
     workers=1,
@@ -98,8 +98,8 @@ def test_a_late_failure_loses_nothing(owner, name, whole, tmp_path, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(models, "train", None)  # nothing is trained again
-        with pytest.raises(ValidationError, match="draws was 8 and is now 9.*overwr"):
-            study("diabetes", output=tmp_path, **{**TINY, "draws": 9})
+        with pytest.raises(ValidationError, match="n_draws was 8 and is now 9.*overwr"):
+            study("diabetes", output=tmp_path, **{**TINY, "n_draws": 9})
         study("diabetes", output=tmp_path, **TINY)
     assert contents(tmp_path) == contents(whole)
 
@@ -112,7 +112,7 @@ def test_unfinished_study_is_replaced_if_asked(tmp_path, monkeypatch):
         patch.setattr(report, "render", failing)
         with pytest.raises(RuntimeError):
             study("diabetes", output=tmp_path, **TINY)
-    other = {**TINY, "draws": 9}
+    other = {**TINY, "n_draws": 9}
     result = study("diabetes", output=tmp_path, overwrite=True, **other)
     assert result.samples_spiking.n_draws == 9
     assert {path.name for path in tmp_path.iterdir()} == set(report.file_names())
@@ -139,7 +139,7 @@ def test_training_on_combo_goes_on_after_its_last_epoch(tmp_path, monkeypatch):
     options = {
         **TINY,
         "epochs": 2,
-        "draws": 4,
+        "n_draws": 4,
         "model_options": {"dense": (4,), "dense_feature_layers": (4,)},
         "dataset_options": {"data_dir": data, "n_test": 10},
     }
@@ -168,7 +168,7 @@ def test_training_on_combo_goes_on_after_its_last_epoch(tmp_path, monkeypatch):
 
 def test_model_that_does_not_fit_is_told_first(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "r2", None)
-    options = {"output": tmp_path, "draws": 8, "observations": 5, "progress": False}
+    options = {"output": tmp_path, "n_draws": 8, "observations": 5, "progress": False}
     with pytest.raises(ValidationError, match=r"inputs of \[3\] features.*\[10\]"):
         study("diabetes", model=models.mlp(3, units=(5,)), **options)
     with pytest.raises(ValidationError, match="outputs of .2. elements"):
@@ -240,7 +240,7 @@ def test_folder_in_use(tmp_path, monkeypatch):
     def again(self):
         for overwrite in (False, True):
             with pytest.raises(ValidationError, match="in use"):
-                options = {**TINY, "draws": 9} if overwrite else TINY
+                options = {**TINY, "n_draws": 9} if overwrite else TINY
                 study("diabetes", output=tmp_path, overwrite=overwrite, **options)
             caught.append(overwrite)
         return score(self)

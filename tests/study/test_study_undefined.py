@@ -19,7 +19,7 @@ for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
 
 TINY = dict(
-    draws=8,
+    n_draws=8,
     observations=5,
     epochs=1,
     workers=1,

@@ -1,5 +1,6 @@
 """Arrays from files: what they declare is compared before memory is taken."""
 
+import gc
 import io
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from nengo_permadrop.support.archives import read_npz, readable, write_npz
 from nengo_permadrop.support.errors import DamagedFileError
+from nengo_permadrop.support.files import NoRoomError
 
 
 def npy(array=(), shape=None, descr=None, version=1):
@@ -127,6 +129,7 @@ COMPRESSED = """
 import resource, sys
 from nengo_permadrop.support.archives import read_npz
 from nengo_permadrop.support.errors import DamagedFileError
+from nengo_permadrop.support.files import NoRoomError
 
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for limit in (0, 2**27):
@@ -164,3 +167,21 @@ def test_one_error_in_few_words(tmp_path):
     assert len(str(caught.value)) < 400
     with pytest.raises(MemoryError), readable("a.npz", "x", "y"):
         raise MemoryError
+
+
+@pytest.mark.parametrize("n_bytes", range(1000, 40_000, 1500))
+def test_full_disk_is_told_once_wherever_it_ends(n_bytes, tmp_path, monkeypatch, rng):
+    """Not a second time on standard error, when the half archive is deleted."""
+    resource = pytest.importorskip("resource")
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", told.append)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    arrays = {f"a{i}": rng.rand(n) for i, n in enumerate((1500, 10, 1, 3000, 400))}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        with pytest.raises(NoRoomError):
+            write_npz(tmp_path / "x.npz", **arrays)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    gc.collect()
+    assert not told and list(tmp_path.iterdir()) == []

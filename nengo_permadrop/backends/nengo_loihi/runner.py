@@ -42,27 +42,27 @@ class LoihiRunner:
 
     def __call__(self, replicas):
         """The answers of `.Replicas`, ``(n_replicas, n_outputs)``."""
-        rows = zip(replicas.observations, replicas.mask_seeds, replicas.state_seeds)
-        return np.array([self.run(*(int(number) for number in row)) for row in rows])
+        return np.array([self.run(*each) for each in replicas.one_by_one()])
 
-    def run(self, observation, mask_seed, state_seed):
+    def run(self, inputs, mask_seed, state_seed):
         """
         The answer of one replica.
 
         Parameters
         ----------
-        observation, mask_seed, state_seed : int
+        inputs : list of (size,) ndarray
+        mask_seed, state_seed : int
             As in `.Replicas`.
 
         Returns
         -------
         answer : (n_outputs,) ndarray
         """
-        with self.simulator(observation, mask_seed, state_seed) as sim:
+        with self.simulator(inputs, mask_seed, state_seed) as sim:
             sim.run_steps(self.problem.n_run_steps)
             return window_means(self.problem, sim.data[self._probe])
 
-    def simulator(self, observation, mask_seed, state_seed, **options):
+    def simulator(self, inputs, mask_seed, state_seed, **options):
         """A simulator of one replica that has not run yet; arguments as in `run`.
 
         Returns
@@ -79,9 +79,9 @@ class LoihiRunner:
         for host, host_sim in self.loihi.hosts(sim):
             for ensemble in with_state(_ensembles(host)):
                 write_state(host, host_sim.signals, ensemble, state_seed)
-            for node, x in zip(self._stimuli, self.problem.X):
+            for node, x in zip(self._stimuli, inputs):
                 if node in host.sig:
-                    host_sim.signals[input_signal(host, node)][...] = x[observation]
+                    host_sim.signals[input_signal(host, node)][...] = x
         return sim
 
 

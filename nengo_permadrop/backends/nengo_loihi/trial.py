@@ -2,7 +2,7 @@
 
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.targets.loihi.cores import _used
+from nengo_permadrop.targets.loihi.cores import used_by
 
 _TRIAL_SEED = 0
 
@@ -23,20 +23,21 @@ def measured(problem):
     from nengo_permadrop.backends.nengo_loihi.runner import LoihiRunner
 
     runner = LoihiRunner(problem, validate=False)
-    used = _used(runner.loihi)
+    used = used_by(runner.loihi)
     try:
         used.check(n_chips=len(used.cores))
     except ValidationError:
         return used
     counter = _InputSpikes(runner.loihi.model.inputs)
-    with runner.simulator(0, _TRIAL_SEED, _TRIAL_SEED, target="sim") as sim:
+    first = [x[0] for x in problem.X]
+    with runner.simulator(first, _TRIAL_SEED, _TRIAL_SEED, target="sim") as sim:
         sim.run_steps(problem.n_steps)
         compartments = sim.sims["emulator"].compartment
         spikes = {
             block: compartments.spike_count[where].sum() / problem.n_steps
             for block, where in sim.sims["emulator"].block_info.slices.items()
         }
-    return _used(runner.loihi, spikes, counter.stop() / problem.n_steps)
+    return used_by(runner.loihi, spikes, counter.stop() / problem.n_steps)
 
 
 class _InputSpikes:

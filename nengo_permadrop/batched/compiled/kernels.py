@@ -251,11 +251,8 @@ def _collect_rows(links, keep, spikes, n_steps, read):
     row_pointers[0] = 0
     for t in range(n_steps):
         for link in range(links.shape[0]):
-            tile, row, place = (
-                links[link, L_TILE],
-                links[link, L_ROW],
-                links[link, L_KEEP],
-            )
+            tile, row = links[link, L_TILE], links[link, L_ROW]
+            place = links[link, L_KEEP]
             for e in range(pointers[tile, t], pointers[tile, t + 1]):
                 k = events[e]
                 rows[n] = row + k
@@ -264,24 +261,7 @@ def _collect_rows(links, keep, spikes, n_steps, read):
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-def run_block(
-    order,
-    leaders,
-    n_steps,
-    populations,
-    tiles,
-    links,
-    numbers,
-    weights,
-    currents,
-    starts,
-    keep,
-    state,
-    output,
-    n_events,
-    n_rows,
-    status,
-):
+def run_block(order, leaders, n_steps, network, inputs, state, output, room, status):
     """
     Simulate some replicas.
 
@@ -293,29 +273,30 @@ def run_block(
         The first place in a replica's block that has the same spikes as it in the
         populations that are shared.
     n_steps : int
-    populations, tiles, links : 2-D ndarrays of int64
-        The network; see `nengo_permadrop.batched.compiled.tables`.
-    numbers : (n_populations, 16) ndarray
-        Constants of neurons and filters.
-    weights, currents : 1-D ndarrays
-        All tiles' weights ``(n_rows, size)``, and all populations' constant currents,
-        followed by those that are filtered.
-    starts : (n_populations, n_replicas) ndarray of int64
-        Where in ``currents`` a replica's of a population start.
-    keep : (n_replicas, n_kept) ndarray of uint8
-        Which inputs of all dropouts are kept.
+    network : tuple of ndarrays
+        Populations, tiles and links, 2-D of int64 (see
+        `nengo_permadrop.batched.compiled.tables`); constants of neurons and filters,
+        ``(n_populations, 16)``; all tiles' weights ``(n_rows, size)``, as 1-D.
+    inputs : tuple of ndarrays
+        All populations' constant currents, followed by those that are filtered, 1-D;
+        where in these a replica's of a population start, ``(n_populations,
+        n_replicas)`` of int64; which inputs of all dropouts are kept, ``(n_replicas,
+        n_kept)`` of uint8.
     state : tuple of ndarrays
         Voltage and refractory time ``(n_replicas, n_neurons)``, and the two states of
         filters ``(n_replicas, n_filtered)``; changed.
     output : (n_replicas, n_steps, n_outputs) ndarray
         Zeros; gets what is probed.
-    n_events, n_rows : int
+    room : tuple of int
         Most spikes of a replica in a window, and most that a population reads.
     status : (n_populations,) ndarray of uint8
         Gets STATUS_INFINITE for a population whose state is not finite, STATUS_FULL for
         one that fired so much that its spikes had no room. It is written without a
         lock, so that no other block may have the same array.
     """
+    populations, tiles, links, numbers, weights = network
+    currents, starts, keep = inputs
+    n_events, n_rows = room
     n_block = order.shape[0]
     scratch = np.zeros(SCRATCH, dtype=numbers.dtype)
     flags = np.zeros(TILE, dtype=np.uint8)
@@ -333,36 +314,28 @@ def run_block(
             population = populations[p]
             first_link, first_tile = population[P_FIRST_LINK], population[P_FIRST_TILE]
             own_links = links[first_link : first_link + population[P_N_LINKS]]
+            constants = (numbers[p], weights)
             for i in range(n_block):
                 spikes = (events[i], pointers[i])
                 read = (rows[i], row_pointers[i])
                 _collect_rows(own_links, keep[order[i]], spikes, window, read)
             for t in range(first_tile, first_tile + population[P_N_TILES]):
+                tile = tiles[t]
                 for i in range(n_block):
                     r = order[i]
                     if population[P_SHARED] and leaders[r] < i:
                         _copy_spikes(events, pointers, t, window, leaders[r], i)
                         continue
                     own_state = (state[0][r], state[1][r], state[2][r], state[3][r])
-                    _load(
-                        scratch,
-                        population,
-                        tiles[t],
-                        currents[starts[p, r] :],
-                        own_state,
-                    )
+                    own_currents = currents[starts[p, r] :]
+                    _load(scratch, population, tile, own_currents, own_state)
+                    read = (rows[i], row_pointers[i])
+                    fired = (events[i], pointers[i, t])
+                    shown = output[r, first : first + window]
                     status[p] |= _run_tile(
-                        scratch,
-                        work,
-                        population,
-                        tiles[t],
-                        numbers[p],
-                        weights,
-                        (rows[i], row_pointers[i]),
-                        (events[i], pointers[i, t]),
-                        output[r, first : first + window],
+                        scratch, work, population, tile, constants, read, fired, shown
                     )
-                    if _store(scratch, population, tiles[t], own_state):
+                    if _store(scratch, population, tile, own_state):
                         status[p] |= STATUS_INFINITE
 
 
@@ -376,14 +349,14 @@ def _copy_spikes(events, pointers, tile, n_steps, source, target):
 
 
 @_jit
-def _run_tile(scratch, work, population, tile, numbers, weights, read, spikes, output):
+def _run_tile(scratch, work, population, tile, constants, read, spikes, output):
     """Simulate a tile of neurons, or of a readout, for a window; returns a status."""
-    n, column = tile[T_SIZE], tile[T_OUTPUT]
+    n, column, limit = tile[T_SIZE], tile[T_OUTPUT], tile[T_LIMIT]
     mode, kind = population[P_MODE], population[P_KIND]
-    status = 0
+    numbers, weights = constants
     rows, row_pointers = read
     events, pointers = spikes
-    end = tile[T_EVENTS]
+    end, status = tile[T_EVENTS], 0
     pointers[0] = end
     for t in range(output.shape[0]):
         a, b = row_pointers[t], row_pointers[t + 1]
@@ -404,9 +377,7 @@ def _run_tile(scratch, work, population, tile, numbers, weights, read, spikes, o
                 _read(scratch, n, numbers, mode, output[t, column : column + n])
             else:
                 _read(scratch, n, numbers, mode, scratch[_J : _J + n])
-                end = _fire_rectified(
-                    scratch, work, n, numbers, events, end, tile[T_LIMIT]
-                )
+                end = _fire_rectified(scratch, work, n, numbers, events, end, limit)
                 if end < 0:
                     end, status = start, STATUS_FULL
         pointers[t + 1] = end
@@ -463,8 +434,7 @@ def _load(scratch, population, tile, currents, state):
 def _store(scratch, population, tile, state):
     """Store the state; True if not all of it is finite."""
     n, first, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
-    zero = scratch.dtype.type(0)
-    total = zero
+    total = zero = scratch.dtype.type(0)
     if population[P_KIND] != KIND_READOUT:
         for k in range(n):
             state[0][first + k] = scratch[_V + k]

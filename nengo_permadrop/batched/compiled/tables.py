@@ -74,6 +74,11 @@ class Tables:
             dtype=self.dtype,
         )
 
+    @property
+    def network(self):
+        """The tables and numbers, as `.kernels.run_block` takes them."""
+        return (self.populations, self.tiles, self.links, self.numbers, self.weights)
+
     def _add(self, population, probed):
         """Add a population's tiles, links and weights; returns its row."""
         is_neurons = population.neuron_type is not None

@@ -5,6 +5,7 @@ from nengo.dists import Choice, Distribution, Uniform
 from nengo.neurons import NeuronType, RatesToSpikesNeuronType
 
 from nengo_permadrop.dropout.masks import mask_key
+from nengo_permadrop.dropout.seeds import initial_state, state_seed
 
 # Below this many generators, NumPy's are fast enough, and Numba needn't be imported.
 FEW = 64
@@ -41,7 +42,7 @@ def initial_states(neuron_type, n_neurons, seeds, dtype):
     neuron_type : `nengo.neurons.NeuronType`
     n_neurons : int
     seeds : (n_replicas,) array_like of int
-        Seeds of the ensemble; the generators have these plus one, as in Nengo's build.
+        Seeds of the ensemble.
     dtype : dtype
 
     Returns
@@ -50,7 +51,7 @@ def initial_states(neuron_type, n_neurons, seeds, dtype):
         Arrays ``(n_replicas, n_neurons)`` of the states that are drawn at random, by
         their names, as Nengo's build would make each.
     """
-    seeds = np.asarray(seeds) + 1
+    seeds = np.asarray(seeds)
     random = [name for name, dist in _distributions(neuron_type) if _is_random(dist)]
     if not random:
         return {}
@@ -59,12 +60,12 @@ def initial_states(neuron_type, n_neurons, seeds, dtype):
         from nengo_permadrop.batched.random.twister import uniform_samples
 
         name, dist = uniform
-        seeds = seeds.astype(np.uint32)
+        seeds = state_seed(seeds).astype(np.uint32)
         return {name: uniform_samples(seeds, n_neurons, dist.low, dist.high, dtype)}
 
     states = {name: np.empty((len(seeds), n_neurons), dtype=dtype) for name in random}
     for i, seed in enumerate(seeds):
-        made = neuron_type.make_state(n_neurons, rng=np.random.RandomState(seed))
+        made = initial_state(neuron_type, n_neurons, seed)
         for name in random:
             states[name][i] = made[name]
     return states

@@ -33,12 +33,12 @@ def add(commands):
         metavar="DIR",
         help="folder with the files of --dataset combo",
     )
-    for name, default, what in (
-        ("--draws", 100, "draws of the distribution"),
-        ("--observations", 10, "test rows to take the mean over"),
+    for names, default, what in (
+        (("-n", "--n-draws", "--draws"), 100, "draws of the distribution"),
+        (("--observations",), 10, "test rows to take the mean over"),
     ):
         option(
-            name,
+            *names,
             type=count,
             default=default,
             metavar="N",
@@ -88,7 +88,7 @@ def run(args):
     estimate = energy(
         conv,
         shown.inputs,
-        n_draws=args.draws,
+        n_draws=args.n_draws,
         presentation_time=args.presentation_time,
         settle=args.settle,
         seed=args.seed,

@@ -1,7 +1,6 @@
 """``nengo-permadrop infer``: CANDLE's ``infer.py`` for Combo, on spikes."""
 
 import argparse
-import inspect
 import sys
 
 from nengo_permadrop.backends.base import backend_names
@@ -157,10 +156,32 @@ def run(args):
     for path in (tables.summary_path, tables.all_path):
         if path.exists():
             print(f"{path} will be replaced when the new one is whole", file=sys.stderr)
-    taken = inspect.signature(infer).parameters
-    options = {name: value for name, value in vars(args).items() if name in taken}
     with _executor(args) as executor:
-        result = infer(**options, executor=executor)
+        result = infer(
+            sample_set=args.sample_set,
+            drug_set=args.drug_set,
+            model_file=args.model_file,
+            weights_file=args.weights_file,
+            n_pred=args.n_pred,
+            ns=args.ns,
+            nd=args.nd,
+            si=args.si,
+            use_landmark_genes=args.use_landmark_genes,
+            preprocess_rnaseq=args.preprocess_rnaseq,
+            batch_size=args.batch_size,
+            step=args.step,
+            data_dir=args.data_dir,
+            output=args.output,
+            backend=args.backend,
+            quantiles=args.quantiles,
+            seed=args.seed,
+            candle_scaling=args.candle_scaling,
+            trust=args.trust,
+            presentation_time=args.presentation_time,
+            settle=args.settle,
+            checkpoint=args.checkpoint,
+            executor=executor,
+        )
     print(
         f"Predicted {result.n_rows} combinations: {result.n_samples} samples x "
         f"{result.n_drugs} drugs x {result.n_drugs} drugs",

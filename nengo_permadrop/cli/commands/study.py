@@ -27,6 +27,14 @@ def add(commands):
         "train a classical network, convert it to spiking neurons, and test whether "
         "both draw from the same predictive distributions",
     )
+    _add_study(command)
+    _add_output(command)
+    _add_running(command)
+    _add_network(command)
+
+
+def _add_study(command):
+    """What is studied."""
     option = command.add_argument
     option(
         "--dataset",
@@ -35,7 +43,13 @@ def add(commands):
         help="data to learn (default: %(default)s)",
     )
     option(
-        "--draws",
+        "--data-dir",
+        "--data_dir",
+        metavar="DIR",
+        help="folder with the files of --dataset combo",
+    )
+    option(
+        *("-n", "--n-draws", "--draws"),
         type=count,
         default=100,
         metavar="N",
@@ -49,18 +63,17 @@ def add(commands):
         help="rows of the test data to predict (default: %(default)s)",
     )
     option(
-        "--backend",
-        choices=[name for name in backend_names() if name != "keras"],
-        default="batched",
-        help="what simulates the spiking network (default: %(default)s)",
-    )
-    option(
         "--seed",
         type=seed,
         default=0,
         metavar="N",
         help="decides everything that is random (default: %(default)s)",
     )
+
+
+def _add_output(command):
+    """Where it goes, and what the exit code says."""
+    option = command.add_argument
     output = option(
         "-o",
         "--output",
@@ -74,6 +87,22 @@ def add(commands):
         help="replace another study in that folder, or the same one that is finished; "
         "an unfinished one of the same arguments goes on without",
     )
+    option(
+        "--strict",
+        action="store_true",
+        help=f"exit with code {codes.DISAGREE} if the networks don't agree",
+    )
+
+
+def _add_running(command):
+    """How the spiking network runs."""
+    option = command.add_argument
+    option(
+        "--backend",
+        choices=[name for name in backend_names() if name != "keras"],
+        default="batched",
+        help="what simulates the spiking network (default: %(default)s)",
+    )
     add_times(command)
     option(
         "--workers",
@@ -81,17 +110,11 @@ def add(commands):
         metavar="N",
         help="processes for nengo and nengo_loihi (default: one per CPU)",
     )
-    option(
-        "--strict",
-        action="store_true",
-        help=f"exit with code {codes.DISAGREE} if the networks don't agree",
-    )
-    option(
-        "--data-dir",
-        "--data_dir",
-        metavar="DIR",
-        help="folder with the files of --dataset combo",
-    )
+
+
+def _add_network(command):
+    """The networks: what is trained, and how it is converted."""
+    option = command.add_argument
     option(
         "--model",
         metavar="FILE",
@@ -135,7 +158,7 @@ def run(args):
     output = args.output or f"study-{args.dataset}"
     result = study(
         args.dataset,
-        draws=args.draws,
+        n_draws=args.n_draws,
         observations=args.observations,
         backend=args.backend,
         seed=args.seed,

@@ -8,6 +8,13 @@ is also named ``PermanentDropout``) and nengo-extras' ``SoftLIF``.
 
 import numpy as np
 
+from nengo_permadrop.neurons.softlif import (
+    GAMMA,
+    LAYER_AMPLITUDE,
+    LAYER_GAIN,
+    TAU_RC,
+    TAU_REF,
+)
 from nengo_permadrop.sources.keras.softlif import softlif_config
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.validation import check_choice, check_number
@@ -76,9 +83,8 @@ def softlif_rate(current, gamma, tau_rc, tau_ref):
 @_register(package="nengo_permadrop")
 def softlif(x):
     """The activation of a `SoftLIF` layer with its defaults, for ``activation=``."""
-    return SoftLIF.DEFAULT_AMPLITUDE * softlif_rate(
-        SoftLIF.DEFAULT_GAIN * x, gamma=0.02, tau_rc=0.02, tau_ref=0.002
-    )
+    rate = softlif_rate(LAYER_GAIN * x, GAMMA, TAU_RC, TAU_REF)
+    return LAYER_AMPLITUDE * rate
 
 
 class _LoihiCurve:
@@ -149,18 +155,16 @@ class SoftLIF(keras.layers.Layer):
     nengo-extras' ``alpharc`` noise model.
     """
 
-    DEFAULT_AMPLITUDE = 0.01
-    DEFAULT_GAIN = 2.0
     TARGETS = tuple(_CURVES)
     NOISES = (None, "lowpass", "alpha", "alpharc")
 
     def __init__(
         self,
-        gamma=0.02,
-        tau_rc=0.02,
-        tau_ref=0.002,
-        amplitude=DEFAULT_AMPLITUDE,
-        gain=DEFAULT_GAIN,
+        gamma=GAMMA,
+        tau_rc=TAU_RC,
+        tau_ref=TAU_REF,
+        amplitude=LAYER_AMPLITUDE,
+        gain=LAYER_GAIN,
         target="nengo",
         noise=None,
         tau_s=0.005,

@@ -21,5 +21,5 @@ class KerasSource(Source):
         graph, _ = read_keras(model)
         return neutral(graph)
 
-    def forward(self, model, dropout="permanent", smooth=False):
-        return KerasForward(model, dropout=dropout, smooth=smooth)
+    def forward(self, model, dropout="permanent", smooth=False, single=False):
+        return KerasForward(model, dropout=dropout, smooth=smooth, single=single)

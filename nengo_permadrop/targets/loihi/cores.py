@@ -195,7 +195,7 @@ _MENDS = {
 }
 
 
-def _used(loihi, spikes=None, host_spikes=None):
+def used_by(loihi, spikes=None, host_spikes=None):
     block = require("nengo_loihi").block
     model = loihi.model
     layers = {
