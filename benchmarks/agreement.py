@@ -15,7 +15,7 @@ import argparse
 import json
 from pathlib import Path
 
-from nengo_permadrop.study.run import study
+from nengo_permadrop.study import study
 
 COLUMNS = "{:<12} {:>4} {:>8} {:>9} {:>9} {:>11} {:>11} {:>7} {:>7}"
 

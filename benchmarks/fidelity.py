@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 import nengo_permadrop as npd
-from nengo_permadrop.study.run import study
+from nengo_permadrop.study import study
 
 MOST_REJECTED, LEAST_UNIFORMITY = 0.08, 0.01
 HEADINGS = (
