@@ -46,9 +46,7 @@ class GraphBuilder:
         value = self.writer.activation(
             *self._named("SoftLIF"), value, "softlif", **self.curve
         )
-        return self.writer.drop(
-            *self._named("PermanentDropout"), value, self.rate, when=ALWAYS
-        )
+        return self.dropped(value)
 
     def dense(self, value, units, bias=0.0):
         """Dense weights."""
@@ -61,6 +59,12 @@ class GraphBuilder:
             (units,),
             constant=np.full(units, bias),
             macs=kernel.size,
+        )
+
+    def dropped(self, value):
+        """Permanent dropout."""
+        return self.writer.drop(
+            *self._named("PermanentDropout"), value, self.rate, when=ALWAYS
         )
 
     def concatenated(self, values):

@@ -67,7 +67,7 @@ def sample_single(**kwargs):
 
 
 def sample_keras(**kwargs):
-    return npd.sample(conv().kmodel, **{"X": X, "backend": "keras", **kwargs})
+    return npd.sample(conv().model, **{"X": X, "backend": "keras", **kwargs})
 
 
 def calibrate(**kwargs):
@@ -213,7 +213,7 @@ CASES = [
     (sample, "X", NOT_X),
     (sample, "n_draws", NOT_A_COUNT),
     (sample, "backend", NOT_A_NAME),
-    (sample, "presentation_time", NOT_SECONDS),
+    (sample, "presentation_time", without(NOT_SECONDS, None)),
     (sample, "settle", NOT_SETTLE),
     (sample, "seed", NOT_A_SEED),
     (sample, "masks", NOT_A_NAME),
@@ -225,7 +225,7 @@ CASES = [
     (sample, "backend_options", ["dtype", 3, ["dtype"], {"unknown": 1}]),
     (sample, "first_observation", [*NOT_A_NUMBER, -1, 1.0]),
     (sample, "output", ["none of them", 3]),
-    (sample_single, "presentation_time", [*NOT_SECONDS, 0.0505]),
+    (sample_single, "presentation_time", [*without(NOT_SECONDS, None), 0.0505]),
     (sample_keras, "X", NOT_X),
     (sample_keras, "seed", NOT_A_SEED),
     (calibrate, "X", NOT_X),

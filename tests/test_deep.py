@@ -41,8 +41,7 @@ def chain_of_nodes():
     builder = testing.GraphBuilder(rate=0.01)
     value = builder.input("x", 2)
     for _ in range(DEPTH):
-        value = builder.dense(value, 2, 0.1)
-        value = builder.call("PermanentDropout", [value], 2, {"rate": builder.rate})
+        value = builder.dropped(builder.dense(value, 2, 0.1))
     return builder.finish(builder.hidden(value, 2))
 
 

@@ -24,6 +24,7 @@ from nengo_permadrop.support.validation import (
     check_integer,
     check_mapping,
     check_seed,
+    check_seconds,
     check_times,
 )
 from nengo_permadrop.version import version
@@ -236,11 +237,11 @@ class Sampler:
         self.seed = check_seed(seed)
         self.masks = check_choice(masks, "masks", MASKS)
         self.run = check_choice(run, "run", RUNS)
-        presentation_time, settle, dt = check_times(presentation_time, settle, dt)
+        presentation_time, settle, _ = check_times(presentation_time, settle)
         self._settings = {
             "presentation_time": presentation_time,
             "settle": settle,
-            "dt": dt,
+            "dt": check_seconds(dt, "dt"),
             "seed": self.seed,
             "output": output,
             "dropout": dropout,

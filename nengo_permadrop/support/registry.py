@@ -96,6 +96,8 @@ class Registry:
             If what it needs is not installed.
         """
         with self._lock:
+            if not isinstance(name, str):
+                raise self._unknown(name)
             if name not in self._units:
                 self._find(name)
             return self._units[name]
@@ -107,7 +109,7 @@ class Registry:
             return list(dict.fromkeys([*self._own, *self._units, *entries]))
 
     def __contains__(self, name):
-        return name in self.names()
+        return isinstance(name, str) and name in self.names()
 
     def _find(self, name):
         if name in self._own:
@@ -120,7 +122,10 @@ class Registry:
             if entry.name == name:
                 self._units[name] = self._prepare(entry.load())
                 return
-        raise ValidationError(
+        raise self._unknown(name)
+
+    def _unknown(self, name):
+        return ValidationError(
             f"unknown {self.kind} {name!r}; there are {', '.join(self.names())}",
             attr=self.attr,
         )

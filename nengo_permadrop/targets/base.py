@@ -5,6 +5,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.neurons.spiking_twins import spiking
+from nengo_permadrop.support.validation import check_seconds
 
 
 class Target:
@@ -77,7 +78,7 @@ class Target:
         if synapse is None:
             return None if neurons == "rate" else self.default_synapse
         if isinstance(synapse, (int, float, np.number)):
-            synapse = nengo.Lowpass(synapse)
+            synapse = nengo.Lowpass(check_seconds(synapse, "synapse", zero=True))
         if not isinstance(synapse, nengo.synapses.Synapse):
             raise ValidationError(
                 f"must be a synapse or a time constant in seconds, got {synapse!r}",
