@@ -96,6 +96,11 @@ def register_curve(target):
     return decorator
 
 
+def curve_names():
+    """The targets whose rate curves SoftLIF layers can have, a list of str."""
+    return list(_CURVES)
+
+
 def activation_names():
     """The kinds of activations that there are neurons for, a list of str."""
     return sorted(_ACTIVATIONS.names())

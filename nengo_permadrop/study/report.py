@@ -323,7 +323,7 @@ def render(study, pictures):
     """
     jinja2 = require("jinja2")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nengo_permadrop"),
+        loader=jinja2.PackageLoader("nengo_permadrop.study"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -162,9 +162,7 @@ def study(
 
         from nengo_permadrop.study import study
 
-        result = study(
-            "diabetes", n_draws=100, observations=100, output="study-diabetes"
-        )
+        result = study("diabetes", n_draws=100, output="study-diabetes")
         print(result.verdict().words)
     """
     options = {

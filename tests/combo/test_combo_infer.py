@@ -14,6 +14,7 @@ from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop import cli
+from nengo_permadrop.backends import batched
 from nengo_permadrop.backends.keras import keras_masks
 from nengo_permadrop.combo import infer as infer_module
 from nengo_permadrop.combo.data import files
@@ -229,6 +230,20 @@ def test_blocks_do_not_matter(options, backend, tmp_path):
         options["output"] = tmp_path / "blocks"
         result = infer(**{**options, **sizes})
         assert all(map(same_but_for_rounding, whole.paths, result.paths))
+
+
+def test_one_simulator_is_built_for_all_blocks(options, monkeypatch):
+    built = []
+
+    class Counted(batched.Simulator):
+        def __init__(self, *args, **kwargs):
+            built.append(args)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(batched, "Simulator", Counted)
+    options.update(SHORT, backend="batched", step=1)
+    assert infer(**options).n_rows == 27
+    assert len(built) == 1
 
 
 def test_on_the_reference_simulator(options):

@@ -9,10 +9,13 @@ from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop import keras_layers
+from nengo_permadrop.backends import batched
 from nengo_permadrop.backends.base import backend_names, get_backend
 from nengo_permadrop.backends.keras import keras_masks
+from nengo_permadrop.converter.timing import default_times
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.sampling import sampler
+from nengo_permadrop.sampling.sampler import Sampler
 from nengo_permadrop.sources.keras.forward import KerasForward
 from nengo_permadrop.sources.keras.layers import keras
 
@@ -451,3 +454,104 @@ def test_batched_draws_are_the_references(make, masks, redraw):
     error = np.abs(batched.values - reference.values)
     assert np.median(error) < 1e-5
     assert error.max() < 0.2 * reference.std().mean()
+
+
+# --- what is built, and the times
+
+
+@pytest.fixture
+def builds(monkeypatch):
+    """Simulators that the batched backend builds, one entry each."""
+    built = []
+
+    class Counted(batched.Simulator):
+        def __init__(self, *args, **kwargs):
+            built.append(args)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(batched, "Simulator", Counted)
+    return built
+
+
+def test_one_simulator_is_built_for_one_call(conv, X, builds, tmp_path):
+    draw(conv, X, "batched")
+    assert len(builds) == 1
+    draw(conv, X, "batched", max_memory=1, checkpoint=tmp_path / "kept")
+    assert len(builds) == 2
+    draw(conv, X, "batched", checkpoint=tmp_path / "kept")  # all is done
+    assert len(builds) == 2
+
+
+def test_one_simulator_is_built_for_many_tables(conv, X, builds):
+    expected = draw(conv, X, "batched").values
+    builds.clear()
+    times = {name: FAST[name] for name in ("presentation_time", "settle")}
+    with Sampler(conv, n_draws=3, **times) as sampler:
+        for first in range(len(X)):
+            rows = X[first : first + 1]
+            found = sampler.draw(rows, first_observation=first, progress=False).values
+            assert np.array_equal(found[:, 0], expected[:, first])
+    assert len(builds) == 1
+
+
+def test_tables_for_a_sampler_are_checked_each_time(conv, X):
+    with Sampler(conv, n_draws=1) as sampler:
+        sampler.draw(X, progress=False)
+        with pytest.raises(ValidationError, match="must have the shape"):
+            sampler.draw(X[:, :2], progress=False)
+
+
+@pytest.mark.parametrize("backend", ["batched", "nengo"])
+def test_times_are_what_the_network_needs(conv, X, backend):
+    options = {"n_draws": 2, "backend": backend, "progress": False}
+    samples = npd.sample(conv, X, **options)
+    times = samples.meta["presentation_time"], samples.meta["settle"]
+    assert times == default_times(conv.settling_time)
+    said = dict(zip(("presentation_time", "settle"), times))
+    assert np.array_equal(samples.values, npd.sample(conv, X, **options, **said).values)
+    longer = npd.sample(conv, X, presentation_time=0.2, **options).meta
+    assert (longer["presentation_time"], longer["settle"]) == (0.2, times[1])
+    assert npd.sample(conv, X, settle=0.1, **options).meta["presentation_time"] == 0.16
+
+
+def test_all_functions_take_the_same_times(conv, X):
+    times = default_times(conv.settling_time)
+    copy = conv.copy(add_to_container=False)
+    calibration = npd.calibrate(copy, np.tile(X, (5, 1)), n_draws=2)
+    options = calibration.options
+    assert (options["presentation_time"], options["settle"]) == times
+    estimate = npd.energy(conv, X, n_draws=2, progress=False)
+    assert (estimate.presentation_time, estimate.settle) == times
+
+
+def test_too_short_a_time_is_told(conv, X):
+    with pytest.raises(ValidationError, match="needs 0.04 s to settle; give more time"):
+        npd.sample(conv, X, presentation_time=0.03)
+
+
+def test_networks_without_a_settling_time_need_times(X):
+    with nengo.Network(seed=0) as net:
+        stimulus = nengo.Node(np.zeros(6))
+        a, out = nengo.Ensemble(20, 1), nengo.Node(size_in=1)
+        dropout = npd.PermanentDropout((20, 6), init=nengo.dists.Uniform(-1, 1))
+        nengo.Connection(stimulus, a.neurons, transform=dropout)
+        nengo.Connection(a, a, synapse=0.1)
+        nengo.Connection(a, out)
+    options = {"output": out, "n_draws": 2, "progress": False}
+    with pytest.raises(
+        ValidationError, match="loop.*Give presentation_time and settle"
+    ):
+        npd.sample(net, {stimulus: X}, **options)
+    times = {"presentation_time": 0.02, "settle": 0.01}
+    assert npd.sample(net, {stimulus: X}, **options, **times).values.shape == (2, 4, 1)
+
+
+def test_a_copy_is_the_same_and_apart(conv, X):
+    copy = conv.copy(add_to_container=False)
+    assert np.array_equal(draw(copy, X).values, draw(conv, X).values)
+    copy.reseed(99)
+    masks = [[mask.seed for mask in dropout.masks] for dropout in conv.dropouts]
+    assert masks != [[mask.seed for mask in dropout.masks] for dropout in copy.dropouts]
+    with nengo.Network() as net:
+        added = conv.copy()
+    assert net.networks == [added]

@@ -12,6 +12,7 @@ from nengo_permadrop.cli.arguments import (
     seed,
 )
 from nengo_permadrop.cli.output import show
+from nengo_permadrop.neurons.activations import curve_names
 from nengo_permadrop.training.recipe import SOFTLIF
 
 FLAG = {"action": "store_true"}
@@ -88,7 +89,7 @@ OPTIONS = (
     ),
     (
         ("--target",),
-        {"choices": ("nengo", "loihi"), "default": "nengo"},
+        {"choices": curve_names(), "default": "nengo"},
         "where the spiking network shall run",
     ),
     (

@@ -4,6 +4,7 @@ import shtab
 
 from nengo_permadrop.cli.arguments import add_command, add_trust
 from nengo_permadrop.cli.output import show
+from nengo_permadrop.targets.registry import target_names
 
 
 def add(commands):
@@ -21,7 +22,7 @@ def add(commands):
     add_trust(command)
     command.add_argument(
         "--target",
-        choices=("nengo", "loihi"),
+        choices=target_names(),
         default="nengo",
         help="where the spiking network shall run (default: %(default)s)",
     )
