@@ -67,7 +67,7 @@ def sample_single(**kwargs):
 
 
 def sample_keras(**kwargs):
-    return npd.sample(conv().kmodel, **{"X": X, "backend": "keras", **kwargs})
+    return npd.sample(conv().model, **{"X": X, "backend": "keras", **kwargs})
 
 
 def calibrate(**kwargs):
