@@ -51,8 +51,8 @@ def main():
             result = infer(
                 "GDSC",
                 "NCI_IOA_AOA",
-                f"{prefix}.model.h5",
-                None,
+                model_file=f"{prefix}.model.h5",
+                weights_file=None,
                 n_pred=n_pred,
                 ns=ns,
                 nd=args.nd,

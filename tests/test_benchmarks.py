@@ -3,9 +3,11 @@
 import runpy
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-BENCHMARKS = sorted((Path(__file__).parent.parent / "benchmarks").glob("*.py"))
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
@@ -18,3 +20,22 @@ def test_benchmark_imports(path):
 
 def test_there_are_benchmarks():
     assert len(BENCHMARKS) >= 5
+
+
+@pytest.mark.parametrize("name", ["verdict_rates", "verdict_power"])
+def test_tables_of_the_documentation_are_what_the_benchmark_writes(
+    name, tmp_path, monkeypatch
+):
+    """The same rows and columns; the numbers take too long for a test."""
+    path = ROOT / "benchmarks" / "verdict_rates.py"
+    main = runpy.run_path(str(path), run_name="benchmark")["main"]
+    options = ["--sets", "4", "--draws", "5", "--output", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["verdict_rates.py", *options])
+    main()
+    written, shown = (
+        pd.read_csv(folder / f"{name}.csv", index_col=0)
+        for folder in (tmp_path, ROOT / "docs" / "_data")
+    )
+    assert list(written.index) == list(shown.index)
+    assert list(written.columns) == list(shown.columns)
+    assert written.index.name == shown.index.name

@@ -82,6 +82,7 @@ class DistributionView(nengo.Network):
         target,
         reference,
         window,
+        *,
         settle=0.0,
         synapse=None,
         observation=None,
@@ -96,7 +97,13 @@ class DistributionView(nengo.Network):
         super().__init__(label=label, seed=seed, add_to_container=False)
         with self:
             self.probe = KSProbe(
-                target, reference, window, settle, synapse, observation, label="probe"
+                target,
+                reference,
+                window,
+                settle=settle,
+                synapse=synapse,
+                observation=observation,
+                label="probe",
             )
             size = self.probe.value.size_out
             if not is_integer(output) or not 0 <= output < size:
