@@ -23,8 +23,8 @@ from nengo_permadrop.support.validation import (
     check_execution,
     check_integer,
     check_mapping,
-    check_seed,
     check_seconds,
+    check_seed,
     check_times,
 )
 from nengo_permadrop.version import version
