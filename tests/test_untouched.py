@@ -18,7 +18,6 @@ import nengo_permadrop as npd
 from nengo_permadrop import bench, datasets, loihi, metrics, models, plots
 from nengo_permadrop.converter import describe
 from nengo_permadrop.live.gui import DistributionView
-from nengo_permadrop.sources.keras.reader import read_model
 from nengo_permadrop.support import isolation
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import stand_in
@@ -234,8 +233,7 @@ def _conversion_facts(world):
 
 @case()
 def _read_model(world):
-    graph, _ = read_model(world.kmodel)
-    return digest(graph)
+    return digest(npd.read_model(world.kmodel))
 
 
 @case()

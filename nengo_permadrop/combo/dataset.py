@@ -15,6 +15,7 @@ from nengo_permadrop.combo.data.files import (
 )
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
 from nengo_permadrop.combo.data.scaling import FeatureScaling
+from nengo_permadrop.combo.saved import TrainingFiles
 from nengo_permadrop.combo.training import train
 from nengo_permadrop.datasets.base import Dataset, Recipe, random_parts
 
@@ -155,11 +156,19 @@ def combo(
         features=features,
         recipe=Recipe(
             build=network_for(model),
-            fit=train,
+            fit=trained,
             annealing_epochs=2,
             annealing_rate=3e-5,
         ),
     )
+
+
+def trained(model, dataset, *, prefix=None, **options):
+    """Train, or go on with the training that is kept at a prefix."""
+    if prefix is None:
+        return train(model, dataset, **options)
+    resume = TrainingFiles(prefix).state.exists()
+    return train(model, dataset, prefix, resume=resume, overwrite=not resume, **options)
 
 
 def _matched(response, tables, data_dir):

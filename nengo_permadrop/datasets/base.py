@@ -71,9 +71,10 @@ class Recipe:
         Takes the data set, ``seed`` and options as keyword arguments, and returns a
         Keras model, not compiled. None builds `nengo_permadrop.training.mlp`.
     fit : callable or None
-        Takes the model, the data set, ``seed``, ``progress``, and ``epochs`` and
-        ``learning_rate`` where they are given, and returns the history of the losses.
-        None trains by `nengo_permadrop.training.train`.
+        Takes the model, the data set, ``seed``, ``progress``, and ``epochs``,
+        ``learning_rate`` and ``prefix`` where they are given, and returns the history
+        of the losses. Its files' paths begin with the prefix; it goes on from those
+        that are there. None trains by `nengo_permadrop.training.train`.
     training : dict
         Options of `nengo_permadrop.training.train`.
     annealing_epochs : int

@@ -27,6 +27,7 @@ from nengo_permadrop.combo.infer import infer
 from nengo_permadrop.combo.pairs import Pairs
 from nengo_permadrop.combo.tables import PredictionTables
 from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.sampling.sampler import Sampler
 from nengo_permadrop.sources.keras.forward import KerasForward
 from nengo_permadrop.sources.keras.layers import keras
 from nengo_permadrop.sources.keras.loading import load_model, load_weights
@@ -289,15 +290,15 @@ def test_goes_on_after_sigkill(options, tmp_path):
     assert not left & {f"comb_pred_GDSC_NCI_IOA_AOA{i}.tsv" for i in ("", ".all")}
 
     calls = []
-    sample = npd.sample
+    draw = Sampler.draw
 
     def counted(*args, **kwargs):
         calls.append(kwargs["first_observation"])
-        return sample(*args, **kwargs)
+        return draw(*args, **kwargs)
 
     # with another step: blocks are those of the run that was killed
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(npd, "sample", counted)
+        patch.setattr(Sampler, "draw", counted)
         resumed = infer(**{**arguments, "step": 5})
     assert calls == list(range(10, 27, 2))
     whole = infer(**{**options, "step": 2})
@@ -475,10 +476,10 @@ def test_a_failure_leaves_no_half_table(options, monkeypatch):
         calls.append(args)
         if len(calls) > 2:
             raise KeyboardInterrupt
-        return sample(*args, **kwargs)
+        return draw(*args, **kwargs)
 
-    sample = npd.sample
-    monkeypatch.setattr(npd, "sample", failing)
+    draw = Sampler.draw
+    monkeypatch.setattr(Sampler, "draw", failing)
     with pytest.raises(KeyboardInterrupt):
         infer(**{**options, "step": 5, "seed": 9})
     assert {path.name: path.read_bytes() for path in old.parent.iterdir()} == before

@@ -337,7 +337,7 @@ def test_whole_numbers_are_quantities(n_outputs, y, rng):
 def test_indicators_that_were_standardised_are_quantities(rng):
     """The data set digits is a regression to indicators, and says so."""
     pytest.importorskip("sklearn")
-    from nengo_permadrop.datasets import digits
+    from nengo_permadrop.datasets.digits import digits
 
     dataset = digits()
     y = dataset.in_units(dataset.test.take(slice(50)).target)

@@ -13,6 +13,7 @@ from nengo_permadrop import combo, datasets, models
 from nengo_permadrop.combo.data.generator import generate_files
 from nengo_permadrop.study.report import render, warnings_of
 from nengo_permadrop.study.run import SEEDED, study
+from nengo_permadrop.training import fit
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
@@ -219,8 +220,8 @@ def test_combo_is_candles_network_with_candles_training(combo_folder, monkeypatc
         calls.append((model, options))
         return {"loss": [1.0] * 10}
 
-    monkeypatch.setattr(combo, "train", fake)
-    monkeypatch.setattr(models, "r2", lambda *args, **kwargs: 0.5)
+    monkeypatch.setattr("nengo_permadrop.combo.dataset.train", fake)
+    monkeypatch.setattr(fit, "r2", lambda *args, **kwargs: 0.5)
     options = {"data_dir": combo_folder, "n_test": 10}
     small = {"dense": (6,), "dense_feature_layers": (5,)}
     result = study("combo", dataset_options=options, model_options=small, **COMBO)
@@ -246,7 +247,7 @@ def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
         kmodel, dataset, prefix, epochs=2, progress=False, data_options=data_options
     )
 
-    monkeypatch.setattr(models, "train_for_dataset", None)
+    monkeypatch.setattr(fit, "train_for_dataset", None)
     options = {"model": f"{prefix}.model.h5", **COMBO}
     folder = tmp_path / "study"
     data_dir = {"data_dir": combo_folder}
@@ -299,7 +300,7 @@ def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
     ],
 )
 def test_bad_arguments_before_anything_is_trained(kwargs, attr, monkeypatch):
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     with pytest.raises(ValidationError, match=attr):
         study("diabetes", **{**TINY, **kwargs})
 
@@ -310,7 +311,7 @@ def test_options_for_a_loaded_data_set_are_refused():
 
 
 def test_folder_that_can_not_be_written_to_is_told_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         study("diabetes", output=tmp_path / "file", **TINY)

@@ -19,6 +19,7 @@ from nengo_permadrop.study import folder as study_folder
 from nengo_permadrop.study import report
 from nengo_permadrop.study import steps as study_run
 from nengo_permadrop.study.run import study
+from nengo_permadrop.training import fit
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
@@ -56,7 +57,7 @@ def _whole(tmp_path_factory):
 def test_finished_study_is_not_overwritten_unasked(whole, monkeypatch):
     before = {path.name: path.read_bytes() for path in whole.iterdir()}
     assert set(before) == set(report.file_names())
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     for options in (TINY, {**TINY, "seed": 1}):
         with pytest.raises(ValidationError, match="holds a study.*--overwrite"):
             study("diabetes", output=whole, **options)
@@ -75,7 +76,7 @@ def test_another_study_replaces_it_if_asked(tmp_path):
 @pytest.mark.parametrize(
     "owner, name",
     [
-        (models, "r2"),
+        (fit, "r2"),
         (report, "save_model"),
         (report, "render"),
     ],
@@ -97,7 +98,7 @@ def test_a_late_failure_loses_nothing(owner, name, whole, tmp_path, monkeypatch)
         assert np.array_equal(saved.values, expected.values)
 
     with monkeypatch.context() as patch:
-        patch.setattr(models, "train", None)  # nothing is trained again
+        patch.setattr(fit, "train", None)  # nothing is trained again
         with pytest.raises(ValidationError, match="n_draws was 8 and is now 9.*overwr"):
             study("diabetes", output=tmp_path, **{**TINY, "n_draws": 9})
         study("diabetes", output=tmp_path, **TINY)
@@ -125,7 +126,7 @@ def test_annealed_and_calibrated_study_goes_on(tmp_path, monkeypatch):
         patch.setattr(study_run.StudyRun, "result", None)
         with pytest.raises(TypeError):
             study("diabetes", output=tmp_path, **options)
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     result = study("diabetes", output=tmp_path, **options)
     for name in NAMES:
         one, other = (getattr(each, f"samples_{name}") for each in (result, expected))
@@ -167,7 +168,7 @@ def test_training_on_combo_goes_on_after_its_last_epoch(tmp_path, monkeypatch):
 
 
 def test_model_that_does_not_fit_is_told_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "r2", None)
+    monkeypatch.setattr(fit, "r2", None)
     options = {"output": tmp_path, "n_draws": 8, "observations": 5, "progress": False}
     with pytest.raises(ValidationError, match=r"inputs of \[3\] features.*\[10\]"):
         study("diabetes", model=models.mlp(3, units=(5,)), **options)
@@ -182,7 +183,7 @@ def test_failure_without_anything_to_go_on_from_is_in_nobodys_way(
         raise RuntimeError("early")
 
     with monkeypatch.context() as patch:
-        patch.setattr(models, "train", failing)
+        patch.setattr(fit, "train", failing)
         with pytest.raises(RuntimeError, match="early"):
             study("diabetes", output=tmp_path, **TINY)
     assert list(tmp_path.iterdir()) == []
@@ -190,7 +191,7 @@ def test_failure_without_anything_to_go_on_from_is_in_nobodys_way(
 
 KILLED = """
 import os, signal, sys
-from nengo_permadrop import study_folder
+from nengo_permadrop.study import folder as study_folder
 from nengo_permadrop.study.run import study
 
 save = study_folder.StudyFolder.save_samples
@@ -211,7 +212,7 @@ def test_killed_study_goes_on(whole, tmp_path, monkeypatch):
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"unfinished", "samples_spiking.npz", "samples_classical.npz"}
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     study("diabetes", output=tmp_path, **TINY)
     assert contents(tmp_path) == contents(whole)
 
@@ -227,7 +228,7 @@ def test_killed_while_it_cleans_up(tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             study("diabetes", output=tmp_path, **TINY)
     assert (tmp_path / "unfinished").exists()
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     with pytest.raises(ValidationError, match="holds a study"):
         study("diabetes", output=tmp_path, **TINY)
     assert {path.name for path in tmp_path.iterdir()} == set(report.file_names())
@@ -254,7 +255,7 @@ def test_folder_in_use(tmp_path, monkeypatch):
 def test_no_room_is_told_before_anything_is_trained(tmp_path, monkeypatch):
     import shutil
 
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(OSError, match="no room: about 1.* MB are needed"):
@@ -263,14 +264,14 @@ def test_no_room_is_told_before_anything_is_trained(tmp_path, monkeypatch):
 
 
 def test_missing_packages_of_the_report_are_told_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError, match="jinja2|Jinja2"):
         study("diabetes", output=tmp_path, **TINY)
 
 
 def test_command_refuses_in_one_line(whole, monkeypatch, capsys):
-    monkeypatch.setattr(models, "train", None)
+    monkeypatch.setattr(fit, "train", None)
     assert cli.main(["study", "-o", str(whole)]) == 1
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "--overwrite" in err
