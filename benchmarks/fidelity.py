@@ -64,7 +64,7 @@ def main():
 
     options = {
         "backend": args.backend,
-        "draws": args.draws,
+        "n_draws": args.draws,
         "observations": args.observations,
         "presentation_time": args.presentation_time,
         "settle": args.settle,
