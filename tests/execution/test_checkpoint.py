@@ -140,7 +140,7 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path):
     code = """
 import os, sys
 import numpy as np
-from nengo_permadrop import files
+from nengo_permadrop.support import files
 from nengo_permadrop.execution.checkpoint import Checkpoint
 
 with Checkpoint(sys.argv[1], {"seed": 1, "model": 64 * "a"}) as checkpoint:

@@ -46,7 +46,7 @@ def test_failure_leaves_what_was_there(tmp_path, error):
 
 KILLED = """
 import os, sys
-from nengo_permadrop import files
+from nengo_permadrop.support import files
 
 def killed(*paths):
     os.kill(os.getpid(), 9)
