@@ -7,13 +7,15 @@ with 0.1 s read from 0.04 s on, which are too short for them. Prints the fractio
 p-values under 0.05, that of the control (the classical network with itself), bias and
 spread in standard deviations, and the verdict::
 
-    python benchmarks/default_times.py
+    python benchmarks/default_times.py --output docs/_data
 """
 
 import argparse
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
@@ -32,32 +34,47 @@ def main():
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--observations", type=int, default=50)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="write the table here, as CSV"
+    )
     args = parser.parse_args()
+    rows = []
     for name, kmodel, data in networks(args.epochs):
         models.train_for_dataset(kmodel, data, epochs=args.epochs, seed=2)
-        conv = npd.Converter(kmodel, seed=3)
         X = data.test.take(slice(args.observations)).inputs
-        options = {"n_draws": args.draws, "progress": False}
-        classical, control = (
-            npd.sample(kmodel, X, backend="keras", seed=seed, **options)
-            for seed in (4, 5)
-        )
-        for times in ({}, {"presentation_time": 0.1, "settle": 0.04}):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of the times that are too short
-                spiking = npd.sample(conv, X, seed=6, **options, **times)
-            agreement = npd.ks_agreement(spiking, classical)
-            std = classical.std()
-            bias = np.sqrt(np.mean(((spiking.mean() - classical.mean()) / std) ** 2))
-            print(
-                f"{name}, {spiking.meta['presentation_time']} s from "
-                f"{spiking.meta['settle']} s on: rejected "
-                f"{agreement.rejection_rate():.3f} (control "
-                f"{npd.ks_agreement(control, classical).rejection_rate():.3f}), bias "
-                f"{bias:.2f}, spread {np.mean(spiking.std() / std):.2f}: "
-                f"{agreement.verdict().words}",
-                flush=True,
-            )
+        rows += compared(name, kmodel, X, n_draws=args.draws, progress=False)
+    table = pd.DataFrame(rows).set_index("network")
+    print(table.to_string())
+    if args.output is not None:
+        args.output.mkdir(parents=True, exist_ok=True)
+        table.to_csv(args.output / "default_times.csv")
+
+
+def compared(name, kmodel, X, **options):
+    """A row of the table for each of the times."""
+    conv = npd.Converter(kmodel, seed=3)
+    classical, control = (
+        npd.sample(kmodel, X, backend="keras", seed=seed, **options) for seed in (4, 5)
+    )
+    std = classical.std()
+    of_control = npd.ks_agreement(control, classical).rejection_rate()
+    for times in ({}, {"presentation_time": 0.1, "settle": 0.04}):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the times that are too short
+            spiking = npd.sample(conv, X, seed=6, **options, **times)
+        agreement = npd.ks_agreement(spiking, classical)
+        bias = np.sqrt(np.mean(((spiking.mean() - classical.mean()) / std) ** 2))
+        settle, end = (spiking.meta[n] for n in ("settle", "presentation_time"))
+        yield {
+            "network": name,
+            "times": "given" if times else "default",
+            "read": f"{1000 * settle:.0f} to {1000 * end:.0f} ms",
+            "p-values under 0.05": f"{agreement.rejection_rate():.0%}",
+            "of the control": f"{of_control:.0%}",
+            "bias (sd)": f"{bias:.2f}",
+            "spread ratio": f"{np.mean(spiking.std() / std):.2f}",
+            "verdict": "agree" if agreement.verdict() else "differ",
+        }
 
 
 if __name__ == "__main__":
