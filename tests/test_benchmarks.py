@@ -22,15 +22,25 @@ def test_there_are_benchmarks():
     assert len(BENCHMARKS) >= 5
 
 
-@pytest.mark.parametrize("name", ["verdict_rates", "verdict_power"])
+RATES = ["--sets", "4", "--draws", "5"]
+TIMES = ["--epochs", "1", "--draws", "4", "--observations", "3"]
+
+
+@pytest.mark.parametrize(
+    "name, benchmark, options",
+    [
+        ("verdict_rates", "verdict_rates", RATES),
+        ("verdict_power", "verdict_rates", RATES),
+        ("default_times", "default_times", TIMES),
+    ],
+)
 def test_tables_of_the_documentation_are_what_the_benchmark_writes(
-    name, tmp_path, monkeypatch
+    name, benchmark, options, tmp_path, monkeypatch
 ):
     """The same rows and columns; the numbers take too long for a test."""
-    path = ROOT / "benchmarks" / "verdict_rates.py"
+    path = ROOT / "benchmarks" / f"{benchmark}.py"
     main = runpy.run_path(str(path), run_name="benchmark")["main"]
-    options = ["--sets", "4", "--draws", "5", "--output", str(tmp_path)]
-    monkeypatch.setattr("sys.argv", ["verdict_rates.py", *options])
+    monkeypatch.setattr("sys.argv", [path.name, *options, "--output", str(tmp_path)])
     main()
     written, shown = (
         pd.read_csv(folder / f"{name}.csv", index_col=0)
