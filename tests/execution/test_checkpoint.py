@@ -244,11 +244,14 @@ import os, sys, time
 from nengo_permadrop.execution.checkpoint import Checkpoint
 
 with Checkpoint(sys.argv[1], {"seed": 1}):
+    done, begun = os.pipe()
     child = os.fork()
     if not child:
         sys.stdin.close(), sys.stdout.close()
+        os.write(begun, b"1")
         time.sleep(60)
         os._exit(0)
+    os.read(done, 1)  # until then it may not have had time to let go of the lock
     print(child, flush=True)
     time.sleep(60)
 """
