@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import resource_tracker
+from multiprocessing import connection, resource_tracker
 
 from threadpoolctl import ThreadpoolController
 
@@ -81,7 +81,8 @@ def process_pool(workers):
         executor.shutdown(wait=False, cancel_futures=True)
         context.terminate()
         raise
-    executor.shutdown()
+    executor.shutdown(wait=False)
+    context.join()
 
 
 class _SpawnContext(multiprocessing.context.SpawnContext):
@@ -96,6 +97,19 @@ class _SpawnContext(multiprocessing.context.SpawnContext):
         process = super().Process(*args, **kwargs)
         self.started.append(process)
         return process
+
+    def join(self):
+        """
+        Wait until all processes have ended.
+
+        One that is killed may have held the lock of the queue that tells the others to
+        end. The executor doesn't see that if it is shutting down, and would wait for
+        them for ever.
+        """
+        while running := [each for each in self.started if each.is_alive()]:
+            connection.wait([process.sentinel for process in running])
+            if any(process.exitcode for process in self.started):
+                self.terminate()
 
     def terminate(self):
         """End the processes that still run."""
