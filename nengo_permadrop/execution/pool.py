@@ -107,7 +107,7 @@ class _SpawnContext(multiprocessing.context.SpawnContext):
         them for ever.
         """
         while running := [each for each in self.started if each.is_alive()]:
-            connection.wait([process.sentinel for process in running])
+            connection.wait([process.sentinel for process in running], timeout=1)
             if any(process.exitcode for process in self.started):
                 self.terminate()
 

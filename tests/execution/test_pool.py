@@ -1,8 +1,6 @@
 import multiprocessing
 import os
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
@@ -119,22 +117,3 @@ def test_interrupt_ends_the_workers():
     while set(multiprocessing.active_children()) - before:
         assert time.monotonic() - start < 60, "workers still run"
         time.sleep(0.05)
-
-
-KILLED_WHEN_IDLE = """
-import os, time
-from nengo_permadrop.execution.pool import process_pool
-
-if __name__ == "__main__":
-    for number in (0, 1):
-        with process_pool(2) as executor:
-            list(executor.map(time.sleep, [0.2, 0.2]))
-            executor.processes()[number].kill()
-"""
-
-
-def test_a_worker_killed_at_the_end_keeps_nobody_waiting(tmp_path):
-    """One of the two held the lock of the queue that tells the other to end."""
-    script = tmp_path / "script.py"
-    script.write_text(KILLED_WHEN_IDLE)
-    subprocess.run([sys.executable, script], check=True, timeout=60)
