@@ -6,12 +6,7 @@ from typing import Any
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.support.registry import Registry
-
-
-def _instance(backend):
-    return backend() if isinstance(backend, type) else backend
-
+from nengo_permadrop.support.registry import Registry, instance
 
 _BACKENDS = Registry(
     "backend",
@@ -23,7 +18,7 @@ _BACKENDS = Registry(
         "nengo_dl": "nengo_permadrop.backends.nengo_dl",
         "nengo_loihi": "nengo_permadrop.backends.nengo_loihi.backend",
     },
-    prepare=_instance,
+    prepare=instance,
 )
 
 

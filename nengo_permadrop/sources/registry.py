@@ -2,18 +2,13 @@
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.support.registry import Registry
-
-
-def _instance(source):
-    return source() if isinstance(source, type) else source
-
+from nengo_permadrop.support.registry import Registry, instance
 
 _SOURCES = Registry(
     "source",
     "nengo_permadrop.sources",
     own={"keras": "nengo_permadrop.sources.keras.source"},
-    prepare=_instance,
+    prepare=instance,
 )
 
 

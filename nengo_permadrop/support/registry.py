@@ -134,6 +134,11 @@ class Registry:
         return metadata.entry_points(group=self.group)
 
 
+def instance(unit):
+    """An instance of a class; anything else is one already."""
+    return unit() if isinstance(unit, type) else unit
+
+
 def _origin(unit):
     """What a unit is, so that the same module may register it again."""
     kind = unit if hasattr(unit, "__qualname__") else type(unit)

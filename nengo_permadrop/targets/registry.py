@@ -1,18 +1,13 @@
 """The targets that there are."""
 
-from nengo_permadrop.support.registry import Registry
+from nengo_permadrop.support.registry import Registry, instance
 from nengo_permadrop.targets.base import Target
-
-
-def _instance(target):
-    return target() if isinstance(target, type) else target
-
 
 _TARGETS = Registry(
     "target",
     "nengo_permadrop.targets",
     own={"loihi": "nengo_permadrop.targets.loihi.target"},
-    prepare=_instance,
+    prepare=instance,
 )
 
 
