@@ -106,6 +106,7 @@ def combo_small(
     rate=0.1,
     seed=0,
     target="nengo",
+    activation="softlif",
     n_outputs=1,
 ):
     """
@@ -117,8 +118,8 @@ def combo_small(
         Features of the input "cell", and of each of "drug1" and "drug2".
     units : int, optional
         Units of every hidden layer.
-    rate, seed, target : optional
-        As in `mlp`.
+    rate, seed, target, activation : optional
+        As in `model`.
     n_outputs : int, optional
         Elements of its one output.
 
@@ -135,6 +136,7 @@ def combo_small(
         rate=rate,
         seed=seed,
         target=target,
+        activation=activation,
         n_outputs=n_outputs,
     )
 

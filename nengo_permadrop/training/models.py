@@ -10,9 +10,18 @@ from nengo_permadrop.support.optional import require
 from nengo_permadrop.training.recipe import RecipeLayers
 
 
-def mlp(n_inputs, units=(100, 100), *, rate=0.1, seed=0, target="nengo", n_outputs=1):
+def mlp(
+    n_inputs,
+    units=(100, 100),
+    *,
+    rate=0.1,
+    seed=0,
+    target="nengo",
+    activation="softlif",
+    n_outputs=1,
+):
     """
-    A network of dense SoftLIF layers, each followed by permanent dropout.
+    A network of dense layers, each followed by its activation and permanent dropout.
 
     Parameters
     ----------
@@ -26,6 +35,8 @@ def mlp(n_inputs, units=(100, 100), *, rate=0.1, seed=0, target="nengo", n_outpu
         Decides the initial weights.
     target : {"nengo", "loihi"}, optional
         What the spiking network will run on: the curve of the SoftLIF layers.
+    activation : {"softlif", "relu"}, optional
+        Of all hidden layers.
     n_outputs : int, optional
         Elements of its one output.
 
@@ -35,7 +46,7 @@ def mlp(n_inputs, units=(100, 100), *, rate=0.1, seed=0, target="nengo", n_outpu
         Functional, with one linear output; not compiled.
     """
     keras = require("keras")
-    layers = RecipeLayers(rate, seed, target)
+    layers = RecipeLayers(rate, seed, target, activation)
     x = inputs = keras.Input((n_inputs,), name="input")
     for i, n_units in enumerate(units):
         x = layers.hidden(x, n_units, f"hidden{i + 1}")
