@@ -112,7 +112,7 @@ from nengo_permadrop.backends import backend_names
 
 rng = np.random.RandomState(0)
 model = [rng.randn(5, 3), rng.randn(2, 5)]
-conv = npd.Converter(model, target="slow")
+conv = npd.Converter(model, target="slow", scale_firing_rates=100)
 assert conv.synapse == nengo.Lowpass(0.02), conv.synapse
 assert isinstance(conv.all_ensembles[0].neuron_type, nengo.SpikingRectifiedLinear)
 assert np.allclose(conv.all_ensembles[0].bias, -10), conv.all_ensembles[0].bias

@@ -203,7 +203,8 @@ def _spiking_twin(conv):
         target=conv.target,
         synapse=conv.synapse,
         dropout=conv.dropout,
-        scale_firing_rates=conv.scale_firing_rates,
+        scale_firing_rates=conv.firing_rates,
+        first_layer=conv.first_layer,
         seed=0,
     )
 

@@ -14,8 +14,6 @@ from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.targets.base import add_constant
 from nengo_permadrop.targets.registry import get_target
 
-DEFAULT_FIRING_RATE = 100.0
-
 
 class NetworkBuilder:
     """Makes the Nengo objects of a converter, operation by operation."""
@@ -32,7 +30,6 @@ class NetworkBuilder:
         self._values = {}  # of the graph's values, by index
         self._objects = {}  # value index -> Nengo object that holds it
         self._consumers = {}  # value index -> Nengo object that it goes into
-        self._scaled = False
         self._gating = self.target.gates and network.redraw is not None
         self._used_masks = {}  # source -> masks of its connections, if gates drop
         self._layer_inputs = {
@@ -55,12 +52,6 @@ class NetworkBuilder:
             self.outputs[name] = self._output(name, index)
         if self._gating:
             self._build_gates()
-        if self.network.scale_firing_rates is not None and not self._scaled:
-            raise ConversionError(
-                "scale_firing_rates",
-                "no layer of the model is relu, sigmoid or tanh",
-                "Set amplitude and gain of the SoftLIF layers, before training",
-            )
 
     def _made(self, operation, values):
         if isinstance(operation, Affine):
@@ -79,10 +70,9 @@ class NetworkBuilder:
 
     def _activate(self, operation, value):
         """Neurons for an activation; gives the value of their output."""
-        rate = self.network.scale_firing_rates or DEFAULT_FIRING_RATE
-        neurons = activation_neurons(operation.kind, rate, **operation.parameters)
-        self._scaled |= neurons.scalable
         path = operation.path
+        rate = self.network.firing_rates.get(path)  # None: it has learned its own
+        neurons = activation_neurons(operation.kind, rate, **operation.parameters)
         other_curve = operation.parameters.get("curve", "nengo") != self.target.curve
         if other_curve and self.network.neurons == "spiking":
             self.other_curves.append(path)
@@ -145,6 +135,8 @@ class NetworkBuilder:
         if self.network.neurons == "rate":
             return rate_type
         try:
+            if self.network.first_layer == "exact" and driven and all(driven):
+                return self.target.exact_neurons(rate_type)
             return self.target.spiking_neurons(rate_type, driven)
         except ValidationError as error:
             raise ConversionError(

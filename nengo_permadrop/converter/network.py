@@ -6,6 +6,7 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.converter.build import NetworkBuilder
+from nengo_permadrop.converter.rates import firing_rates, rows_of
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.graph import ModelGraph
@@ -14,11 +15,12 @@ from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
     check_choice,
     check_integer,
-    check_number,
     check_seconds,
     check_seed,
 )
 from nengo_permadrop.targets.registry import get_target, target_names
+
+FIRST_LAYERS = ("converted", "exact")
 
 
 class Converter(nengo.Network):
@@ -47,9 +49,22 @@ class Converter(nengo.Network):
         What a plain ``Dropout`` layer becomes; one that was called with an
         explicit ``training=`` does what that says. ``PermanentDropout`` layers are
         always permanent.
-    scale_firing_rates : float, optional
-        Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers
-        (default 100). SoftLIF layers have their own ``amplitude`` and ``gain``.
+    scale_firing_rates : float or {str: float}, optional
+        Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers: one
+        for all, or by the layer's name. Others are chosen for each layer, so that 99%
+        of its activations have at most the rate that the target's neurons are good
+        for (500 Hz). SoftLIF layers have their own ``amplitude`` and ``gain``.
+    X : array_like, list of array_like or {str: array_like}, optional
+        Rows to choose firing rates by; a few hundred will do, and no targets are
+        needed. By default they are chosen by the weights, and by what batch
+        normalisation has seen, for inputs of mean 0 and variance 1. Give rows where
+        inputs are not standardised.
+    first_layer : {"converted", "exact"}, optional
+        What the layers become that the inputs go into: the spiking twins of their
+        activations, as all others, or neurons that send regular spikes at exactly the
+        activation's rates. SoftLIF layers answer below the threshold, where LIF neurons
+        are silent; "exact" takes that error away where it can be. On Loihi, whose first
+        layer is computed by the host, both are the same.
     redraw : float, optional
         Seconds of simulated time after which all dropouts take new masks. With
         ``target="loihi"`` this builds `.DropoutGate` gates, as weights on the
@@ -76,6 +91,9 @@ class Converter(nengo.Network):
         The Nengo object of each layer, by name.
     dropouts : list of `.Dropout`
         The permanent dropouts, in the model's order.
+    firing_rates : {str: float}
+        The rate, in Hz, of an activation of 1, by the path of each relu, sigmoid or
+        tanh layer.
     graph : `.ModelGraph`
         The operations and weights that the network was made from.
     model : object or None
@@ -120,6 +138,8 @@ class Converter(nengo.Network):
         synapse=None,
         dropout="permanent",
         scale_firing_rates=None,
+        X=None,
+        first_layer="converted",
         redraw=None,
         copies=1,
         label=None,
@@ -129,11 +149,8 @@ class Converter(nengo.Network):
         check_choice(neurons, "neurons", ("spiking", "rate"))
         check_choice(target, "target", target_names())
         check_choice(dropout, "dropout", ("permanent", "off"))
+        check_choice(first_layer, "first_layer", FIRST_LAYERS)
         get_target(target).check_neurons(neurons)
-        if scale_firing_rates is not None:
-            scale_firing_rates = check_number(
-                scale_firing_rates, "scale_firing_rates", 0, low_open=True, unit="Hz"
-            )
         if redraw is not None:
             redraw = check_seconds(redraw, "redraw")
         if seed is not None:
@@ -142,6 +159,10 @@ class Converter(nengo.Network):
         graph = read_model(model)
         if isinstance(model, ModelGraph):
             model = None
+        rows = None if X is None else rows_of(graph, X)
+        rates = firing_rates(
+            graph, get_target(target), scale_firing_rates, rows, dropout
+        )
 
         context = nengo.Network.context
         parent = context[-1] if len(context) > 0 else None
@@ -156,7 +177,8 @@ class Converter(nengo.Network):
         self.target = target
         self.synapse = get_target(target).synapse(synapse, neurons)
         self.dropout = dropout
-        self.scale_firing_rates = scale_firing_rates
+        self.firing_rates = rates
+        self.first_layer = first_layer
         self.redraw = redraw
         self.calibration = None
 
@@ -188,7 +210,8 @@ class Converter(nengo.Network):
                 target=self.target,
                 synapse=self.synapse,
                 dropout=self.dropout,
-                scale_firing_rates=self.scale_firing_rates,
+                scale_firing_rates=self.firing_rates,
+                first_layer=self.first_layer,
                 redraw=self.redraw,
                 label=label,
                 add_to_container=False,  # which would configure the outermost network

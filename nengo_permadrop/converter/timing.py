@@ -139,7 +139,7 @@ def settling_time(network):
         return mean + _SPREADS * float(np.sqrt(variance))
 
     fronts = {}
-    for conn, moments in _in_order(network):
+    for conn, moments in in_order(network):
         before = fronts.get(holder(conn.pre_obj), [(0.0, 0.0)])
         post = holder(conn.post_obj)
         after = [(m + moments[0], v + moments[1]) for m, v in before]
@@ -200,7 +200,7 @@ def arrivals(network):
         If the network has a loop, or a synapse whose response doesn't end.
     """
     longest = {}
-    for conn, moments in _in_order(network):
+    for conn, moments in in_order(network):
         before = longest.get(holder(conn.pre_obj), (0.0, 0.0))
         delay = tuple(a + b for a, b in zip(before, moments))
         post = holder(conn.post_obj)
@@ -208,7 +208,7 @@ def arrivals(network):
     return {obj: (mean, float(np.sqrt(v))) for obj, (mean, v) in longest.items()}
 
 
-def _in_order(network):
+def in_order(network):
     """
     The connections, each after all that lead to where it starts.
 

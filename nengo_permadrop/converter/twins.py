@@ -25,6 +25,6 @@ def rate_twin(conv, smooth=False):
         smooth_graph(conv.graph) if smooth else conv.graph,
         neurons="rate",
         dropout=conv.dropout,
-        scale_firing_rates=conv.scale_firing_rates,
+        scale_firing_rates=conv.firing_rates,
         seed=0,
     )

@@ -129,12 +129,17 @@ class ModelGraph:
         In an order in which they can be computed.
     inputs, outputs : {str: int}
         Values that are the model's inputs and outputs, in the model's order.
+    statistics : {int: (mean, std)}
+        What the model itself knows of the values that it was trained on: mean and
+        standard deviation of a value's elements, each a (size,) ndarray. Batch
+        normalisation has those of its input.
     """
 
     shapes: list = field(default_factory=list)
     operations: list = field(default_factory=list)
     inputs: dict = field(default_factory=dict)
     outputs: dict = field(default_factory=dict)
+    statistics: dict = field(default_factory=dict)
 
     def size(self, value):
         """Number of elements of a value."""

@@ -56,6 +56,31 @@ class GraphWriter:
         """Make a value an output of the model."""
         self.graph.outputs[name] = value
 
+    def known(self, value, mean, std):
+        """
+        Say what the model knows of a value; see ``statistics`` in `.ModelGraph`.
+
+        Parameters
+        ----------
+        value : int
+        mean, std : (size,) array_like
+            Over the rows that the model was trained on.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If the sizes don't fit.
+        """
+        size = (self.size(value),)
+        mean, std = (np.asarray(part, dtype=float) for part in (mean, std))
+        if mean.shape != size or std.shape != size:
+            raise ValidationError(
+                f"mean and standard deviation of {size[0]} elements can't have the "
+                f"shapes {mean.shape} and {std.shape}",
+                attr="statistics",
+            )
+        self.graph.statistics[value] = mean, std
+
     def affine(self, path, label, inputs, matrices, shape, constant=None, macs=0):
         """
         The sum of ``matrix @ input`` over some inputs, plus a constant.

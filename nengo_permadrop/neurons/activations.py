@@ -113,8 +113,9 @@ def activation_neurons(kind, rate, **parameters):
     Parameters
     ----------
     kind : str
-    rate : float
-        Firing rate, in Hz, of an activation of 1.
+    rate : float or None
+        Firing rate, in Hz, of an activation of 1; None for those that have their own,
+        which don't ask for it.
     **parameters
         As in `.Activation`.
 

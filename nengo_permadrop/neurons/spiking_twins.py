@@ -80,6 +80,35 @@ def spiking(neuron_type, target="nengo"):
     )
 
 
+def exact_spiking(rate_type):
+    """
+    Neurons that send regular spikes at exactly the rates of a rate neuron type.
+
+    For layers whose current is constant, as the first one's is while an observation is
+    shown: what computes such a current can compute the rate, too, and needs no neuron
+    that has only nearly the same one. In hardware this is done by the host, which turns
+    observations into spikes anyway.
+
+    Parameters
+    ----------
+    rate_type : `nengo.neurons.NeuronType`
+
+    Returns
+    -------
+    spiking_type : `nengo.neurons.NeuronType`
+        Where a constant current gives the twin exactly these rates already, as it does
+        with `nengo.SpikingRectifiedLinear`, that twin.
+    """
+    if type(rate_type) is SoftLIF:
+        own = {
+            "gamma": rate_type.gamma,
+            "tau_rc": rate_type.tau_rc,
+            "tau_ref": rate_type.tau_ref,
+        }
+        return nengo.RegularSpiking(SoftLIF(**own), amplitude=rate_type.amplitude)
+    return spiking(rate_type)
+
+
 def _same(neuron_type):
     return neuron_type
 

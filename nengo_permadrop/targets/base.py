@@ -4,7 +4,7 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.neurons.spiking_twins import spiking
+from nengo_permadrop.neurons.spiking_twins import exact_spiking, spiking
 from nengo_permadrop.support.validation import check_seconds
 
 
@@ -29,6 +29,9 @@ class Target:
         `.DropoutGate` gates.
     curve : str
         The target whose rate curve SoftLIF layers should have learned.
+    firing_rate : float
+        Rate, in Hz, of the activations at the 99th percentile of a layer that can have
+        any rates. The higher, the less noise, and the more spikes.
     default_synapse : `nengo.synapses.Synapse`
         Of connections from spiking neurons.
     other_curve : str
@@ -40,6 +43,7 @@ class Target:
     rate_neurons = True
     gates = False
     curve = "nengo"
+    firing_rate = 500.0
     default_synapse = nengo.Alpha(0.005)
     other_curve = (
         "{} learned with the quantised rates of a chip's neurons, which Nengo's don't "
@@ -111,6 +115,20 @@ class Target:
             If there are none.
         """
         return spiking(rate_type, target=self.name)
+
+    def exact_neurons(self, rate_type):
+        """
+        The spiking neurons of a first layer that has exactly its activation's rates.
+
+        Parameters
+        ----------
+        rate_type : `nengo.neurons.NeuronType`
+
+        Returns
+        -------
+        neuron_type : `nengo.neurons.NeuronType`
+        """
+        return exact_spiking(rate_type)
 
     def is_off_chip(self, driven):
         """Whether a layer is computed beside the device; arguments as above."""

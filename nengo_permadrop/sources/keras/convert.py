@@ -224,17 +224,18 @@ def _batch_normalization(writer, call, value):
     config, weights = call.spec.config, call.spec.weights
     axis = config["axis"]
     axis = int(axis[0]) if isinstance(axis, (list, tuple)) else int(axis)
-    scale = (
-        1.0
-        / np.sqrt(weights["moving_variance"].astype(float) + config["epsilon"])
-        * weights.get("gamma", 1.0)
-    )
-    shift = weights.get("beta", 0.0) - weights["moving_mean"].astype(float) * scale
+    mean = weights["moving_mean"].astype(float)
+    std = np.sqrt(weights["moving_variance"].astype(float) + config["epsilon"])
+    scale = weights.get("gamma", 1.0) / std
+    shift = weights.get("beta", 0.0) - mean * scale
     shape = writer.shape(value)
     along = [1] * len(shape)
     along[axis if axis < 0 else axis - 1] = -1
-    scale = np.broadcast_to(scale.reshape(along), shape).ravel()
-    shift = np.broadcast_to(shift.reshape(along), shape).ravel()
+    mean, std, scale, shift = (
+        np.broadcast_to(each.reshape(along), shape).ravel()
+        for each in (mean, std, scale, shift)
+    )
+    writer.known(value, mean, std)
     matrix = sparse.diags(scale).tocsr()
     return writer.affine(*call.named, [value], [matrix], shape, constant=shift)
 

@@ -41,6 +41,9 @@ class LoihiTarget(Target):
         neuron_type = spiking(rate_type, target=self.name)
         return with_random_phase(neuron_type) if any(driven) else neuron_type
 
+    def exact_neurons(self, rate_type):
+        return self.spiking_neurons(rate_type, [True])
+
     def is_off_chip(self, driven):
         return any(driven)
 

@@ -1,0 +1,173 @@
+"""
+The mean rates of spiking neurons whose input current fluctuates.
+
+What a neuron gets from other neurons' spikes isn't a constant current but a mean with
+noise on it, and a curved rate function takes the noise for signal: the mean of its
+rates is not the rate of the mean. How large the noise is follows from the rates of the
+neurons that it comes from and from the synapse; here it is Gaussian.
+
+Regular spikes of amplitude ``a``, ``r`` a second, through a filter with the transfer
+function ``H`` (``H(0) = 1``) have the mean ``a r`` and the variance
+``2 a^2 r^2 sum_k |H(k r)|^2``, which tends to that of Poisson's spikes, ``a^2 r`` times
+the integral of the squared response, where the neurons fire seldom.
+"""
+
+import functools
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+from scipy.special import ndtr
+
+from nengo_permadrop.neurons.loihi import LoihiLIFRate
+
+# Points of the Gauss-Hermite rule for means over the noise
+_POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+# Standard deviation of the membrane's noise, relative to the current's: a leaky neuron
+# averages it over its time constant
+_LEAKY = 0.7
+
+_RATES = np.logspace(-2, 4, 500)  # Hz
+
+
+@functools.lru_cache(maxsize=64)
+def _variances(num, den, dt):
+    """Variance of filtered spikes of amplitude 1 at `_RATES`; None is no filter."""
+    filtered = None if num is None else nengo.synapses.LinearFilter(num, den)
+    found = []
+    for rate in _RATES:
+        harmonics = rate * np.arange(1, max(1, int(0.5 / (dt * rate))) + 1)
+        gains = np.ones(harmonics.size)
+        if filtered is not None:
+            gains = np.abs(filtered.evaluate(harmonics)) / abs(num[-1] / den[-1])
+        found.append(2 * rate**2 * np.sum(gains**2))
+    return np.array(found)
+
+
+def spike_variance(synapse, rates, dt=0.001):
+    """
+    Variance of the filtered spikes of neurons that fire regularly.
+
+    Parameters
+    ----------
+    synapse : `nengo.synapses.Synapse` or None
+    rates : ndarray
+        In Hz.
+    dt : float, optional
+        Time step, in seconds.
+
+    Returns
+    -------
+    variance : ndarray
+        In Hz^2, for spikes of amplitude 1; the same shape.
+    """
+    key = (None, None)
+    if isinstance(synapse, nengo.synapses.LinearFilter):
+        key = tuple(synapse.num.tolist()), tuple(synapse.den.tolist())
+    table = _variances(*key, dt)
+    rates = np.abs(rates)
+    # below the table's first rate the variance is proportional to the rate
+    seldom = np.minimum(1.0, rates / _RATES[0])
+    return seldom * np.interp(rates, _RATES, table)
+
+
+class Curve:
+    """
+    What a neuron type answers, on average, to a noisy current.
+
+    Parameters
+    ----------
+    neuron_type : `nengo.neurons.NeuronType`
+        Spiking, or a rate type, which is its own mean.
+
+    Attributes
+    ----------
+    amplitude : float
+        Of one spike; 0 for rate neurons, which have no noise.
+    """
+
+    def __init__(self, neuron_type):
+        self.neuron_type = neuron_type
+        self.amplitude = float(getattr(neuron_type, "amplitude", 1.0))
+        self._share = 1.0  # of the noise that gets through
+        rate_type = neuron_type
+        if isinstance(neuron_type, nengo.RegularSpiking):
+            rate_type = neuron_type.base_type
+            self._factor = self.amplitude
+        elif isinstance(neuron_type, nengo.SpikingRectifiedLinear):
+            rate_type, self._factor = None, self.amplitude
+        elif isinstance(neuron_type, nengo.LIF):
+            rate_type = _lif_rates(neuron_type)
+            self._factor, self._share = 1.0, _LEAKY
+        elif neuron_type.spiking:
+            raise ValidationError(
+                f"the mean rates of {neuron_type} aren't known here; convert to "
+                "neurons of LIF, SpikingRectifiedLinear or RegularSpiking type",
+                attr="neuron_type",
+            )
+        else:
+            self.amplitude, self._factor, self._share = 0.0, 1.0, 0.0
+        self._rate_type = rate_type
+
+    def mean(self, current, std, slope=False):
+        """
+        Mean output for a mean current and the standard deviation of its noise.
+
+        Parameters
+        ----------
+        current, std : (n, size) ndarray
+        slope : bool, optional
+            Give the derivative by the current, too.
+
+        Returns
+        -------
+        output : (n, size) ndarray
+            In the neuron's own units, with its amplitude.
+        derivative : (n, size) ndarray
+            If ``slope``.
+        """
+        if self._rate_type is None:
+            return self._rectified(current, std, slope)
+        std = self._share * std
+        if not np.any(std):
+            output = self._rates(current)
+            return (output, self._slope(current)) if slope else output
+        output, derivative = 0.0, 0.0
+        for point, weight in zip(_POINTS, _WEIGHTS):
+            shifted = current + point * std
+            output = output + weight * self._rates(shifted)
+            if slope:
+                derivative = derivative + weight * self._slope(shifted)
+        return (output, derivative) if slope else output
+
+    def _rectified(self, current, std, slope):
+        """The mean of max(0, current + noise), in closed form."""
+        std = np.maximum(std, 1e-12)
+        z = np.clip(current / std, -30, 30)
+        above = ndtr(z)
+        density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+        output = self._factor * (current * above + std * density)
+        return (output, self._factor * above) if slope else output
+
+    def _rates(self, current):
+        size = current.shape[1]
+        rates = self._rate_type.rates(current, np.ones(size), np.zeros(size))
+        return self._factor * rates
+
+    def _slope(self, current, width=0.01):
+        """By differences: the true one is infinite at a LIF neuron's threshold."""
+        above, below = self._rates(current + width), self._rates(current - width)
+        return (above - below) / (2 * width)
+
+
+def _lif_rates(neuron_type):
+    """The rate type of spiking LIF neurons, Nengo's or Loihi's."""
+    options = {
+        "tau_rc": neuron_type.tau_rc,
+        "tau_ref": neuron_type.tau_ref,
+        "amplitude": neuron_type.amplitude,
+    }
+    quantised = type(neuron_type).__module__.partition(".")[0] == "nengo_loihi"
+    return (LoihiLIFRate if quantised else nengo.LIFRate)(**options)

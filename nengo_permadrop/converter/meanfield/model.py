@@ -1,0 +1,280 @@
+"""
+A mean-field model of a converted network: its mean answers, without simulating it.
+
+Each ensemble's mean output follows from the mean current that it gets and the size of
+the noise on it (`.curves`), each current from the mean outputs before it: one pass
+through the layers, for any rows and masks. The same pass through a network of rate
+neurons gives the classical answers. The passes can be differentiated, by weights and
+biases.
+"""
+
+from dataclasses import dataclass, field
+
+import nengo
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.converter.meanfield.curves import Curve, spike_variance
+from nengo_permadrop.converter.timing import holder, in_order
+from nengo_permadrop.dropout.nodes import Shift
+from nengo_permadrop.dropout.transforms import PermanentDropout
+
+
+@dataclass(eq=False)
+class Edge:
+    """
+    A connection.
+
+    Attributes
+    ----------
+    conn : `nengo.Connection`
+    pre : Nengo object
+        Ensemble or Node.
+    weights : (size_out, size_in) ndarray
+        Without dropout.
+    mask : int or None
+        Place among the masks.
+    """
+
+    conn: nengo.Connection
+    pre: object
+    weights: np.ndarray
+    mask: int = None
+
+
+@dataclass(eq=False)
+class Layer:
+    """
+    An ensemble, or a Node that adds up what it gets.
+
+    Attributes
+    ----------
+    obj : `nengo.Ensemble` or `nengo.Node`
+    edges : list of `Edge`
+    gain, bias : (size,) ndarray
+        From the sum of what it gets to its current; 1 and a constant for Nodes.
+    curve : `.Curve` or None
+        None for Nodes.
+    """
+
+    obj: object
+    edges: list = field(default_factory=list)
+    gain: np.ndarray = None
+    bias: np.ndarray = None
+    curve: Curve = None
+
+
+class MeanField:
+    """
+    The mean answers of a `.Converter`.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+        As it is now: later corrections of it are not seen. Its own copies aren't part
+        of the model.
+    dt : float, optional
+        Time step, in seconds.
+
+    Attributes
+    ----------
+    layers : list of `Layer`
+        In the order in which values flow.
+    mask_sizes : list of (int, float)
+        Size and dropout rate of each mask.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the network has neurons or connections whose means aren't known, such as the
+        gates that redraw masks on a chip.
+    """
+
+    def __init__(self, conv, dt=0.001):
+        self.dt = dt
+        self.inputs = list(conv.inputs.values())
+        self.outputs = list(conv.outputs.values())
+        numbers, self.mask_sizes = {}, []
+        for dropout in conv.dropouts:
+            for mask in dropout.masks:
+                if mask.gate is not None:
+                    raise ValidationError(
+                        f"the masks of '{dropout.path}' are redrawn by gates, whose "
+                        "means aren't known; convert without redraw",
+                        attr="conv",
+                    )
+                for conn in mask.connections:
+                    numbers[conn] = len(self.mask_sizes)
+                self.mask_sizes.append((mask.size_in, dropout.rate))
+        self.layers = self._layers(conv, numbers)
+
+    def _layers(self, conv, numbers):
+        others = {obj for copy in conv.copies[1:] for obj in copy.all_objects}
+        layers, constants = {}, {}
+        for conn, _ in in_order(conv):
+            if conn in others or holder(conn.post_obj) in others:
+                continue
+            pre, post = holder(conn.pre_obj), holder(conn.post_obj)
+            if post not in layers:
+                layers[post] = _empty(post)
+            if isinstance(pre, nengo.Node) and pre.size_in == 0:
+                layers[post].bias = layers[post].bias + np.asarray(pre.output, float)
+                constants[post] = pre
+                continue
+            layers[post].edges.append(
+                Edge(conn, pre, _weights(conn), numbers.get(conn))
+            )
+        for ensemble in conv.all_ensembles:  # nothing is connected to some
+            if ensemble not in others and ensemble not in layers:
+                layers[ensemble] = _empty(ensemble)
+        return _sorted(list(layers.values()), self.inputs)
+
+    def draw_masks(self, n, rng):
+        """
+        Masks, scaled: 0 where a unit is dropped, otherwise ``1 / (1 - rate)``.
+
+        Parameters
+        ----------
+        n : int
+            Of each.
+        rng : `numpy.random.RandomState`
+
+        Returns
+        -------
+        masks : list of (n, size) ndarray
+        """
+        return [
+            (rng.random_sample((n, size)) >= rate) / (1.0 - rate)
+            for size, rate in self.mask_sizes
+        ]
+
+    def forward(self, inputs, masks=None, slopes=None):
+        """
+        Mean outputs of every object.
+
+        Parameters
+        ----------
+        inputs : list of (n, size) ndarray
+        masks : list of (n, size) ndarray, optional
+            From `draw_masks`; by default nothing is dropped.
+        slopes : dict, optional
+            Filled with what `backward` needs.
+
+        Returns
+        -------
+        means : {Nengo object: (n, size) ndarray}
+            Currents of Nodes, outputs of ensembles.
+        """
+        means = dict(zip(self.inputs, inputs))
+        noise = {}  # variance of what an object sends, for synapses by id
+        for layer in self.layers:
+            total, variance = 0.0, 0.0
+            for edge in layer.edges:
+                mean, var = means[edge.pre], self._noise(edge, means, noise)
+                if edge.mask is not None and masks is not None:
+                    mean, var = mean * masks[edge.mask], var * masks[edge.mask] ** 2
+                total = total + mean @ edge.weights.T
+                if np.ndim(var):
+                    variance = variance + var @ (edge.weights**2).T
+            n = len(inputs[0])
+            current = np.zeros((n, layer.bias.size)) + layer.gain * total + layer.bias
+            variance = np.zeros_like(current) + layer.gain**2 * variance
+            if layer.curve is None:
+                means[layer.obj] = current
+                noise[layer.obj] = variance
+            elif slopes is None:
+                means[layer.obj] = layer.curve.mean(current, np.sqrt(variance))
+            else:
+                means[layer.obj], slopes[layer.obj] = layer.curve.mean(
+                    current, np.sqrt(variance), slope=True
+                )
+        return means
+
+    def _noise(self, edge, means, noise):
+        """Variance of what comes through a connection's synapse."""
+        curves = {layer.obj: layer.curve for layer in self.layers}
+        curve = curves.get(edge.pre)
+        if curve is None:
+            return noise.get(edge.pre, 0.0)
+        if curve.amplitude == 0.0:
+            return 0.0
+        key = edge.pre, id(edge.conn.synapse)
+        if key not in noise:
+            rates = means[edge.pre] / curve.amplitude
+            noise[key] = curve.amplitude**2 * spike_variance(
+                edge.conn.synapse, rates, self.dt
+            )
+        return noise[key]
+
+    def backward(self, means, slopes, gradients, masks=None):
+        """
+        Derivatives by weights and biases, with the noise as it is.
+
+        Parameters
+        ----------
+        means, slopes : dict
+            From `forward`.
+        gradients : {Nengo object: (n, size) ndarray}
+            Of the loss by the mean output of objects.
+        masks : list of (n, size) ndarray, optional
+            As given to `forward`.
+
+        Returns
+        -------
+        by_weights : {`Edge`: (size_out, size_in) ndarray}
+        by_bias : {`Layer`: (size,) ndarray}
+        """
+        gradients = dict(gradients)
+        by_weights, by_bias = {}, {}
+        for layer in reversed(self.layers):
+            gradient = gradients.pop(layer.obj, None)
+            if gradient is None:
+                continue
+            if layer.curve is not None:
+                gradient = gradient * slopes[layer.obj]
+            by_bias[layer] = gradient.sum(axis=0)
+            gradient = gradient * layer.gain
+            for edge in layer.edges:
+                mean = means[edge.pre]
+                mask = 1.0
+                if edge.mask is not None and masks is not None:
+                    mask = masks[edge.mask]
+                by_weights[edge] = gradient.T @ (mean * mask)
+                if edge.pre not in self.inputs:
+                    sent = (gradient @ edge.weights) * mask
+                    gradients[edge.pre] = gradients.get(edge.pre, 0.0) + sent
+        return by_weights, by_bias
+
+
+def _empty(obj):
+    if isinstance(obj, nengo.Ensemble):
+        return Layer(
+            obj,
+            gain=np.asarray(obj.gain, float),
+            bias=np.asarray(obj.bias, float),
+            curve=Curve(obj.neuron_type),
+        )
+    constant = obj.output.constant if isinstance(obj.output, Shift) else 0.0
+    if obj.output is not None and not isinstance(obj.output, Shift):
+        raise ValidationError(f"what {obj} computes isn't known", attr="conv")
+    return Layer(obj, gain=np.ones(obj.size_in), bias=np.zeros(obj.size_in) + constant)
+
+
+def _weights(conn):
+    transform = conn.transform
+    if isinstance(transform, PermanentDropout):
+        return np.asarray(transform.init.base, float)
+    if isinstance(transform, nengo.transforms.NoTransform):
+        return np.eye(conn.size_out, conn.size_in)
+    return np.asarray(transform.init, float)
+
+
+def _sorted(layers, inputs):
+    """Each after those that it gets something from."""
+    done, order = set(inputs), []
+    while layers:
+        ready = [each for each in layers if all(e.pre in done for e in each.edges)]
+        order += ready
+        done |= {layer.obj for layer in ready}
+        layers = [each for each in layers if each.obj not in done]
+    return order

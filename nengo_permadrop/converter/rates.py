@@ -1,0 +1,201 @@
+"""
+How often the neurons of each layer fire.
+
+A layer whose activations have no scale of their own (relu, sigmoid, tanh) can be built
+of neurons that fire at any rate: it only decides how many spikes a second an activation
+of 1 is. Too few, and the noise of the spikes is as large as the signal, which the next
+layer's threshold turns into a bias; too many cost time and energy. One number for a
+whole network doesn't fit, as activations grow or shrink from layer to layer; so, as in
+[1]_, each layer's is chosen by a high quantile of its own activations.
+
+References
+----------
+.. [1] Rueckauer, B., Lungu, I.-A., Hu, Y., Pfeiffer, M., & Liu, S.-C. (2017).
+   Conversion of continuous-valued deep networks to efficient event-driven networks for
+   image classification. Frontiers in Neuroscience, 11, 682.
+"""
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.graph.evaluate import evaluate
+from nengo_permadrop.graph.graph import Activation
+from nengo_permadrop.neurons.activations import activation_neurons
+from nengo_permadrop.support.inputs import match_inputs
+from nengo_permadrop.support.validation import check_number
+
+# The quantile of a layer's activations, over units, rows and masks, that has the
+# target's firing rate
+QUANTILE = 0.99
+
+N_ROWS = 256  # looked at, at the most; and made up, if there are none
+_SEED = 0  # of made-up rows, and of masks
+
+
+def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
+    """
+    Firing rates of the layers of a model that can have any.
+
+    Parameters
+    ----------
+    graph : `.ModelGraph`
+    target : `.Target`
+    given : float or {str: float}, optional
+        As ``scale_firing_rates`` of `.Converter`.
+    X : list of (n, size) ndarray, optional
+        Rows that the activations are measured on. By default they follow from the
+        weights, for inputs of mean 0 and variance 1 (see `made_up`).
+    dropout : {"permanent", "off"}, optional
+
+    Returns
+    -------
+    rates : {str: float}
+        By path of the layer: the rate, in Hz, of an activation of 1.
+
+    Raises
+    ------
+    ConversionError
+        If a rate is given for layers that can't have any.
+    nengo.exceptions.ValidationError
+        If one is given for a layer that isn't there, or is out of range.
+    """
+    scalable, fixed = _layers(graph)
+    if given is not None and not isinstance(given, dict):
+        rate = check_number(given, "scale_firing_rates", 0, low_open=True, unit="Hz")
+        if not scalable:
+            raise ConversionError(
+                "scale_firing_rates",
+                "no layer of the model is relu, sigmoid or tanh",
+                _FIXED,
+            )
+        return dict.fromkeys(scalable, rate)
+    named = _named(given or {}, scalable, fixed)
+    if len(named) == len(scalable):
+        return named
+    activations = activity(graph, X, dropout)
+    rates = {}
+    for path in scalable:
+        if path in named:
+            rates[path] = named[path]
+            continue
+        largest = float(np.quantile(np.abs(activations[path]), QUANTILE))
+        if not largest > 0:  # hardly any unit is ever active
+            largest = float(np.abs(activations[path]).max()) or 1.0
+        rates[path] = target.firing_rate / largest
+    return rates
+
+
+_FIXED = (
+    "The rates of SoftLIF layers are learned with their weights: set amplitude and "
+    "gain before training"
+)
+
+
+def _layers(graph):
+    """Paths of the layers that can have any rates, and of those that can't."""
+    scalable, fixed = [], []
+    for operation in graph.operations:
+        if isinstance(operation, Activation):
+            neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+            (scalable if neurons.scalable else fixed).append(operation.path)
+    return scalable, fixed
+
+
+def _named(given, scalable, fixed):
+    """Rates that were given by name, by path."""
+    rates = {}
+    for name, rate in given.items():
+        paths = [path for path in (*scalable, *fixed) if path == name]
+        paths = paths or [
+            path for path in (*scalable, *fixed) if path.rpartition("/")[2] == name
+        ]
+        if not paths:
+            raise ValidationError(
+                f"no layer '{name}' has neurons; there are "
+                f"{', '.join((*scalable, *fixed)) or 'none'}",
+                attr="scale_firing_rates",
+            )
+        for path in paths:
+            if path in fixed:
+                raise ConversionError(
+                    f"layer '{path}'", "can't have another rate", _FIXED
+                )
+            rates[path] = check_number(
+                rate, f"scale_firing_rates['{name}']", 0, low_open=True, unit="Hz"
+            )
+    return rates
+
+
+def made_up(graph):
+    """
+    Rows of normal inputs with mean 0 and variance 1, as those of standardised data.
+
+    Returns
+    -------
+    X : list of (`N_ROWS`, size) ndarray
+        The same ones each time.
+    """
+    rng = np.random.RandomState(_SEED)
+    return [
+        rng.standard_normal((N_ROWS, graph.size(index)))
+        for index in graph.inputs.values()
+    ]
+
+
+def rows_of(graph, X):
+    """Rows that a user gave, checked; `N_ROWS` of them, evenly spaced, at the most."""
+    X = match_inputs(X, graph.input_shapes)
+    n = len(X[0])
+    chosen = np.unique(np.linspace(0, n - 1, min(n, N_ROWS)).astype(int))
+    return [x[chosen] for x in X]
+
+
+def activity(graph, X=None, dropout="permanent"):
+    """
+    The activations of each layer, for some rows and a mask for each.
+
+    Parameters
+    ----------
+    graph : `.ModelGraph`
+    X : list of (n, size) ndarray, optional
+        By default `made_up` rows. What the model knows of the values that it was
+        trained on (``statistics`` of the graph) then holds for them: what a batch
+        normalisation is given has the mean and variance that it has seen.
+    dropout : {"permanent", "off"}, optional
+
+    Returns
+    -------
+    activations : {str: (n, size) ndarray}
+        By path of the layer.
+    """
+    rng = np.random.RandomState(_SEED)
+
+    def activate(operation, x):
+        neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+        size = x.shape[1]
+        gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
+        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
+
+    def drop(operation, x):
+        rate = operation.permanent_rate(dropout)
+        if rate == 0:
+            return x
+        return x * (rng.random_sample(x.shape) >= rate) / (1 - rate)
+
+    def known(index, x):
+        if index not in graph.statistics:
+            return x
+        mean, std = graph.statistics[index]
+        varies = np.maximum(x.std(axis=0), 1e-12)
+        return mean + std * (x - x.mean(axis=0)) / varies
+
+    if X is None:
+        values = evaluate(graph, made_up(graph), activate, drop, known)
+    else:
+        values = evaluate(graph, X, activate, drop)
+    return {
+        operation.path: values[operation.output]
+        for operation in graph.operations
+        if isinstance(operation, Activation)
+    }
