@@ -16,10 +16,7 @@ import functools
 
 import nengo
 import numpy as np
-from nengo.exceptions import ValidationError
 from scipy.special import ndtr
-
-from nengo_permadrop.neurons.loihi import LoihiLIFRate
 
 # Points of the Gauss-Hermite rule for means over the noise
 _POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
@@ -90,26 +87,12 @@ class Curve:
 
     def __init__(self, neuron_type):
         self.neuron_type = neuron_type
-        self.amplitude = float(getattr(neuron_type, "amplitude", 1.0))
-        self._share = 1.0  # of the noise that gets through
-        rate_type = neuron_type
-        if isinstance(neuron_type, nengo.RegularSpiking):
-            rate_type = neuron_type.base_type
-            self._factor = self.amplitude
-        elif isinstance(neuron_type, nengo.SpikingRectifiedLinear):
-            rate_type, self._factor = None, self.amplitude
-        elif isinstance(neuron_type, nengo.LIF):
-            rate_type = _lif_rates(neuron_type)
-            self._factor, self._share = 1.0, _LEAKY
-        elif neuron_type.spiking:
-            raise ValidationError(
-                f"the mean rates of {neuron_type} aren't known here; convert to "
-                "neurons of LIF, SpikingRectifiedLinear or RegularSpiking type",
-                attr="neuron_type",
-            )
-        else:
-            self.amplitude, self._factor, self._share = 0.0, 1.0, 0.0
-        self._rate_type = rate_type
+        self.amplitude = 0.0
+        self._share = 0.0  # of the noise that gets through
+        self._rectifies = isinstance(neuron_type, nengo.SpikingRectifiedLinear)
+        if neuron_type.spiking:
+            self.amplitude = float(getattr(neuron_type, "amplitude", 1.0))
+            self._share = _LEAKY if isinstance(neuron_type, nengo.LIF) else 1.0
 
     def mean(self, current, std, slope=False):
         """
@@ -128,7 +111,7 @@ class Curve:
         derivative : (n, size) ndarray
             If ``slope``.
         """
-        if self._rate_type is None:
+        if self._rectifies:
             return self._rectified(current, std, slope)
         std = self._share * std
         if not np.any(std):
@@ -148,26 +131,17 @@ class Curve:
         z = np.clip(current / std, -30, 30)
         above = ndtr(z)
         density = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
-        output = self._factor * (current * above + std * density)
-        return (output, self._factor * above) if slope else output
+        output = self.amplitude * (current * above + std * density)
+        return (output, self.amplitude * above) if slope else output
 
     def _rates(self, current):
         size = current.shape[1]
-        rates = self._rate_type.rates(current, np.ones(size), np.zeros(size))
-        return self._factor * rates
+        rates = self.neuron_type.rates(current, np.ones(size), np.zeros(size))
+        if isinstance(self.neuron_type, nengo.neurons.RatesToSpikesNeuronType):
+            rates = self.amplitude * rates  # Nengo leaves it out of these alone
+        return rates
 
     def _slope(self, current, width=0.01):
         """By differences: the true one is infinite at a LIF neuron's threshold."""
         above, below = self._rates(current + width), self._rates(current - width)
         return (above - below) / (2 * width)
-
-
-def _lif_rates(neuron_type):
-    """The rate type of spiking LIF neurons, Nengo's or Loihi's."""
-    options = {
-        "tau_rc": neuron_type.tau_rc,
-        "tau_ref": neuron_type.tau_ref,
-        "amplitude": neuron_type.amplitude,
-    }
-    quantised = type(neuron_type).__module__.partition(".")[0] == "nengo_loihi"
-    return (LoihiLIFRate if quantised else nengo.LIFRate)(**options)
