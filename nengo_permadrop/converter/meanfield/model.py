@@ -55,6 +55,8 @@ class Layer:
         From the sum of what it gets to its current; 1 and a constant for Nodes.
     curve : `.Curve` or None
         None for Nodes.
+    constant : `nengo.Node` or None
+        What adds ``bias`` to a Node.
     """
 
     obj: object
@@ -62,6 +64,7 @@ class Layer:
     gain: np.ndarray = None
     bias: np.ndarray = None
     curve: Curve = None
+    constant: nengo.Node = None
 
 
 class MeanField:
@@ -110,7 +113,7 @@ class MeanField:
 
     def _layers(self, conv, numbers):
         others = {obj for copy in conv.copies[1:] for obj in copy.all_objects}
-        layers, constants = {}, {}
+        layers = {}
         for conn, _ in in_order(conv):
             if conn in others or holder(conn.post_obj) in others:
                 continue
@@ -119,7 +122,7 @@ class MeanField:
                 layers[post] = _empty(post)
             if isinstance(pre, nengo.Node) and pre.size_in == 0:
                 layers[post].bias = layers[post].bias + np.asarray(pre.output, float)
-                constants[post] = pre
+                layers[post].constant = pre
                 continue
             layers[post].edges.append(
                 Edge(conn, pre, _weights(conn), numbers.get(conn))
