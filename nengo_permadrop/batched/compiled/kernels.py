@@ -29,6 +29,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from nengo_permadrop.batched.compiled import rows
 from nengo_permadrop.batched.compiled.rows import (
     add_counted,
     add_rows,
@@ -439,12 +440,6 @@ def _store(scratch, population, tile, state):
     return total != total
 
 
-def source_digest():
-    """A number for the source of all compiled code."""
-    digest = hashlib.sha256()
-    for name in ("kernels.py", "rows.py"):
-        digest.update(Path(__file__).with_name(name).read_bytes())
-    return int.from_bytes(digest.digest()[:7], "big")
-
-
-run_block = _kept(source_digest())
+# the source of all compiled code
+_SOURCE = b"".join(Path(f).read_bytes() for f in (__file__, rows.__file__))
+run_block = _kept(hashlib.sha256(_SOURCE).hexdigest())
