@@ -1,7 +1,6 @@
 import multiprocessing
 import os
 import signal
-import struct
 import subprocess
 import sys
 import time
@@ -185,8 +184,12 @@ def test_an_exit_code_that_comes_late_is_seen(monkeypatch):
         os.close(waiting.sentinel)
 
 
+BROKEN = """
+import os, signal, struct, sys, time
+from concurrent.futures import BrokenExecutor
+from nengo_permadrop.execution.pool import process_pool
+
 def killed_in_the_middle():
-    """Send a part of a result, and be killed."""
     frame = sys._getframe()
     while "result_queue" not in frame.f_locals:
         frame = frame.f_back
@@ -196,22 +199,14 @@ def killed_in_the_middle():
         os.write(queue._writer.fileno(), struct.pack("!i", 100) + bytes(50))
         os.kill(os.getpid(), signal.SIGKILL)
 
-
-BROKEN = """
-import time, sys
-from concurrent.futures import BrokenExecutor
-sys.path.insert(0, sys.argv[1])
-from test_pool import killed_in_the_middle
-from nengo_permadrop.execution.pool import process_pool
-
 if __name__ == "__main__":
     try:
         with process_pool(2) as executor:
             list(executor.map(time.sleep, [0.2, 0.2]))  # both run
             future = executor.submit(killed_in_the_middle)
-            if sys.argv[2] == "wait":
+            if sys.argv[1] == "wait":
                 future.result()
-            elif sys.argv[2] == "interrupt":
+            elif sys.argv[1] == "interrupt":
                 time.sleep(0.5)
                 raise KeyboardInterrupt
     except (BrokenExecutor, KeyboardInterrupt) as error:
@@ -228,7 +223,7 @@ def test_a_worker_killed_while_it_sends_a_result(then, told, tmp_path):
     script = tmp_path / "script.py"
     script.write_text(BROKEN)
     found = subprocess.run(
-        [sys.executable, script, os.path.dirname(__file__), then],
+        [sys.executable, script, then],
         check=True,
         timeout=TIMEOUT,
         stdout=subprocess.PIPE,
