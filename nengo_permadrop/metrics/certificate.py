@@ -1,0 +1,458 @@
+"""
+At how many draws the difference between two samplers would be seen.
+
+What is estimated
+=================
+
+Of each observation and output, from ``n`` pairs of draws: the components of the
+difference on the scale of ranks (`.power`), the difference of the means in standard
+deviations of the reference, the ratio of the standard deviations, and the components
+that are left when both samples are standardised. The draws of a pair may have the same
+masks; then the estimates are more precise. Their sampling variances come from the
+jackknife [1]_ over groups of pairs, which holds for both kinds.
+
+Estimates are further from 0 than what they estimate, and many draws would see such a
+difference where there is none. So the components are shrunk: over the observations, an
+estimate ``e`` of true values with mean ``m`` and variance ``t`` has the variance
+``v = t + w``, where ``w`` is the mean sampling variance. That gives ``t = max(0, v -
+w)``, and likewise ``m**2 = max(0, mean(e)**2 - v / n_observations)``. The difference
+that an observation is taken to have is ::
+
+    m + sqrt(t / v) * (e - mean(e))
+
+so that over the observations the differences have the mean and variance of the true
+ones (constrained empirical Bayes [2]_; posterior means would vary too little). Only the
+rate over all observations is said to be right, not that of a single one.
+
+The number of draws is the least at which `.power` predicts that tests reject so often,
+on average. Its interval is the percentile interval of the bootstrap over observations,
+all outputs of one together. Estimates differ between observations for both reasons, the
+differences and the sampling errors, so that resampling draws as well would count the
+latter twice. The interval is for observations like those given; percentiles are further
+out than for many observations, as quantiles of Student's distribution are [3]_.
+
+References
+----------
+.. [1] Efron, B., & Tibshirani, R. (1993). An introduction to the bootstrap. Chapman &
+   Hall.
+.. [2] Louis, T. A. (1984). Estimating a population of parameter values using Bayes and
+   empirical Bayes methods. Journal of the American Statistical Association 79.
+.. [3] Hesterberg, T. C. (2015). What teachers should know about the bootstrap. The
+   American Statistician 69.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import scipy.stats
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.metrics.ks import critical_height
+from nengo_permadrop.metrics.power import (
+    MOST_DRAWS,
+    Bridges,
+    components,
+    drift,
+    mean_square,
+)
+from nengo_permadrop.metrics.residuals import without_spread
+from nengo_permadrop.samples.matching import check_pair
+from nengo_permadrop.support.plain import printable
+from nengo_permadrop.support.validation import (
+    check_integer,
+    check_number,
+    check_samples,
+    check_seed,
+)
+
+LEAST_DRAWS = 20
+
+_GROUPS = 20  # of pairs, left out one after the other
+_RESAMPLES = 400  # of the bootstrap
+_FEWER_PATHS = 2**14  # for each of these
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Certificate:
+    """
+    At how many draws two samplers differ; made by `.certify`.
+
+    Attributes
+    ----------
+    n_draws : float
+        Draws a side at which two-sample KS tests would reject as often as ``power``
+        says, on average over observations and outputs. Infinite if it is more than
+        `.power.MOST_DRAWS`, up to which tests are exact.
+    interval : (float, float)
+        Of ``n_draws``, for observations like those given; an end may be infinite.
+    alpha, power, confidence : float
+        Level of each test, mean rejection rate, and confidence of the interval.
+    bias : float
+        Root mean square over observations and outputs of the difference of the means,
+        in standard deviations of the classical draws, without what the errors of its
+        estimates add.
+    bias_noise : float
+        Those errors: what the root mean square of the estimates would be for networks
+        that don't differ. A bias that is much smaller isn't known well.
+    spread : float
+        Ratio of the standard deviations, spiking to classical (geometric mean).
+    spread_noise : float
+        Standard error of the ratio's estimate for one observation and output.
+    shape : float
+        What is left when both samples are standardised: root mean square over
+        observations, outputs and ranks of the difference of the distribution functions,
+        without what the errors of its estimates add.
+    biases, spreads : (n_observations, n_outputs) ndarray
+        The estimates of difference and ratio as they are, with their errors in them.
+    differences : (n_observations, n_outputs, n_components) ndarray
+        What the rates are predicted from; see `nengo_permadrop.metrics.certificate`.
+    n_pairs : int
+        Draws of each network that it was made from.
+    paired_correlation : float
+        Mean correlation between draws of the same number: near 1 if they share masks
+        and the networks hardly differ, 0 for independent ones.
+    seed : int
+        Of what is simulated.
+    options : dict
+        How the draws were made.
+    """
+
+    n_draws: float
+    interval: tuple
+    alpha: float
+    power: float
+    confidence: float
+    bias: float
+    bias_noise: float
+    spread: float
+    spread_noise: float
+    shape: float
+    biases: np.ndarray
+    spreads: np.ndarray
+    differences: np.ndarray
+    n_pairs: int
+    paired_correlation: float
+    seed: int
+    options: dict = dataclasses.field(default_factory=dict)
+
+    def rejection_rate(self, n_draws, alpha=0.05):
+        """
+        The predicted `.Agreement.rejection_rate` of independent draws.
+
+        Parameters
+        ----------
+        n_draws : int
+            Of each network; at most `.power.MOST_DRAWS`.
+        alpha : float, optional
+            Level of each test.
+
+        Returns
+        -------
+        rate : float
+            Mean over observations and outputs of the probability of a plain p-value of
+            at most ``alpha``.
+        """
+        n_draws = check_integer(n_draws, "n_draws", 1, MOST_DRAWS)
+        alpha = _check_probability(alpha, "alpha")
+        d = _drifts(self.differences)
+        return float(
+            Bridges(len(d), seed=self.seed).rejection_rate(d, n_draws, alpha).mean()
+        )
+
+    def to_dict(self):
+        """Everything, as JSON can hold it; numbers that aren't finite as None."""
+        found = {
+            field.name: getattr(self, field.name) for field in dataclasses.fields(self)
+        }
+        for name in ("biases", "spreads", "differences"):
+            found[name] = found[name].tolist()
+        found["n_draws"] = _finite(self.n_draws)
+        found["interval"] = [_finite(end) for end in self.interval]
+        found["most_draws"] = MOST_DRAWS
+        found["options"] = dict(self.options)
+        return found
+
+    def __repr__(self):
+        return (
+            f"<Certificate: seen at {_shown(self.n_draws)} draws "
+            f"({self._interval_words()}), bias {self.bias:.3f} sd, spread "
+            f"{self.spread:.3f}>"
+        )
+
+    def __str__(self):
+        n_observations, n_outputs = self.biases.shape
+        outputs = "" if n_outputs == 1 else f" x {n_outputs} outputs"
+        return "\n".join(
+            [
+                self.words(),
+                f"Bias {self.bias:.3f} sd (an estimate of one observation has an "
+                f"error of {self.bias_noise:.3f}), spread {self.spread:.3f} (error "
+                f"{self.spread_noise:.3f}), shape {self.shape:.4f}.",
+                f"From {self.n_pairs} pairs of draws of {n_observations} "
+                f"observations{outputs}, whose correlation is "
+                f"{self.paired_correlation:.2f}.",
+            ]
+        )
+
+    def words(self):
+        """What is certified, in a sentence."""
+        of = f"{self.power:.0%} of KS tests at level {self.alpha:g}"
+        interval = f"{self.confidence:.0%} interval: {self._interval_words()}"
+        if math.isinf(self.n_draws):
+            return (
+                f"The difference would not be seen in {of} with up to {MOST_DRAWS} "
+                f"draws of each network ({interval})."
+            )
+        return (
+            f"The difference would be seen in {of} with {_shown(self.n_draws)} draws "
+            f"of each network ({interval})."
+        )
+
+    def _interval_words(self):
+        low, high = self.interval
+        if math.isinf(low):
+            return f"more than {MOST_DRAWS}"
+        if math.isinf(high):
+            return f"more than {_shown(low)}"
+        return f"{_shown(low)} to {_shown(high)}"
+
+    def _repr_html_(self):
+        from nengo_permadrop.metrics.html import certificate_html
+
+        return certificate_html(self)
+
+
+def certificate_of(
+    spiking, classical, *, alpha=0.05, power=0.5, confidence=0.9, seed=0, options=None
+):
+    """
+    At how many draws the difference between two sets of samples would be seen.
+
+    Parameters
+    ----------
+    spiking, classical : `.PredictiveSamples`
+        With the same observations, outputs and number of draws, at least `LEAST_DRAWS`;
+        best with the same masks draw by draw (`.paired_samples`). Observations must not
+        share masks with each other.
+    alpha, power, confidence : float, optional
+        As in `.certify`.
+    seed : int, optional
+        Of what is simulated: of Brownian bridges and the bootstrap.
+    options : dict, optional
+        Kept with the certificate.
+
+    Returns
+    -------
+    certificate : `Certificate`
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the sets don't match, have too few draws or observations, or an output with
+        only one value.
+    """
+    levels = checked_levels(alpha, power, confidence)
+    seed = check_seed(seed)
+    a, b = _checked(spiking, classical)
+    found = _Estimates(a, b)
+    d = _drifts(found.shrunk())
+    bridges = Bridges(len(d), seed=seed)
+    n_draws = bridges.draws_seen(d, levels["alpha"], levels["power"])
+    error = np.mean(found.bias_variance)
+    differences = found.shrunk()
+    for array in (found.bias, found.ratio, differences):
+        array.setflags(write=False)
+    return Certificate(
+        n_draws=n_draws,
+        interval=_interval(found, n_draws, levels, seed),
+        **levels,
+        bias=_root(np.mean(found.bias**2) - error),
+        bias_noise=_root(error),
+        spread=float(np.exp(np.mean(np.log(found.ratio)))),
+        spread_noise=_root(np.mean(found.ratio_variance)),
+        shape=_root(np.mean(found.shape_square - found.shape_error)),
+        biases=found.bias,
+        spreads=found.ratio,
+        differences=differences,
+        n_pairs=len(a),
+        paired_correlation=found.correlation,
+        seed=seed,
+        options={} if options is None else dict(options),
+    )
+
+
+def checked_levels(alpha, power, confidence):
+    """The three, checked, by name."""
+    levels = {"alpha": alpha, "power": power, "confidence": confidence}
+    levels = {name: _check_probability(x, name) for name, x in levels.items()}
+    if levels["power"] <= levels["alpha"]:
+        raise ValidationError(
+            f"must be more than alpha ({levels['alpha']}), as tests of equal "
+            f"distributions reject so often; got {levels['power']}",
+            attr="power",
+        )
+    if critical_height(MOST_DRAWS, levels["alpha"])[1] == 0:
+        raise ValidationError(
+            f"no test of {MOST_DRAWS} draws rejects at level {levels['alpha']}",
+            attr="alpha",
+        )
+    return levels
+
+
+class _Estimates:
+    """What pairs of draws say of each observation and output, and how precisely.
+
+    Parameters
+    ----------
+    a, b : (n_draws, n_observations, n_outputs) ndarray
+        Classical and spiking draws.
+    """
+
+    def __init__(self, a, b):
+        bias, log_ratio, difference, shape = _measured(a, b)
+        self.bias, self.ratio, self.difference = bias, np.exp(log_ratio), difference
+        self.shape_square = mean_square(shape)
+        self.correlation = float(np.mean((_unit(a) * _unit(b)).mean(axis=0)))
+
+        n_groups = min(_GROUPS, len(a))
+        group = np.arange(len(a)) % n_groups
+        others = [_measured(a[group != g], b[group != g]) for g in range(n_groups)]
+
+        def variance(place, square=np.square):
+            values = np.stack([measured[place] for measured in others])
+            off = values - values.mean(axis=0)
+            return (n_groups - 1) * square(off).mean(axis=0)
+
+        self.bias_variance = variance(0)
+        self.ratio_variance = self.ratio**2 * variance(1)
+        self.difference_variance = variance(2)
+        self.shape_error = variance(3, mean_square)
+
+    def shrunk(self, rows=slice(None)):
+        """
+        Differences that vary as the true ones do; see the module.
+
+        Parameters
+        ----------
+        rows : (n,) ndarray of int, optional
+            The observations to take them from.
+
+        Returns
+        -------
+        differences : (n, n_outputs, n_components) ndarray
+        """
+        estimates = self.difference[rows]
+        noise = self.difference_variance[rows].mean(axis=0)
+        mean, variance = estimates.mean(axis=0), estimates.var(axis=0, ddof=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            varying = np.sqrt(np.maximum(0, variance - noise) / variance)
+            known = np.sqrt(np.maximum(0, 1 - variance / len(estimates) / mean**2))
+        varying, known = np.nan_to_num(varying), np.nan_to_num(known)
+        return known * mean + varying * (estimates - mean)
+
+
+def _measured(a, b):
+    """Bias, logarithm of the ratio, components, and those of standardised draws."""
+    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
+    std_a, std_b = a.std(axis=0, ddof=1), b.std(axis=0, ddof=1)
+    standardised = components((a - mean_a) / std_a, (b - mean_b) / std_b)
+    return (
+        (mean_b - mean_a) / std_a,
+        np.log(std_b / std_a),
+        components(a, b),
+        standardised,
+    )
+
+
+def _unit(values):
+    return (values - values.mean(axis=0)) / values.std(axis=0)
+
+
+def _drifts(differences):
+    return drift(differences.reshape(-1, differences.shape[-1]))
+
+
+def _interval(found, n_draws, levels, seed):
+    """The percentile interval of the bootstrap over observations."""
+    n_observations, n_outputs = found.bias.shape
+    bridges = Bridges(n_observations * n_outputs, _FEWER_PATHS, seed)
+    rng = np.random.default_rng(seed)
+    start = min(n_draws, MOST_DRAWS)
+    resampled = [
+        bridges.draws_seen_about(
+            _drifts(found.shrunk(rng.integers(n_observations, size=n_observations))),
+            levels["alpha"],
+            levels["power"],
+            start,
+        )
+        for _ in range(_RESAMPLES)
+    ]
+    # of a standard error that is too small by sqrt((n - 1) / n), Student's quantile
+    freedom = n_observations - 1
+    t = scipy.stats.t.isf((1 - levels["confidence"]) / 2, freedom)
+    outside = scipy.stats.norm.sf(t * math.sqrt(n_observations / freedom))
+    low = np.quantile(resampled, outside, method="lower")
+    high = np.quantile(resampled, 1 - outside, method="higher")
+    return min(float(low), n_draws), max(float(high), n_draws)
+
+
+def _checked(spiking, classical):
+    """The values, classical first."""
+    for samples, attr in ((spiking, "spiking"), (classical, "classical")):
+        check_samples(samples, attr)
+        if samples.masks == "draw":
+            raise ValidationError(
+                "observations share their masks (masks='draw'), so that they say less "
+                "than their number; draw with masks='observation'",
+                attr=attr,
+            )
+    check_pair(spiking, classical)
+    n_draws = check_integer(classical.n_draws, "n_draws", LEAST_DRAWS)
+    if spiking.n_draws != n_draws:
+        raise ValidationError(
+            f"draws must come in pairs, got {spiking.n_draws} and {n_draws}",
+            attr="spiking",
+        )
+    if classical.n_observations < 2:
+        raise ValidationError(
+            "at least 2 observations are needed to tell how they differ, better 30; "
+            "got 1",
+            attr="X",
+        )
+    for samples, name in ((classical, "classical"), (spiking, "spiking")):
+        _check_spread(samples, name)
+    return (np.asarray(s.values, dtype=np.float64) for s in (classical, spiking))
+
+
+def _check_spread(samples, name):
+    constant = np.argwhere(without_spread(samples))
+    if len(constant) == 0:
+        return
+    row, output = constant[0]
+    more = f" (and {len(constant) - 1} more)" if len(constant) > 1 else ""
+    raise ValidationError(
+        f"all {name} draws of observation {printable(samples.observation_names[row])}, "
+        f"output {printable(samples.output_names[output])} are the same{more}: no "
+        "dropout reaches it, so that there is no spread to measure a difference in. "
+        "Leave it out",
+        attr="X",
+    )
+
+
+def _check_probability(value, attr):
+    return check_number(value, attr, 0, 1, low_open=True, high_open=True)
+
+
+def _root(square):
+    return math.sqrt(max(0.0, float(square)))
+
+
+def _finite(number):
+    return float(number) if math.isfinite(number) else None
+
+
+def _shown(n_draws):
+    if math.isinf(n_draws):
+        return f"more than {MOST_DRAWS}"
+    return f"{n_draws:.0f}"
