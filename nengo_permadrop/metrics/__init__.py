@@ -3,9 +3,9 @@ Whether samples agree with each other, and with what was observed.
 
 `comparison` and `agreement` test two sets of samples against each other, by the exact
 distribution in `ks`; `certificate` predicts how often such tests would reject, by
-`power`; `scores`, `coverage` and `recalibration` hold one set against the
-targets. A new metric is a function of `.PredictiveSamples` and targets in one of these
-modules, or in one of its own, that is named below.
+`differences` and `power`; `scores`, `coverage` and `recalibration` hold one set against
+the targets. A new metric is a function of `.PredictiveSamples` and targets in one of
+these modules, or in one of its own, that is named below.
 """
 
 from nengo_permadrop.metrics.agreement import Agreement, Verdict

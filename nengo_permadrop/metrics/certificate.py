@@ -1,43 +1,17 @@
 """
 At how many draws the difference between two samplers would be seen.
 
-What is estimated
-=================
-
-Of each observation and output, from ``n`` pairs of draws: the components of the
-difference on the scale of ranks (`.power`), the difference of the means in standard
-deviations of the reference, the ratio of the standard deviations, and the components
-that are left when both samples are standardised. The draws of a pair may have the same
-masks; then the estimates are more precise. Their sampling variances come from the
-jackknife [1]_ over groups of pairs, which holds for both kinds.
-
-Estimates are further from 0 than what they estimate, and many draws would see such a
-difference where there is none. So the components are shrunk: over the observations, an
-estimate ``e`` of true values with mean ``m`` and variance ``t`` has the variance
-``v = t + w``, where ``w`` is the mean sampling variance. That gives ``t = max(0, v -
-w)``, and likewise ``m**2 = max(0, mean(e)**2 - v / n_observations)``. The difference
-that an observation is taken to have is ::
-
-    m + sqrt(t / v) * (e - mean(e))
-
-so that over the observations the differences have the mean and variance of the true
-ones (constrained empirical Bayes [2]_; posterior means would vary too little). Only the
-rate over all observations is said to be right, not that of a single one.
-
-The number of draws is the least at which `.power` predicts that tests reject so often,
-on average. Its interval is the percentile interval of the bootstrap over observations,
-all outputs of one together. Estimates differ between observations for both reasons, the
-differences and the sampling errors, so that resampling draws as well would count the
-latter twice. The interval is for observations like those given; percentiles are further
-out than for many observations, as quantiles of Student's distribution are [3]_.
+The least number of draws at which `.power` predicts that tests reject so often, on
+average, for the differences that `.differences` takes from pairs of draws. Its interval
+is the percentile interval of the bootstrap over observations, all outputs of one
+together. Estimates differ between observations for both reasons, the differences and
+the errors, so that resampling draws as well would count the latter twice. The interval
+is for observations like those given; the percentiles are further out than for many
+observations, as quantiles of Student's distribution are [1]_.
 
 References
 ----------
-.. [1] Efron, B., & Tibshirani, R. (1993). An introduction to the bootstrap. Chapman &
-   Hall.
-.. [2] Louis, T. A. (1984). Estimating a population of parameter values using Bayes and
-   empirical Bayes methods. Journal of the American Statistical Association 79.
-.. [3] Hesterberg, T. C. (2015). What teachers should know about the bootstrap. The
+.. [1] Hesterberg, T. C. (2015). What teachers should know about the bootstrap. The
    American Statistician 69.
 """
 
@@ -48,29 +22,13 @@ import numpy as np
 import scipy.stats
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.metrics.differences import Differences, paired_values
 from nengo_permadrop.metrics.ks import critical_height
-from nengo_permadrop.metrics.power import (
-    MOST_DRAWS,
-    Bridges,
-    components,
-    drift,
-    mean_square,
-)
-from nengo_permadrop.metrics.residuals import without_spread
-from nengo_permadrop.samples.matching import check_pair
-from nengo_permadrop.support.plain import printable
-from nengo_permadrop.support.validation import (
-    check_integer,
-    check_number,
-    check_samples,
-    check_seed,
-)
+from nengo_permadrop.metrics.power import MOST_DRAWS, Bridges, drift
+from nengo_permadrop.support.validation import check_integer, check_number, check_seed
 
-LEAST_DRAWS = 20
-
-_GROUPS = 20  # of pairs, left out one after the other
-_RESAMPLES = 400  # of the bootstrap
-_FEWER_PATHS = 2**14  # for each of these
+_RESAMPLES = 300  # of the bootstrap
+_FEWER_PATHS = 2**13  # for each of these
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +64,7 @@ class Certificate:
     biases, spreads : (n_observations, n_outputs) ndarray
         The estimates of difference and ratio as they are, with their errors in them.
     differences : (n_observations, n_outputs, n_components) ndarray
-        What the rates are predicted from; see `nengo_permadrop.metrics.certificate`.
+        What the rates are predicted from; see `nengo_permadrop.metrics.differences`.
     n_pairs : int
         Draws of each network that it was made from.
     paired_correlation : float
@@ -254,13 +212,13 @@ def certificate_of(
     """
     levels = checked_levels(alpha, power, confidence)
     seed = check_seed(seed)
-    a, b = _checked(spiking, classical)
-    found = _Estimates(a, b)
-    d = _drifts(found.shrunk())
+    a, b = paired_values(spiking, classical)
+    found = Differences(a, b)
+    differences = found.shrunk()
+    d = _drifts(differences)
     bridges = Bridges(len(d), seed=seed)
     n_draws = bridges.draws_seen(d, levels["alpha"], levels["power"])
     error = np.mean(found.bias_variance)
-    differences = found.shrunk()
     for array in (found.bias, found.ratio, differences):
         array.setflags(write=False)
     return Certificate(
@@ -300,75 +258,6 @@ def checked_levels(alpha, power, confidence):
     return levels
 
 
-class _Estimates:
-    """What pairs of draws say of each observation and output, and how precisely.
-
-    Parameters
-    ----------
-    a, b : (n_draws, n_observations, n_outputs) ndarray
-        Classical and spiking draws.
-    """
-
-    def __init__(self, a, b):
-        bias, log_ratio, difference, shape = _measured(a, b)
-        self.bias, self.ratio, self.difference = bias, np.exp(log_ratio), difference
-        self.shape_square = mean_square(shape)
-        self.correlation = float(np.mean((_unit(a) * _unit(b)).mean(axis=0)))
-
-        n_groups = min(_GROUPS, len(a))
-        group = np.arange(len(a)) % n_groups
-        others = [_measured(a[group != g], b[group != g]) for g in range(n_groups)]
-
-        def variance(place, square=np.square):
-            values = np.stack([measured[place] for measured in others])
-            off = values - values.mean(axis=0)
-            return (n_groups - 1) * square(off).mean(axis=0)
-
-        self.bias_variance = variance(0)
-        self.ratio_variance = self.ratio**2 * variance(1)
-        self.difference_variance = variance(2)
-        self.shape_error = variance(3, mean_square)
-
-    def shrunk(self, rows=slice(None)):
-        """
-        Differences that vary as the true ones do; see the module.
-
-        Parameters
-        ----------
-        rows : (n,) ndarray of int, optional
-            The observations to take them from.
-
-        Returns
-        -------
-        differences : (n, n_outputs, n_components) ndarray
-        """
-        estimates = self.difference[rows]
-        noise = self.difference_variance[rows].mean(axis=0)
-        mean, variance = estimates.mean(axis=0), estimates.var(axis=0, ddof=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            varying = np.sqrt(np.maximum(0, variance - noise) / variance)
-            known = np.sqrt(np.maximum(0, 1 - variance / len(estimates) / mean**2))
-        varying, known = np.nan_to_num(varying), np.nan_to_num(known)
-        return known * mean + varying * (estimates - mean)
-
-
-def _measured(a, b):
-    """Bias, logarithm of the ratio, components, and those of standardised draws."""
-    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
-    std_a, std_b = a.std(axis=0, ddof=1), b.std(axis=0, ddof=1)
-    standardised = components((a - mean_a) / std_a, (b - mean_b) / std_b)
-    return (
-        (mean_b - mean_a) / std_a,
-        np.log(std_b / std_a),
-        components(a, b),
-        standardised,
-    )
-
-
-def _unit(values):
-    return (values - values.mean(axis=0)) / values.std(axis=0)
-
-
 def _drifts(differences):
     return drift(differences.reshape(-1, differences.shape[-1]))
 
@@ -395,49 +284,6 @@ def _interval(found, n_draws, levels, seed):
     low = np.quantile(resampled, outside, method="lower")
     high = np.quantile(resampled, 1 - outside, method="higher")
     return min(float(low), n_draws), max(float(high), n_draws)
-
-
-def _checked(spiking, classical):
-    """The values, classical first."""
-    for samples, attr in ((spiking, "spiking"), (classical, "classical")):
-        check_samples(samples, attr)
-        if samples.masks == "draw":
-            raise ValidationError(
-                "observations share their masks (masks='draw'), so that they say less "
-                "than their number; draw with masks='observation'",
-                attr=attr,
-            )
-    check_pair(spiking, classical)
-    n_draws = check_integer(classical.n_draws, "n_draws", LEAST_DRAWS)
-    if spiking.n_draws != n_draws:
-        raise ValidationError(
-            f"draws must come in pairs, got {spiking.n_draws} and {n_draws}",
-            attr="spiking",
-        )
-    if classical.n_observations < 2:
-        raise ValidationError(
-            "at least 2 observations are needed to tell how they differ, better 30; "
-            "got 1",
-            attr="X",
-        )
-    for samples, name in ((classical, "classical"), (spiking, "spiking")):
-        _check_spread(samples, name)
-    return (np.asarray(s.values, dtype=np.float64) for s in (classical, spiking))
-
-
-def _check_spread(samples, name):
-    constant = np.argwhere(without_spread(samples))
-    if len(constant) == 0:
-        return
-    row, output = constant[0]
-    more = f" (and {len(constant) - 1} more)" if len(constant) > 1 else ""
-    raise ValidationError(
-        f"all {name} draws of observation {printable(samples.observation_names[row])}, "
-        f"output {printable(samples.output_names[output])} are the same{more}: no "
-        "dropout reaches it, so that there is no spread to measure a difference in. "
-        "Leave it out",
-        attr="X",
-    )
 
 
 def _check_probability(value, attr):

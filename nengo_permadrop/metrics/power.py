@@ -75,24 +75,28 @@ _AT_NODES = _integrals((_NODES + 1) / 2)
 
 def components(values_a, values_b):
     """
-    The components of the difference between two samples.
+    The components of the difference between two samples of the same size.
+
+    Equal places of the two may be pairs of a kind, as draws of the same masks are: an
+    almost equal pair would be next to each other among the ranks, the greater one on
+    the same side wherever there is a difference. So a pair is ranked among the others.
 
     Parameters
     ----------
     values_a, values_b : (n_draws, ...) ndarray
-        With the same trailing axes.
 
     Returns
     -------
     difference : (..., N_COMPONENTS) ndarray
         Mean of each polynomial of the ranks of ``values_b``, less that of the ranks of
-        ``values_a``, in [0, 1]. Unbiased if there is no difference.
+        ``values_a``, in [0, 1].
     """
-    pooled = np.concatenate([values_a, values_b])
-    ranks = (scipy.stats.rankdata(pooled, axis=0) - 0.5) / len(pooled)
-    values = legendre.legvander(2 * ranks - 1, N_COMPONENTS)[..., 1:]
-    a, b = values[: len(values_a)].mean(axis=0), values[len(values_a) :].mean(axis=0)
-    return (b - a) * _NORMS
+    n = len(values_a)
+    ranks = scipy.stats.rankdata(np.concatenate([values_a, values_b]), axis=0)
+    greater = (1 + np.sign(values_b - values_a)) / 2  # 0.5 of those that are equal
+    others = ranks - 1 - np.concatenate([1 - greater, greater])
+    values = legendre.legvander(others / (n - 1) - 1, N_COMPONENTS)[..., 1:]
+    return (values[n:].mean(axis=0) - values[:n].mean(axis=0)) * _NORMS
 
 
 def drift(difference):
@@ -246,12 +250,11 @@ class Bridges:
         for part in self._parts(d):
             n_tests = part.shape[1]
             least = np.full((self._n_each, n_tests), np.inf, dtype=np.float32)
-            with np.errstate(divide="ignore"):
-                away = np.float32(critical) / np.abs(part)
+            # finite where there is a difference; 0 * inf is ignored
+            with np.errstate(divide="ignore", invalid="ignore"):
                 inverse = 1 / part
-            for path, far, by in zip(self._paths, away, inverse, strict=True):
-                # finite where the difference is: 0 * inf is not a number, and ignored
-                with np.errstate(invalid="ignore"):
+                away = np.float32(critical) * np.abs(inverse)
+                for path, far, by in zip(self._paths, away, inverse, strict=True):
                     np.fmin(least, far - path[:, :n_tests] * by, out=least)
             scales.append(np.maximum(least, 0).ravel())
         return np.concatenate(scales)

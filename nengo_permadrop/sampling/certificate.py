@@ -3,11 +3,8 @@
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.metrics.certificate import (
-    LEAST_DRAWS,
-    certificate_of,
-    checked_levels,
-)
+from nengo_permadrop.metrics.certificate import certificate_of, checked_levels
+from nengo_permadrop.metrics.differences import LEAST_DRAWS
 from nengo_permadrop.sampling.pairs import check_spiking, paired_samples
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.validation import check_integer, check_seed
