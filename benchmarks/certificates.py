@@ -39,6 +39,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     option = parser.add_argument
     option("--sets", type=int, default=200, help="simulated certificates of each kind")
+    option("--tests", type=int, default=4000, help="for each rate of the true number")
     option("--networks", type=int, default=30, help="how many of the networks")
     option("--observations", type=int, default=40)
     option("--pairs", type=int, default=200, help="of draws, for a certificate")
@@ -49,7 +50,7 @@ def main():
     tables = {}
     if args.sets:
         tables["certificate_coverage"] = simulated(
-            args.sets, args.observations, args.pairs, args.seed
+            args.sets, args.observations, args.pairs, args.seed, args.tests
         )
     if args.networks:
         found = compared(args.networks, args.observations, args.pairs, args.seed)
@@ -120,12 +121,12 @@ KINDS = {
 }
 
 
-def simulated(n_sets, n_observations, n_pairs, seed):
+def simulated(n_sets, n_observations, n_pairs, seed, n_tests=4000):
     """A row of the table for each kind."""
     rows = {}
     for number, (name, kind) in enumerate(KINDS.items()):
         rng = np.random.default_rng([seed, number])
-        truth = true_number(kind, rng)
+        truth = true_number(kind, rng, n_tests=n_tests)
         found = [
             certified(kind, rng, n_pairs, n_observations, seed=i) for i in range(n_sets)
         ]

@@ -7,7 +7,9 @@ is the percentile interval of the bootstrap over observations, all outputs of on
 together. Estimates differ between observations for both reasons, the differences and
 the errors, so that resampling draws as well would count the latter twice. The interval
 is for observations like those given; the percentiles are further out than for many
-observations, as quantiles of Student's distribution are [1]_.
+observations, as quantiles of Student's distribution are [1]_. And it begins no later
+than what errors could hide: where few observations happen to have small ones, the
+bootstrap doesn't know of larger ones.
 
 References
 ----------
@@ -41,7 +43,7 @@ class Certificate:
     n_draws : float
         Draws a side at which two-sample KS tests would reject as often as ``power``
         says, on average over observations and outputs. Infinite if it is more than
-        `.power.MOST_DRAWS`, up to which tests are exact.
+        `MOST_DRAWS` (10,000), up to which tests are exact.
     interval : (float, float)
         Of ``n_draws``, for observations like those given; an end may be infinite.
     alpha, power, confidence : float
@@ -101,7 +103,7 @@ class Certificate:
         Parameters
         ----------
         n_draws : int
-            Of each network; at most `.power.MOST_DRAWS`.
+            Of each network; at most 10,000, up to which tests are exact.
         alpha : float, optional
             Level of each test.
 
@@ -283,7 +285,9 @@ def _interval(found, n_draws, levels, seed):
     outside = scipy.stats.norm.sf(t * math.sqrt(n_observations / freedom))
     low = np.quantile(resampled, outside, method="lower")
     high = np.quantile(resampled, 1 - outside, method="higher")
-    return min(float(low), n_draws), max(float(high), n_draws)
+    most = _drifts(found.greatest(levels["confidence"]))
+    cautious = bridges.draws_seen_about(most, levels["alpha"], levels["power"], start)
+    return min(float(low), n_draws, cautious), max(float(high), n_draws)
 
 
 def _check_probability(value, attr):

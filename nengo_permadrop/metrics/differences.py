@@ -33,6 +33,7 @@ References
 """
 
 import numpy as np
+import scipy.stats
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.metrics.power import components, mean_square
@@ -119,6 +120,29 @@ class Differences:
         square = np.mean(mean_square(estimates) - self.difference_error[rows])
         found = np.mean(mean_square(shrunk))
         return shrunk * np.sqrt(max(0.0, square) / found) if found > 0 else shrunk
+
+    def greatest(self, confidence):
+        """
+        Differences as great as they could be, if errors happened to hide as much.
+
+        Their mean square is that of `shrunk` and a part of what the errors add. The sum
+        of squared errors is taken to be chi-squared, with one degree of freedom for
+        each observation, and to be no further below its mean than at its lower limit.
+
+        Parameters
+        ----------
+        confidence : float
+            The limit is passed in half of the other cases.
+
+        Returns
+        -------
+        differences : (n_observations, n_outputs, n_components) ndarray
+        """
+        n, square = len(self.difference), np.mean(mean_square(self.difference))
+        noise = np.mean(self.difference_error)
+        least = scipy.stats.chi2.ppf((1 - confidence) / 2, n) / n
+        greatest = max(0.0, square - noise) + noise * (1 / least - 1)
+        return self.difference * np.sqrt(greatest / square if square > 0 else 0.0)
 
 
 def _measured(a, b):

@@ -52,6 +52,13 @@ def test_a_known_shift(noise):
     assert f"99.9% interval: {low:.0f} to {high:.0f}" in words.replace("100%", "99.9%")
 
 
+def test_few_pairs_do_not_promise_much():
+    """Of pairs that tell next to nothing, the interval begins early, always."""
+    for seed in range(3):
+        found = certificate_of(*pairs(noise=1.0, shape=(20, 3, 1), seed=seed))
+        assert found.interval[0] < 300
+
+
 def test_spread_and_shape():
     rng = np.random.default_rng(0)
     spread = certificate_of(*pairs(spread=1.3))
