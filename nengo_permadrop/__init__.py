@@ -21,6 +21,7 @@ _LAZY = {
     "PredictiveSamples": "nengo_permadrop.samples.samples",
     "Simulator": "nengo_permadrop.batched",
     "calibrate": "nengo_permadrop.calibration",
+    "certify": "nengo_permadrop.sampling.certificate",
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.metrics.comparison",
     "load_samples": "nengo_permadrop.samples.loading",
