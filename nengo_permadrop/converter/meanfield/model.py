@@ -193,6 +193,26 @@ class MeanField:
                 )
         return means
 
+    def spikes(self, means):
+        """
+        Spikes a second of the whole network, on average over rows.
+
+        Parameters
+        ----------
+        means : dict
+            From `forward`.
+
+        Returns
+        -------
+        rate : float
+            In Hz.
+        """
+        return sum(
+            float(np.abs(means[layer.obj]).sum(axis=1).mean()) / layer.curve.amplitude
+            for layer in self.layers
+            if layer.curve is not None and layer.curve.amplitude > 0
+        )
+
     def _noise(self, edge, means, noise):
         """Variance of what comes through a connection's synapse."""
         curves = {layer.obj: layer.curve for layer in self.layers}
