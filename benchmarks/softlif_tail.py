@@ -128,7 +128,7 @@ def main():
 
 def measured(conv, X, n_draws):
     spiking, classical = paired_samples(conv, X, n_draws, seed=1, **TIMES)
-    found = Differences(spiking.values, classical.values)
+    found = Differences(classical.values, spiking.values)
     square = np.mean(found.bias**2) - np.mean(found.bias_variance)
     apart = (spiking.values - classical.values).std(axis=0) / classical.std()
     return (
