@@ -1,5 +1,6 @@
 """How short may a window be?"""
 
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.metrics.comparison import ks_agreement
-from nengo_permadrop.sampling.sampler import RUNS, sample
+from nengo_permadrop.sampling.sampler import RUNS, Sampler, sample
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.validation import (
     check_choice,
@@ -153,7 +154,7 @@ def tune_window(
         """A row of the table."""
         times = {"presentation_time": window, "settle": settle}
         samples = [
-            sample(conv, X, n_draws, seed=other, **times, **options)
+            _drawn(conv, X, n_draws, seed=other, **times, **options)
             for other in seeds[:repeats]
         ]
         return _judged(samples, references, decorrelate, min_effective)
@@ -248,6 +249,17 @@ def _tuned(shortest, run, table):
         float(best["simulated_time"]),
         table,
     )
+
+
+def _drawn(conv, X, n_draws, **options):
+    """As `.sample` draws, but without a warning of what is about to be tested."""
+    where = {
+        name: options.pop(name)
+        for name in inspect.signature(Sampler.draw).parameters
+        if name in options
+    }
+    with Sampler(conv, n_draws, from_onset=True, compared=False, **options) as sampler:
+        return sampler.draw(X, **where)
 
 
 def _rate_samples(conv, X, n_draws, seed, options):

@@ -89,7 +89,8 @@ class Curve:
         self.neuron_type = neuron_type
         self.amplitude = 0.0
         self._share = 0.0  # of the noise that gets through
-        self._rectifies = isinstance(neuron_type, nengo.SpikingRectifiedLinear)
+        # subclasses, such as Loihi's, have rates of their own
+        self._rectifies = type(neuron_type) is nengo.SpikingRectifiedLinear
         if neuron_type.spiking:
             self.amplitude = float(getattr(neuron_type, "amplitude", 1.0))
             self._share = _LEAKY if isinstance(neuron_type, nengo.LIF) else 1.0
