@@ -327,6 +327,37 @@ class Converter(nengo.Network):
 
         return verify(self, X, tolerance)
 
+    def report(self, X=None, certificate=None):
+        """
+        What became of the model: neurons, rates, dropouts, times, approximations.
+
+        It says what theory expects of the network, without simulating it: how often
+        the neurons of each layer fire, and how far its mean answers will be off the
+        classical ones. Whether that is so, `.ks_agreement` tests.
+
+        Parameters
+        ----------
+        X : array_like, list of array_like or {str: array_like}, optional
+            Rows that rates and bias are for, ``(n_observations, ...)`` an input; 256 of
+            them, at the most, evenly spaced. By default they are made up, with mean 0
+            and variance 1, or what a batch normalisation of the inputs has seen.
+        certificate : object, optional
+            A certificate of agreement, which is shown with the rest.
+
+        Returns
+        -------
+        report : `.ConversionReport`
+            Print it, show it in a notebook, or take its ``to_dict()``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If rows are not what the model takes.
+        """
+        from nengo_permadrop.converter.report import conversion_report
+
+        return conversion_report(self, X, certificate)
+
     def copy(self, add_to_container=None):
         """
         A copy of this network, with the same weights, seeds and masks.

@@ -1,0 +1,448 @@
+"""What became of a model when it was converted: `ConversionReport`."""
+
+import textwrap
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import nengo
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.converter.checks import LIMIT, largest, some, unlikely
+from nengo_permadrop.converter.expected import expect
+from nengo_permadrop.converter.rates import made_up, rows_of
+from nengo_permadrop.converter.timing import presentation_times
+from nengo_permadrop.graph.graph import Activation
+from nengo_permadrop.support.plain import plain, shortened
+from nengo_permadrop.targets.registry import get_target
+
+_WIDTH = 79
+_NAME = 22  # characters of a layer's name, in the table
+
+_HEAD = ("LAYER", "KIND", "NEURONS", "UNIT", "MEAN", "99%", "SILENT", "FROM")
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """
+    A layer of neurons in a `ConversionReport`.
+
+    Attributes
+    ----------
+    path : str
+        Of the layer, as in ``Converter.layers``.
+    kind : str
+        Of its activation.
+    n_neurons : int
+    neuron_type : str
+        Name of the class.
+    unit_rate : float or None
+        Rate of an activation of 1, in Hz.
+    rates_from : {"given", "rows", "weights", "training"}
+        Where that comes from: ``scale_firing_rates``, ``Converter(X=rows)``, the
+        model's weights for inputs of mean 0 and variance 1; or it was learned with the
+        layer, as that of SoftLIF is.
+    mean_rate, high_rate : float or None
+        Mean rate, and its 99th percentile, over units, rows and masks; in Hz.
+    silent : float or None
+        Share of (unit, row) pairs that fire less than once a second.
+
+    Rates are None where the network's means aren't known.
+    """
+
+    path: str
+    kind: str
+    n_neurons: int
+    neuron_type: str
+    unit_rate: float
+    rates_from: str
+    mean_rate: float
+    high_rate: float
+    silent: float
+
+
+@dataclass(frozen=True)
+class DropoutReport:
+    """
+    A permanent dropout in a `ConversionReport`.
+
+    Attributes
+    ----------
+    path : str
+        Of the layer.
+    units : int
+    rate : float
+        Probability that one is dropped.
+    """
+
+    path: str
+    units: int
+    rate: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ConversionReport:
+    """
+    What became of a model; made by `.Converter.report`.
+
+    Firing rates and the bias are theory's, for mean currents and the noise that spikes
+    leave on them, and not simulated.
+
+    Attributes
+    ----------
+    target : str
+    neurons : {"spiking", "rate"}
+    layers : tuple of `LayerReport`
+        In the model's order.
+    dropouts : tuple of `DropoutReport`
+    n_rows : int
+        Rows that rates and bias are for.
+    rows_given : bool
+        False if these were made up, with mean 0 and variance 1.
+    approximations : tuple of str
+        What the spiking network has other than the model, in words.
+    settling_time : float or None
+        Of the network, in seconds; None if it has none.
+    presentation_time, settle : float or None
+        What `.sample` takes by default, in seconds.
+    spikes : float or None
+        Of all neurons together, in a presentation of that length.
+    bias : float or None
+        Root mean square, over rows and outputs, of how far the mean answers are off the
+        classical ones, in standard deviations of the classical draws. None if it isn't
+        known.
+    calibration : str or None
+        What `.calibrate` did.
+    warnings : tuple of str
+        What keeps the network from agreeing with the classical one at 100 draws.
+    certificate : object or None
+        As it was given.
+    """
+
+    target: str
+    neurons: str
+    layers: tuple
+    dropouts: tuple
+    n_rows: int
+    rows_given: bool
+    approximations: tuple
+    settling_time: float
+    presentation_time: float
+    settle: float
+    spikes: float
+    bias: float
+    calibration: str
+    warnings: tuple
+    certificate: Any = None
+
+    @property
+    def n_neurons(self):
+        """Number of all neurons."""
+        return sum(layer.n_neurons for layer in self.layers)
+
+    @property
+    def verdict(self):
+        """What the bias means, in words."""
+        if self.neurons == "rate":
+            return "Rate neurons answer as the model does, but for their synapses."
+        if self.bias is None:
+            return "There is no theory for such a network: its bias isn't known."
+        rows = f"{self.n_rows} rows" if self.rows_given else "made-up rows"
+        means = (
+            f"over {LIMIT}: 100 draws show it"
+            if self.bias > LIMIT
+            else f"under {LIMIT}: 100 draws hardly show it"
+        )
+        return (
+            f"By theory, mean answers are {self.bias:.2f} standard deviations of the "
+            f"classical draws off, on {rows}; {means}."
+        )
+
+    def to_dict(self):
+        """
+        The report as JSON can hold it.
+
+        Returns
+        -------
+        report : dict
+            The attributes by name, and "n_neurons" and "verdict".
+        """
+        found = {
+            name: getattr(self, name)
+            for name in self.__dataclass_fields__
+            if name not in ("layers", "dropouts", "certificate")
+        }
+        certificate = self.certificate
+        return plain(
+            {
+                **found,
+                "n_neurons": self.n_neurons,
+                "verdict": self.verdict,
+                "layers": [asdict(layer) for layer in self.layers],
+                "dropouts": [asdict(dropout) for dropout in self.dropouts],
+                "certificate": None if certificate is None else certificate.to_dict(),
+            }
+        )
+
+    def __str__(self):
+        summary = (
+            f"Converted for target '{self.target}': {len(self.layers)} layers of "
+            f"{self.n_neurons} {self.neurons} neurons, {len(self.dropouts)} permanent "
+            "dropouts"
+        )
+        lines = [
+            *textwrap.wrap(summary, _WIDTH),
+            "",
+            *rate_table(self.layers),
+            "",
+        ]
+        for title, words in self.parts():
+            lines += textwrap.wrap(f"{title}: {words}", _WIDTH, subsequent_indent="  ")
+        for title, several in self.lists():
+            lines += ["", f"{title}:"]
+            for words in several:
+                lines += textwrap.wrap(
+                    words, _WIDTH, initial_indent="- ", subsequent_indent="  "
+                )
+        for title, block in self.blocks():
+            lines += ["", f"{title}:", block]
+        return "\n".join(lines)
+
+    def __repr__(self):
+        bias = "unknown" if self.bias is None else f"{self.bias:.3f} sd"
+        return (
+            f"<ConversionReport: {len(self.layers)} layers, {self.n_neurons} neurons, "
+            f"expected bias {bias}, {len(self.warnings)} warnings>"
+        )
+
+    def _repr_html_(self):
+        from nengo_permadrop.converter.html import report_html
+
+        return report_html(self)
+
+    def parts(self):
+        """
+        What there is to say in a few words.
+
+        Returns
+        -------
+        parts : list of (str, str)
+            Title and words.
+        """
+        types = {}
+        for layer in self.layers:
+            types.setdefault(layer.neuron_type, []).append(layer)
+        dropouts = {}
+        for dropout in self.dropouts:
+            dropouts.setdefault(dropout.rate, []).append(dropout)
+        parts = [
+            ("Neurons", "; ".join(f"{t} in {some(v)}" for t, v in types.items())),
+            (
+                "Dropout",
+                "; ".join(
+                    f"{rate:g} of {sum(each.units for each in several)} units in "
+                    f"{some(several)}"
+                    for rate, several in dropouts.items()
+                ),
+            ),
+            ("Times", self._times()),
+        ]
+        if self.spikes is not None:
+            parts.append(("Spikes", f"{self.spikes:,.0f} in such a presentation"))
+        parts.append(("Agreement", self.verdict))
+        return [(title, words or "none") for title, words in parts]
+
+    def _times(self):
+        if self.settling_time is None:
+            return "the network has no settling time: give presentation_time, settle"
+        return (
+            f"settles in {self.settling_time:.3f} s; by default an observation is "
+            f"shown for {self.presentation_time:g} s and read from {self.settle:g} s on"
+        )
+
+    def lists(self):
+        """Titles, and what there is to say of each, that have anything."""
+        lists = ("Approximations", self.approximations), ("Warnings", self.warnings)
+        return [(title, several) for title, several in lists if several]
+
+    def blocks(self):
+        """Titles and texts of several lines that others wrote."""
+        blocks = ("Calibration", self.calibration), ("Certificate", self.certificate)
+        return [(title, str(block)) for title, block in blocks if block is not None]
+
+
+def rate_table(layers):
+    """
+    The firing rates of layers, as lines of text.
+
+    Parameters
+    ----------
+    layers : iterable of `LayerReport`
+
+    Returns
+    -------
+    lines : list of str
+        Of at most 79 characters. The columns are the rate of an activation of 1, the
+        mean and the 99th percentile in Hz, the share of silent units, and where the
+        rates come from.
+    """
+    rows = [_HEAD, *map(rate_row, layers)]
+    rows = [(shortened(row[0], _NAME), *row[1:]) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i in (0, 1, 7) else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return [*lines, "UNIT: an activation of 1; MEAN, 99%: over units and rows; in Hz"]
+
+
+def rate_row(layer):
+    """The cells of a `LayerReport` in a table of rates, a tuple of str."""
+
+    def cell(value, words):
+        return "-" if value is None else words.format(value)
+
+    return (
+        layer.path,
+        layer.kind,
+        str(layer.n_neurons),
+        cell(layer.unit_rate, "{:.4g}"),
+        cell(layer.mean_rate, "{:.3g}"),
+        cell(layer.high_rate, "{:.3g}"),
+        cell(layer.silent, "{:.0%}"),
+        layer.rates_from,
+    )
+
+
+def conversion_report(conv, X=None, certificate=None):
+    """
+    What became of a model; see `.Converter.report`.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+    X, certificate
+        As there.
+
+    Returns
+    -------
+    report : `ConversionReport`
+    """
+    rows = _made_up(conv.graph) if X is None else rows_of(conv.graph, X)
+    expectation = expect(conv, rows)
+    try:
+        times = presentation_times(conv)
+        settling_time = conv.settling_time
+    except ValidationError:
+        times, settling_time = (None, None), None
+    layers = _layers(conv, expectation)
+    spikes = None
+    if expectation is not None and times[0] is not None:
+        copies = len(conv.copies)
+        rate = sum(layer.n_neurons * layer.mean_rate for layer in layers)
+        spikes = copies * times[0] * rate
+    return ConversionReport(
+        target=conv.target,
+        neurons=conv.neurons,
+        layers=layers,
+        dropouts=tuple(
+            DropoutReport(dropout.path, dropout.size, dropout.rate)
+            for dropout in conv.dropouts
+        ),
+        n_rows=len(rows[0]),
+        rows_given=X is not None,
+        approximations=tuple(_approximations(conv)),
+        settling_time=settling_time,
+        presentation_time=times[0],
+        settle=times[1],
+        spikes=spikes,
+        bias=None if expectation is None else largest(expectation.bias),
+        calibration=None if conv.calibration is None else str(conv.calibration),
+        warnings=unlikely(conv, expectation, fitted=X is not None),
+        certificate=certificate,
+    )
+
+
+def _made_up(graph):
+    """Rows as the model has seen them, as far as it knows."""
+    rows = made_up(graph)
+    for place, index in enumerate(graph.inputs.values()):
+        if index in graph.statistics:
+            mean, std = graph.statistics[index]
+            rows[place] = mean + std * rows[place]
+    return rows
+
+
+def _layers(conv, expectation):
+    """The `LayerReport` of each layer of neurons."""
+    activity = {}
+    if expectation is not None:
+        activity = {layer.path: layer for layer in expectation.layers}
+    found = []
+    for operation in _activations(conv):
+        path = operation.path
+        ensemble = conv.layers[path].ensemble
+        done = activity.get(path)
+        unit_rate = conv.firing_rates.get(path) if done is None else done.unit_rate
+        found.append(
+            LayerReport(
+                path=path,
+                kind=operation.kind,
+                n_neurons=ensemble.n_neurons,
+                neuron_type=type(ensemble.neuron_type).__name__,
+                unit_rate=unit_rate,
+                rates_from=conv.rates_from.get(path, "training"),
+                mean_rate=None if done is None else done.mean_rate,
+                high_rate=None if done is None else done.high_rate,
+                silent=None if done is None else done.silent,
+            )
+        )
+    return tuple(found)
+
+
+def _activations(conv):
+    return [each for each in conv.graph.operations if isinstance(each, Activation)]
+
+
+def _approximations(conv):
+    """What the network has other than the model, in words."""
+    if conv.neurons == "rate":
+        return
+    tails, regular, quantised = [], [], []
+    for operation in _activations(conv):
+        neuron_type = conv.layers[operation.path].ensemble.neuron_type
+        if isinstance(neuron_type, nengo.RegularSpiking):
+            regular.append(operation)
+        elif get_target(conv.target).curve == "loihi":
+            quantised.append(operation)
+        elif operation.kind == "softlif":
+            tails.append(operation)
+    yield (
+        "Spikes stand for activations: what neurons get from others fluctuates, and a "
+        "curved rate answers to that otherwise than to its mean."
+    )
+    if tails:
+        fix = "; first_layer='exact' takes that away from the first layer"
+        yield (
+            f"LIF neurons of {some(tails)} are silent under the threshold, where "
+            "SoftLIF still answers a little"
+            f"{fix if conv.first_layer == 'converted' else ''}."
+        )
+    if regular:
+        yield (
+            f"Neurons of {some(regular)} send regular spikes at exactly the "
+            "activation's rates, which what computes their current computes, too."
+        )
+    if quantised:
+        yield (
+            f"Neurons of {some(quantised)} fire every so many whole time steps: their "
+            "rates are quantised, and at most one spike a step. The chip also rounds "
+            "weights."
+        )
+    if any(mask.gate is not None for drop in conv.dropouts for mask in drop.masks):
+        yield (
+            "Masks are redrawn by gates: units are dropped by inhibition, which takes "
+            "a few milliseconds to come and to end."
+        )
