@@ -34,9 +34,9 @@ def conversion_facts(model, target="nengo"):
         "layers", a list of dicts of "layer", "class" and "becomes" (words);
         "neuron_layers", "neurons" and "dropouts", their numbers;
         "verification_error", the largest difference from the model without spikes, on
-        "verified_observations" random observations; "target"; "rates", the `.LayerReport`
-        of each layer of neurons, as dicts, for made-up rows; "bias" and "warnings", as
-        in `.ConversionReport`.
+        "verified_observations" random observations; "target"; "rates", the
+        `.LayerReport` of each layer of neurons, as dicts, for made-up rows; "bias" and
+        "warnings", as in `.ConversionReport`.
 
     Raises
     ------

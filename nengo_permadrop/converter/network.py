@@ -354,7 +354,7 @@ class Converter(nengo.Network):
         nengo.exceptions.ValidationError
             If rows are not what the model takes.
         """
-        from nengo_permadrop.converter.report import conversion_report
+        from nengo_permadrop.converter.reporting import conversion_report
 
         return conversion_report(self, X, certificate)
 

@@ -57,6 +57,20 @@ def test_convert(model_file, capsys):
     assert "7 LIF neurons" in out and "5 LIF neurons" in out
     assert "permanent dropout of 7 units, rate 0.3" in out
     assert "12 neurons, 2 permanent dropouts" in out
+    assert "Firing rates, by theory, for inputs of mean 0 and variance 1:" in out
+    assert "LAYER" in out.partition("Firing rates")[2] and "Warnings" not in out
+
+
+def test_convert_warns(tmp_path, capsys):
+    path = str(tmp_path / "weak.h5")
+    inp = keras.Input((4,))
+    x = keras.layers.Dense(30)(inp)
+    x = SoftLIF(gain=1.0, amplitude=0.005, gamma=0.03, name="weak")(x)
+    keras.Model(inp, keras.layers.Dense(1)(PermanentDropout(0.1)(x))).save(path)
+    assert cli.main(["convert", path]) == 0
+    words = capsys.readouterr().out.partition("Warnings, by theory")[2]
+    assert "layer 'weak'" in words and "SoftLIF(gain=2" in words
+    assert max(map(len, words.splitlines())) < 80
 
 
 def test_convert_as_json(model_file, capsys):
@@ -64,6 +78,8 @@ def test_convert_as_json(model_file, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert (facts["neurons"], facts["neuron_layers"], facts["dropouts"]) == (12, 2, 2)
     assert facts["verification_error"] < 1e-4
+    assert [layer["n_neurons"] for layer in facts["rates"]] == [7, 5]
+    assert facts["warnings"] == [] and 0 <= facts["bias"] < 0.15
     assert all(set(x) == {"layer", "class", "becomes"} for x in facts["layers"])
 
 
