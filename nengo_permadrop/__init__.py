@@ -22,11 +22,13 @@ _LAZY = {
     "PredictiveSamples": "nengo_permadrop.samples.samples",
     "Simulator": "nengo_permadrop.batched",
     "calibrate": "nengo_permadrop.calibration",
+    "certify": "nengo_permadrop.sampling.certificate",
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.metrics.comparison",
     "load_samples": "nengo_permadrop.samples.loading",
     "read_model": "nengo_permadrop.sources.registry",
     "sample": "nengo_permadrop.sampling.sampler",
+    "tune": "nengo_permadrop.sampling.tune",
     "tune_window": "nengo_permadrop.sampling.tuning",
 }
 

@@ -24,6 +24,7 @@ def test_there_are_benchmarks():
 
 RATES = ["--sets", "4", "--draws", "5"]
 TIMES = ["--epochs", "1", "--draws", "4", "--observations", "3"]
+COVERAGE = "--networks 0 --sets 1 --tests 20 --observations 4 --pairs 20".split()
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ TIMES = ["--epochs", "1", "--draws", "4", "--observations", "3"]
         ("verdict_rates", "verdict_rates", RATES),
         ("verdict_power", "verdict_rates", RATES),
         ("default_times", "default_times", TIMES),
+        ("certificate_coverage", "certificates", COVERAGE),
     ],
 )
 def test_tables_of_the_documentation_are_what_the_benchmark_writes(

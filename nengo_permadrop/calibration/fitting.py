@@ -15,16 +15,20 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.calibration.parts import correct, find_levels, mean_currents
 from nengo_permadrop.calibration.records import Calibration, Correction
+from nengo_permadrop.calibration.weights import copy_weights, fit_weights
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.validation import (
+    check_choice,
     check_integer,
     check_seconds,
     check_seed,
     check_times,
 )
+
+METHODS = ("currents", "weights")
 
 # One observation of so many is not fitted, but kept to measure the error with
 HOLD_OUT = 4
@@ -42,18 +46,26 @@ def calibrate(
     settle=None,
     seed=0,
     gains=True,
+    method="currents",
     dt=0.001,
 ):
     """
-    Make a spiking network's mean currents those of the rate network.
+    Bring a spiking network's answers to those of the rate network.
 
-    Both networks are given the same observations and masks. From the first layer to
-    the outputs, the currents that each layer of neurons receives, averaged over what is
-    read of a presentation, are compared; a line is fitted for each neuron to how the
-    spiking network's follow the rate network's, over all observations and masks; and
-    the neuron's gain and bias are changed to undo it. What is done to a layer is in
-    force when the next one is measured. It follows the layer-wise calibration of [1]_,
-    with masks and with gains.
+    Both networks are given the same observations and masks; targets aren't needed.
+
+    With ``method="currents"``, from the first layer to the outputs, the currents that
+    each layer of neurons receives, averaged over what is read of a presentation, are
+    compared; a line is fitted for each neuron to how the spiking network's follow the
+    rate network's, over all observations and masks; and the neuron's gain and bias are
+    changed to undo it. What is done to a layer is in force when the next one is
+    measured. It follows the layer-wise calibration of [1]_, with masks and with gains.
+
+    With ``method="weights"``, all weights and biases are fitted to the rate network's
+    answers, by gradients through the rate curves that the neurons have at the noise
+    that they get (see `nengo_permadrop.calibration.weights`); then the outputs are
+    corrected as above. It takes longer, and corrects more: half of what is left of
+    SoftLIF's tail.
 
     The converter is changed in place, and keeps the `.Calibration` as ``calibration``;
     it can be sampled, pickled and sent to workers as before. ``conv.verify`` still
@@ -80,6 +92,9 @@ def calibrate(
     gains : bool, optional
         Correct gains too, or biases only. Corrections of gains are kept between 0.8
         and 1.25.
+    method : {"currents", "weights"}, optional
+        What is corrected; see above. "weights" does not take networks whose masks are
+        redrawn by gates.
     dt : float, optional
         Time step, in seconds.
 
@@ -113,6 +128,7 @@ def calibrate(
         samples = npd.sample(conv, X_test, presentation_time=0.2, settle=0.1)
     """
     _check_converter(conv)
+    check_choice(method, "method", METHODS)
     n_draws, seed = check_integer(n_draws, "n_draws", 1), check_seed(seed)
     presentation_time, settle, dt = check_times(
         presentation_time, settle, check_seconds(dt, "dt")
@@ -125,6 +141,7 @@ def calibrate(
         "n_draws": n_draws,
         "seed": seed,
         "gains": gains,
+        "method": method,
         "dt": dt,
     }
     _check_options(options, len(X[0]))
@@ -142,8 +159,10 @@ def calibrate(
         return mean_currents(spiking, chosen, X, options, presentation_time, settle)
 
     before = _errors(measured(parts), reference, held_out)
+    if method == "weights":
+        fit_weights(spiking, X, held_out, seed, dt)
     corrections = {}
-    for level in levels:
+    for level in levels if method == "currents" else levels[-1:]:
         for part, current in measured(level).items():
             gain, bias = _line(
                 current[:, ~held_out], reference[part][:, ~held_out], gains
@@ -155,7 +174,12 @@ def calibrate(
 
     calibration = Calibration(
         tuple(
-            Correction(part.name, *corrections[part], before[part], after[part])
+            Correction(
+                part.name,
+                *corrections.get(part, (None, None)),
+                before[part],
+                after[part],
+            )
             for part in parts
         ),
         n_observations=int(np.count_nonzero(~held_out)),
@@ -163,8 +187,11 @@ def calibrate(
         options=options,
     )
     for copy in conv.copies:
-        for part, (gain, bias) in corrections.items():
-            correct(copy, part, gain, bias)
+        if method == "weights":
+            copy_weights(spiking, copy)  # those of the corrected outputs, too
+        else:
+            for part, (gain, bias) in corrections.items():
+                correct(copy, part, gain, bias)
         copy.calibration = calibration
     return calibration
 

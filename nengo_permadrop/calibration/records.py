@@ -14,9 +14,9 @@ class Correction:
     ----------
     layer : str
         Its path in ``Converter.layers``, or name in ``Converter.outputs``.
-    gain, bias : (n,) ndarray
+    gain, bias : (n,) ndarray or None
         A neuron's current ``J``, or an element ``J`` of the output, became
-        ``gain * J + bias``.
+        ``gain * J + bias``. None where weights were fitted instead.
     before, after : float
         Error of the current without and with the calibration of all layers: root mean
         square over held-out observations and neurons of the mean over masks of spiking

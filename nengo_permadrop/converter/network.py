@@ -271,6 +271,27 @@ class Converter(nengo.Network):
         for number, copy in enumerate(self.copies[1:], start=1):
             copy.reseed(derive_seed(seed, number))
 
+    def take_masks(self, other):
+        """
+        Take the masks of another conversion of the same model.
+
+        Takes effect in simulators that are built afterwards.
+
+        Parameters
+        ----------
+        other : `Converter`
+            Of the same graph, and with as many copies.
+        """
+        for dropout, others in zip(self.dropouts, other.dropouts, strict=True):
+            for mask, theirs in zip(dropout.masks, others.masks, strict=True):
+                mask.seed = theirs.seed
+                for conn in mask.connections:
+                    conn.seed = mask.seed
+                if mask.gate is not None:
+                    mask.gate.reseed(mask.seed)
+        for copy, theirs in zip(self.copies[1:], other.copies[1:], strict=True):
+            copy.take_masks(theirs)
+
     def configure(self, network):
         """
         Tell a network what the target wants of it, such as layers off a chip.

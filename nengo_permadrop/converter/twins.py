@@ -3,7 +3,7 @@
 from nengo_permadrop.graph.smoothing import smooth_graph
 
 
-def rate_twin(conv, smooth=False):
+def rate_twin(conv, smooth=False, copies=1):
     """
     The same network of rate neurons, which answers as the classical one, and at once.
 
@@ -14,17 +14,21 @@ def rate_twin(conv, smooth=False):
     conv : `.Converter`
     smooth : bool, optional
         Give SoftLIF layers their smooth curve, as `smooth_graph` does.
+    copies : int, optional
+        As in `.Converter`. With as many as ``conv`` has, the masks of each copy are the
+        same.
 
     Returns
     -------
     twin : `.Converter`
-        Not calibrated, of one copy, and with masks that never change; in the network
-        that is being built, if there is one.
+        Not calibrated, and with masks that never change; in the network that is being
+        built, if there is one.
     """
     return type(conv)(
         smooth_graph(conv.graph) if smooth else conv.graph,
         neurons="rate",
         dropout=conv.dropout,
         scale_firing_rates=conv.firing_rates,
+        copies=copies,
         seed=0,
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import re
 import signal
@@ -122,31 +123,40 @@ def dask_executor(address):
     distributed = require("distributed")
     with contextlib.ExitStack() as stack:
         if local:
-            address = stack.enter_context(_local_cluster(int(local[1])))
+            address, kill = stack.enter_context(_local_cluster(int(local[1])))
         client = stack.enter_context(
             distributed.Client(address, timeout=_SECONDS, set_as_default=False)
         )
-        if local:
-            _limit_workers(client, max(1, usable_cpus() // int(local[1])))
         executor = DaskExecutor(client)
-        logger.info("%d threads of workers at %s", executor._max_workers, address)
         try:
+            if local:
+                _limit_workers(client, max(1, usable_cpus() // int(local[1])))
+            logger.info("%d threads of workers at %s", executor._max_workers, address)
             yield executor
+            executor.shutdown()
         except BaseException:
+            if local:
+                kill()
             executor.shutdown(wait=False)
             raise
-        executor.shutdown()
 
 
 @contextlib.contextmanager
 def _local_cluster(n_workers):
-    """N processes; Ctrl-C is for this process alone."""
+    """
+    N processes; Ctrl-C is for this process alone.
+
+    Yields
+    ------
+    address : str
+    kill : callable
+        It ends the processes, whatever they are at. From then on Dask logs nothing; all
+        that it would tell of is that they ended. An error does this too, but only when
+        it gets here, where clients have closed.
+    """
     distributed = require("distributed")
-
-    def end(error, *_):
-        _kill(cluster) if error else cluster.close()
-
     with contextlib.ExitStack() as stack:
+        quiet = stack.enter_context(contextlib.ExitStack())
         with interrupts_wait():  # which threads and processes that start here inherit
             cluster = distributed.LocalCluster(
                 n_workers=n_workers,
@@ -159,33 +169,57 @@ def _local_cluster(n_workers):
                 dashboard_address=None,
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             )
-            stack.push(end)
-        yield cluster.scheduler_address
+            stack.callback(cluster.close)
+
+        def kill():
+            quiet.enter_context(_silent(math.inf))
+            _kill_workers(cluster)
+
+        try:
+            yield cluster.scheduler_address, kill
+        except BaseException:
+            kill()
+            raise
+        # Dask lets less than warnings through again before its connections have closed
+        quiet.enter_context(_silent(logging.WARNING))
 
 
-def _kill(cluster):
-    """Close a cluster at once and silently, whatever its workers are at."""
-    with contextlib.ExitStack() as quiet:
-        for name in ("distributed.nanny", "distributed.scheduler"):
-            quiet.enter_context(_errors_alone(name))
-        for nanny in cluster.workers.values():
-            nanny.auto_restart = False
-            if nanny.pid is not None:
-                with contextlib.suppress(ProcessLookupError):  # it has just ended
-                    os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-        cluster.close()
+def _kill_workers(cluster):
+    """End a cluster's processes, which don't come again."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(nanny.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
 
 
 @contextlib.contextmanager
-def _errors_alone(name):
-    """A context in which a logger is silent about warnings."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def _silent(level):
+    """
+    A context in which nothing of Dask's threads below a level is written to a log.
+
+    Loggers have levels of their own, others come into being meanwhile, and a logger's
+    filters are not for those below it; but handlers' filters are for all.
+    """
+
+    def audible(record):
+        family = record.name.split(".")[0]
+        of_dask = family in ("distributed", "tornado") or (
+            family == "asyncio" and record.threadName == "IO loop"
+        )
+        return not of_dask or record.levelno >= level
+
+    loggers = [logging.getLogger(), *list(logging.root.manager.loggerDict.values())]
+    handlers = {h for one in loggers for h in getattr(one, "handlers", ())}
+    if logging.lastResort:  # writes where no logger has a handler
+        handlers.add(logging.lastResort)
+    for handler in handlers:
+        handler.addFilter(audible)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for handler in handlers:
+            handler.removeFilter(audible)
 
 
 def _nanny_class(base):

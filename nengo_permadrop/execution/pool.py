@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection, reduction, resource_tracker
 
 from threadpoolctl import ThreadpoolController
 
@@ -98,6 +98,15 @@ class _SpawnContext(multiprocessing.context.SpawnContext):
         self.started.append(process)
         return process
 
+    def SimpleQueue(self):  # noqa: N802
+        """As of any context; an executor gets its workers' results by it."""
+        queue = super().SimpleQueue()
+        if sys.platform != "win32":  # there, messages are sent as a whole
+            own = _ResultReader(os.dup(queue._reader.fileno()), self)
+            queue._reader.close()
+            queue._reader, queue._poll = own, own.poll
+        return queue
+
     def join(self):
         """
         Wait until all processes have ended.
@@ -107,15 +116,45 @@ class _SpawnContext(multiprocessing.context.SpawnContext):
         them for ever.
         """
         while running := [each for each in self.started if each.is_alive()]:
-            connection.wait([process.sentinel for process in running], timeout=1)
+            # Before it waits: a sentinel is ready a moment before there is an exit
+            # code. What isn't running now has one; the end of what is, ends the wait.
             if any(process.exitcode for process in self.started):
                 self.terminate()
+            # a process that a worker has started may keep its sentinel from being ready
+            connection.wait([process.sentinel for process in running], timeout=1)
 
     def terminate(self):
         """End the processes that still run."""
         for process in self.started:
             if process.is_alive():
                 process.terminate()
+
+
+class _ResultReader(connection.Connection):
+    """
+    The end of a pipe from processes of which one may be killed while it sends.
+
+    The executor would wait for the rest of the message for ever: other processes, and
+    this one, could still write to the pipe.
+    """
+
+    def __init__(self, handle, context):
+        super().__init__(handle, writable=False)
+        self._context = context
+
+    def _recv(self, size):
+        return super()._recv(size, read=self._read_or_raise)
+
+    def _read_or_raise(self, handle, size):
+        """Read a part of a message; EOFError if a process ended and nothing is left."""
+        started = [each.sentinel for each in self._context.started if each.pid]
+        if handle not in connection.wait([handle, *started]):
+            raise EOFError("a process of the pool ended while it sent a result")
+        return os.read(handle, size)
+
+
+# in a worker, it is any connection
+reduction.register(_ResultReader, connection.reduce_connection)
 
 
 def _start_worker():

@@ -1,4 +1,4 @@
-"""How notebooks show an agreement."""
+"""How notebooks show an agreement, and a certificate."""
 
 import html
 
@@ -55,3 +55,39 @@ def agreement_html(agreement):
         f'<p style="border-left: .4em solid {color}; padding-left: .6em">'
         f"{html.escape(verdict.words)}</p>{html_table(rows)}"
     )
+
+
+def certificate_html(certificate):
+    """
+    A certificate as what it says, its numbers, and the rates that it predicts.
+
+    Parameters
+    ----------
+    certificate : `.Certificate`
+
+    Returns
+    -------
+    page : str
+        HTML.
+    """
+    n_observations, n_outputs = certificate.biases.shape
+    predicted = ", ".join(
+        f"{certificate.rejection_rate(n):.1%} ({n})" for n in (100, 300, 1000)
+    )
+    rows = [
+        ["Observations, outputs", f"{n_observations}, {n_outputs}"],
+        ["Pairs of draws", f"{certificate.n_pairs}"],
+        [
+            "Bias",
+            f"{certificate.bias:.3f} sd (error of one estimate: "
+            f"{certificate.bias_noise:.3f})",
+        ],
+        [
+            "Spread",
+            f"{certificate.spread:.3f} (error of one estimate: "
+            f"{certificate.spread_noise:.3f})",
+        ],
+        ["Shape", f"{certificate.shape:.4f}"],
+        ["P-values at most 0.05 (of so many draws)", predicted],
+    ]
+    return f"<p>{html.escape(certificate.words())}</p>{html_table(rows)}"

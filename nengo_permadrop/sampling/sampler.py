@@ -1,6 +1,7 @@
 """Draws from the predictive distribution, on any backend."""
 
 import contextlib
+import inspect
 import time
 
 import nengo
@@ -185,6 +186,30 @@ def sample(
             checkpoint=checkpoint,
             max_memory=max_memory,
         )
+
+
+def sample_unchecked(model, X, n_draws, **options):
+    """
+    As `sample` draws, but without a warning of what the draws are made to find out.
+
+    Parameters
+    ----------
+    model, X, n_draws
+        As in `sample`.
+    **options
+        Others of `sample`.
+
+    Returns
+    -------
+    samples : `.PredictiveSamples`
+    """
+    where = {
+        name: options.pop(name)
+        for name in inspect.signature(Sampler.draw).parameters
+        if name in options
+    }
+    with Sampler(model, n_draws, from_onset=True, compared=False, **options) as sampler:
+        return sampler.draw(X, **where)
 
 
 class Sampler:

@@ -1,6 +1,5 @@
 """How short may a window be?"""
 
-import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +8,10 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import get_backend
 from nengo_permadrop.converter.timing import READ_TIME
-from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.metrics.comparison import ks_agreement
-from nengo_permadrop.sampling.sampler import RUNS, Sampler, sample
-from nengo_permadrop.support.isolation import own_network
+from nengo_permadrop.sampling.pairs import classical_samples
+from nengo_permadrop.sampling.sampler import RUNS, sample_unchecked
 from nengo_permadrop.support.validation import (
     check_choice,
     check_integer,
@@ -154,7 +152,7 @@ def tune_window(
         """A row of the table."""
         times = {"presentation_time": window, "settle": settle}
         samples = [
-            _drawn(conv, X, n_draws, seed=other, **times, **options)
+            sample_unchecked(conv, X, n_draws, seed=other, **times, **options)
             for other in seeds[:repeats]
         ]
         return _judged(samples, references, decorrelate, min_effective)
@@ -251,27 +249,11 @@ def _tuned(shortest, run, table):
     )
 
 
-def _drawn(conv, X, n_draws, **options):
-    """As `.sample` draws, but without a warning of what is about to be tested."""
-    where = {
-        name: options.pop(name)
-        for name in inspect.signature(Sampler.draw).parameters
-        if name in options
-    }
-    with Sampler(conv, n_draws, from_onset=True, compared=False, **options) as sampler:
-        return sampler.draw(X, **where)
-
-
 def _rate_samples(conv, X, n_draws, seed, options):
     """Draws from the same network in rate neurons, which settle at once."""
-    with own_network(0):
-        rate = rate_twin(conv)
-    dt = options["dt"]
     known = ("output", "masks", "dt", "progress", "max_memory")
     kept = {name: options[name] for name in known if name in options}
-    return sample(
-        rate, X, n_draws, presentation_time=2 * dt, settle=dt, seed=seed, **kept
-    )
+    return classical_samples(conv, X, n_draws, seed=seed, **kept)
 
 
 def _judged(samples, references, decorrelate, min_effective):

@@ -12,7 +12,7 @@ from nengo.processes import PresentInput
 import nengo_permadrop as npd
 from nengo_permadrop import testing
 from nengo_permadrop.batched.compiled import engine as plan_engine
-from nengo_permadrop.batched.compiled import kernels, tables
+from nengo_permadrop.batched.compiled import kernels, rows, tables
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.seeds import derive_seed
 
@@ -133,9 +133,108 @@ def test_several_spikes_a_step():
     sim = assert_plan_equals_steps(net)
     counts = sim.data[net.all_probes[1]] * sim.dt
     assert counts.max() == 3
-    net.layers[0].bias = np.full(20, 5000.0)
-    with pytest.raises(SimulationError, match="layer 0.*optimize=False"):
-        run(net)
+
+
+RECTIFIED = nengo.SpikingRectifiedLinear(amplitude=0.01)
+
+
+@pytest.mark.parametrize("synapse", [ALPHA, nengo.Lowpass(0.004), None], ids=str)
+@pytest.mark.parametrize(
+    "rates",  # in Hz: all neurons fire often; one does; so often that it's multiplied
+    [
+        np.linspace(4321, 5432, 20),
+        np.r_[1.23e6, np.linspace(0, 300, 19)],
+        np.r_[np.linspace(0, 300, 19), 1.23e8],
+    ],
+    ids=["all", "one", "very often"],
+)
+def test_any_number_of_spikes(rates, synapse):
+    """Also where they were too many to be listed, see `rows`."""
+    net = with_probes(layered_network(synapse=synapse))
+    net.layers[0].neuron_type = RECTIFIED
+    net.layers[0].bias = rates
+    planned = assert_plan_equals_steps(net, n_replicas=3, steps=80)
+    spikes = planned.data[net.all_probes[1]][0] * planned.dt / RECTIFIED.amplitude
+    assert spikes[: kernels.WINDOW].sum() > 2 * kernels.WINDOW * 20
+
+
+def test_a_deep_network_of_nengos_answers():
+    """In which many neurons fire several times in a step."""
+    net = with_probes(layered_network(n=(64,) * 6, rate=0.1))
+    for layer in net.layers:
+        layer.neuron_type = nengo.SpikingRectifiedLinear(amplitude=0.7)
+    net.layers[0].bias = np.linspace(0, 20000, 64)
+    with npd.Simulator(
+        net, mask_seeds=[1, 2], state_seeds=[1, 2], dtype="float64", progress_bar=False
+    ) as sim:
+        sim.run_steps(100)
+    assert sim.plan is not None
+    last = sim.data[net.all_probes[len(net.layers)]] * sim.dt / 0.7
+    # more than there is room to list
+    assert last[:, -kernels.WINDOW :].sum(axis=(1, 2)).min() > 2 * kernels.WINDOW * 64
+    for i, seed in enumerate([1, 2]):
+        expected = reference_replica(net, 100, seed, seed)
+        for probe, values in zip(net.all_probes, expected):
+            np.testing.assert_allclose(sim.data[probe][i], values, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("post", [nengo.LIF(amplitude=0.01), RECTIFIED], ids=str)
+def test_room_makes_no_difference(post):
+    """More neurons in a tile have more room together, also if these are silent."""
+    rng = np.random.RandomState(0)
+    weights = rng.randn(30, 16).astype(np.float32)
+    rates = np.exp(rng.uniform(np.log(100), np.log(200_000), 16))
+
+    def answer(n_silent):
+        zero = {"voltage": nengo.dists.Choice([0])}
+        often = nengo.SpikingRectifiedLinear(amplitude=0.013, initial_state=zero)
+        with nengo.Network(seed=0) as net:
+            first = neurons(16 + n_silent, 0, often)
+            first.bias = np.r_[rates, np.zeros(n_silent)]
+            second = neurons(30, 1.4, post)
+            matrix = np.c_[weights, rng.randn(30, n_silent)]
+            nengo.Connection(
+                first.neurons, second.neurons, transform=matrix, synapse=0.005
+            )
+            out = nengo.Node(size_in=3)
+            transform = npd.PermanentDropout((3, 30), rng.randn(3, 30), 0.2)
+            nengo.Connection(second.neurons, out, transform=transform, synapse=0.01)
+            second_probe = nengo.Probe(second.neurons)
+            first_probe = nengo.Probe(first.neurons[:16])
+        sim = run(net, n_replicas=3, steps=2 * kernels.WINDOW + 3)
+        assert sim.plan is not None
+        counts = sim.data[first_probe] * sim.dt / often.amplitude
+        listed = counts[0].sum() < 4 * kernels.WINDOW * first.n_neurons
+        return sim.data[first_probe], sim.data[second_probe], listed
+
+    few, many = answer(n_silent=0), answer(n_silent=1000)
+    assert not few[2] and many[2]
+    for got, expected in zip(few[:2], many[:2]):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_counted_rows_are_added_as_listed_ones():
+    rng = np.random.RandomState(0)
+    n, n_rows = 48, 60
+    weights = rng.randn(n_rows * n).astype(np.float32)
+    for many in (3, 20, 300):
+        events = rng.permutation(n_rows).astype(np.int32)
+        counts = np.floor(np.exp(rng.uniform(0, np.log(many), n_rows)))
+        start = rng.randn(n).astype(np.float32)
+        listed, counted = start.copy(), np.zeros(2 * n, np.float32)
+        counted[:n] = start
+        repeated = np.repeat(events, counts.astype(int))
+        rows.add_rows(listed, weights, n, 0, repeated, 0, len(repeated))
+        pointers = np.array([0, 0, n_rows])  # nothing in the first step
+        read = (events, pointers, counts.astype(np.float32))
+        rows.add_counted(counted, n, weights, (n, 0), read, 2)
+        np.testing.assert_array_equal(counted[:n], start)
+        np.testing.assert_array_equal(counted[n:], listed)
+
+
+def test_what_is_multiplied_was_never_listed():
+    assert rows.MOST_ADDED >= 2 * kernels.WINDOW
+    assert rows.COUNTED >= kernels.TILE
 
 
 def test_tiles_and_windows():

@@ -1,4 +1,5 @@
 import gc
+import hashlib
 import importlib
 import pickle
 import subprocess
@@ -384,6 +385,19 @@ def test_a_second_process_compiles_nothing():
         check=True,
     )
     assert found.stdout.split() == ["1", "0"]
+
+
+def test_a_change_of_any_compiled_code_is_compiled():
+    """Numba itself looks only at the file that a kernel is in."""
+    from nengo_permadrop.batched import compiled
+    from nengo_permadrop.batched.compiled import kernels, rows
+
+    files = Path(compiled.__file__).parent.glob("*.py")
+    with_compiled = {path.name for path in files if "@jit" in path.read_text()}
+    assert with_compiled == {"kernels.py", "rows.py"}
+    source = Path(kernels.__file__).read_bytes() + Path(rows.__file__).read_bytes()
+    enclosed = [cell.cell_contents for cell in kernels.run_block.py_func.__closure__]
+    assert enclosed == [hashlib.sha256(source).hexdigest()]
 
 
 def test_no_thread_is_left_behind(monkeypatch):

@@ -16,7 +16,7 @@ from nengo_permadrop.backends.base import backend_names
 from nengo_permadrop.cli import output
 from nengo_permadrop.cli.commands import backends
 from nengo_permadrop.combo.data.generator import generate_files
-from nengo_permadrop.sources.keras.layers import keras
+from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
 """A cluster of processes, started once for this module."""
 
+import io
+import logging
 import os
 import signal
+import time
 
 import nengo
 import numpy as np
@@ -148,3 +151,65 @@ def test_a_scheduler_by_its_address(executor, net):
     assert np.array_equal(values, net.sample(n_draws=2).values)
     # it still runs
     assert nengo.__version__ in executor.client.run(lambda: nengo.__version__).values()
+
+
+LOGGERS = (  # with levels of their own, without, and of what Dask is made of
+    "distributed.batched",
+    "distributed.client",
+    "distributed.core",
+    "distributed.nanny",
+    "distributed.scheduler",
+    "tornado.application",
+)
+
+
+def test_what_is_interrupted_ends_silently(monkeypatch, capfd):
+    """Whatever Dask logs while its client and its cluster close."""
+    distributed = pytest.importorskip("distributed")
+    # Dask's handler writes to what was sys.stderr at its import; these are like it
+    outputs = {name: io.StringIO() for name in ("", "distributed", "tornado")}
+    handlers = {name: logging.StreamHandler(out) for name, out in outputs.items()}
+    steps = []
+
+    def tell(*names):
+        for name in names:
+            for level in (logging.INFO, logging.WARNING, logging.ERROR):
+                logging.getLogger(name).log(level, "of %s", name)
+
+    def telling(step, close):
+        def told(self, *args, **kwargs):
+            steps.append(step)
+            tell(*LOGGERS, f"distributed.new-{step}-before")
+            self.loop.add_callback(tell, *LOGGERS, "asyncio")  # in Dask's thread
+            answer = close(self, *args, **kwargs)
+            tell(*LOGGERS, f"distributed.new-{step}-after")
+            return answer
+
+        return told
+
+    for step, kind in (
+        ("client", distributed.Client),
+        ("cluster", distributed.deploy.spec.SpecCluster),
+    ):
+        monkeypatch.setattr(kind, "close", telling(step, kind.close))
+    monkeypatch.setattr(logging.getLogger("distributed.core"), "level", logging.DEBUG)
+    for name, handler in handlers.items():
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        logging.getLogger(name).addHandler(handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), dask_executor("local:2") as executor:
+            executor.submit(time.sleep, 60)
+            for output in outputs.values():  # what tells of the start
+                output.seek(0)
+                output.truncate()
+            raise KeyboardInterrupt
+        assert [output.getvalue() for output in outputs.values()] == ["", "", ""]
+        assert steps == ["client", "cluster"]
+        assert capfd.readouterr() == ("", "")
+        tell("distributed.batched", "distributed.core", "asyncio")
+        told = [output.getvalue() for output in outputs.values()]
+        assert [text.count("of distributed.core") for text in told] == [3, 3, 0]
+        assert told[0].count("of asyncio") >= 2
+    finally:
+        for name, handler in handlers.items():
+            logging.getLogger(name).removeHandler(handler)

@@ -1,6 +1,8 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 
@@ -9,6 +11,8 @@ from process_helpers import threads_of_this_process
 
 from nengo_permadrop.execution import pool
 from nengo_permadrop.execution.pool import process_pool, usable_cpus
+
+TIMEOUT = 120  # seconds; far more than is needed, on a busy machine too
 
 
 def test_one_worker_needs_no_process():
@@ -117,3 +121,112 @@ def test_interrupt_ends_the_workers():
     while set(multiprocessing.active_children()) - before:
         assert time.monotonic() - start < 60, "workers still run"
         time.sleep(0.05)
+
+
+# In a process of its own: its exit joins the executor's thread, which may hang as well.
+KILLED_WHEN_IDLE = """
+import os, time
+from nengo_permadrop.execution.pool import process_pool
+
+if __name__ == "__main__":
+    for number in (0, 1):
+        with process_pool(2) as executor:
+            list(executor.map(time.sleep, [0.2, 0.2]))
+            executor.processes()[number].kill()
+"""
+
+
+def test_a_worker_killed_at_the_end_keeps_nobody_waiting(tmp_path):
+    """One of the two held the lock of the queue that tells the other to end."""
+    script = tmp_path / "script.py"
+    script.write_text(KILLED_WHEN_IDLE)
+    subprocess.run([sys.executable, script], check=True, timeout=TIMEOUT)
+
+
+class Process:
+    """A process that has ended, and tells of its exit code late; or one that runs."""
+
+    pid = 1
+
+    def __init__(self, *codes):
+        self.codes = list(codes)
+        self.sentinel, self.end = os.pipe()
+
+    def is_alive(self):
+        return self.exitcode is None
+
+    @property
+    def exitcode(self):
+        return self.codes.pop(0) if len(self.codes) > 1 else self.codes[0]
+
+    def terminate(self):
+        os.close(self.end)
+        self.codes = [-signal.SIGTERM]
+
+
+def test_an_exit_code_that_comes_late_is_seen(monkeypatch):
+    wait = pool.connection.wait
+    # for ever would be too long for a test
+    monkeypatch.setattr(
+        pool.connection, "wait", lambda sentinels, timeout: wait(sentinels, TIMEOUT)
+    )
+    killed, waiting = Process(None, None, -9), Process(None)
+    os.close(killed.end)
+    context = pool._SpawnContext()
+    context.started = [killed, waiting]
+    start = time.monotonic()
+    try:
+        context.join()
+        assert waiting.codes == [-signal.SIGTERM]
+        assert time.monotonic() - start < TIMEOUT
+    finally:
+        os.close(killed.sentinel)
+        os.close(waiting.sentinel)
+
+
+BROKEN = """
+import os, signal, struct, sys, time
+from concurrent.futures import BrokenExecutor
+from nengo_permadrop.execution.pool import process_pool
+
+def killed_in_the_middle():
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    queue = frame.f_locals["result_queue"]
+    with queue._wlock:
+        # of a message of 100 bytes, see multiprocessing.connection.Connection
+        os.write(queue._writer.fileno(), struct.pack("!i", 100) + bytes(50))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    try:
+        with process_pool(2) as executor:
+            list(executor.map(time.sleep, [0.2, 0.2]))  # both run
+            future = executor.submit(killed_in_the_middle)
+            if sys.argv[1] == "wait":
+                future.result()
+            elif sys.argv[1] == "interrupt":
+                time.sleep(0.5)
+                raise KeyboardInterrupt
+    except (BrokenExecutor, KeyboardInterrupt) as error:
+        print(type(error).__name__)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+@pytest.mark.parametrize(
+    "then, told",
+    [("wait", "BrokenProcessPool"), ("interrupt", "KeyboardInterrupt"), ("end", "")],
+)
+def test_a_worker_killed_while_it_sends_a_result(then, told, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(BROKEN)
+    found = subprocess.run(
+        [sys.executable, script, then],
+        check=True,
+        timeout=TIMEOUT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert found.stdout.strip() == told

@@ -132,7 +132,7 @@ class PlanEngine:
                 (self._currents, self._starts, self._keep),
                 self._state,
                 output,
-                (tables.n_events, tables.n_rows),
+                tables.room,
                 status[number],
             ),
         )
@@ -143,20 +143,12 @@ class PlanEngine:
 
     def _check(self, status):
         """Raise what the kernels found."""
-
-        def names(flag):
-            found = np.flatnonzero(status & flag)
-            return ", ".join(self.plan.populations[i].name for i in found)
-
-        if names(kernels.STATUS_INFINITE):
+        found = np.flatnonzero(status & kernels.STATUS_INFINITE)
+        if len(found):
+            names = ", ".join(self.plan.populations[i].name for i in found)
             raise SimulationError(
                 "not a number, or an infinity, in the signals of "
-                f"{names(kernels.STATUS_INFINITE)} at {self.time:.3f} s"
-            )
-        if names(kernels.STATUS_FULL):
-            raise SimulationError(
-                f"{names(kernels.STATUS_FULL)} fired more often than the kernels have "
-                f"room for, before {self.time:.3f} s; use optimize=False"
+                f"{names} at {self.time:.3f} s"
             )
 
     @property

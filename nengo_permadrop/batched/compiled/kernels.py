@@ -14,16 +14,32 @@ step; one over these. The arithmetic is that of `nengo.LIF`, except that logarit
 exponential are series where their arguments are small. Loihi's neurons are LIF neurons
 whose refractory period begins with a step, not when the threshold was crossed in it.
 `nengo.SpikingRectifiedLinear` is simpler; a neuron that fires several times in a step
-is several times in the list.
+is several times in the list, or, where there is no room for that, once with the number
+of its spikes.
 
 What is passed in arrays of integers and numbers is described in
-`nengo_permadrop.batched.compiled.tables`. All compiled code is in this one file,
-because Numba takes a kernel from its cache on disk for as long as the file that it is
-in is the same.
+`nengo_permadrop.batched.compiled.tables`. Numba takes a kernel from its cache on disk
+for as long as the kernel's own file and what it encloses are the same; so it encloses a
+digest of the files that have compiled code.
 """
+
+import hashlib
+from pathlib import Path
 
 import numba
 import numpy as np
+
+from nengo_permadrop.batched.compiled import rows
+from nengo_permadrop.batched.compiled.rows import (
+    add_counted,
+    add_rows,
+    collect_rows,
+    copy_spikes,
+    count_rows,
+    count_spikes,
+    jit,
+    show_spikes,
+)
 
 TILE = 512  # most neurons of a tile
 WINDOW = 64  # steps
@@ -36,47 +52,23 @@ _LANES = 16
 # (A field has more places than neurons so that they don't lie whole pages apart, which
 # would make the processor wait for stores that only look like the loads after them.)
 _FIELD = TILE + 32
-_V, _REF, _X1, _X2, _ACC, _CUR, _U, _J, _CJ, _CV, _CR = (_FIELD * i for i in range(11))
-SCRATCH = _FIELD * 11
+_ACC, _V, _REF, _X1, _X2, _CUR, _J, _CJ, _CV, _CR = (_FIELD * i for i in range(10))
+SCRATCH = _FIELD * 10
 
 # columns of the table of populations
 P_FIRST_TILE, P_N_TILES, P_FIRST_LINK, P_N_LINKS, P_MODE, P_KIND, P_SHARED = range(7)
 # columns of the table of tiles
 T_SIZE, T_STATE, T_FILTER, T_WEIGHTS, T_EVENTS = range(5)
-T_LIMIT, T_CURRENT, T_INPUT, T_OUTPUT = range(5, 9)
-# columns of the table of links
-L_TILE, L_ROW, L_KEEP = range(3)
+T_CURRENT, T_INPUT, T_OUTPUT = range(5, 8)
 # columns of the numbers of a population
 N_DT, N_TAU_RC, N_TAU_REF, N_TAU_SPIKE, N_MIN_VOLTAGE, N_DECAY, N_SPIKE = range(7)
 N_A11, N_A12, N_A21, N_A22, N_B1, N_B2, N_C1, N_C2, N_SERIES = range(7, 16)
 MODE_NONE, MODE_DIRECT, MODE_FILTER = range(3)
 KIND_READOUT, KIND_LIF, KIND_RECTIFIED = range(3)
-STATUS_INFINITE, STATUS_FULL = 1, 2
-
-_jit = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
+STATUS_INFINITE = 1
 
 
-@_jit
-def _add_rows(scratch, weights, n, start, rows, first, last):
-    """Add the weights' rows to the accumulator, four at a time."""
-    e = first
-    while e + 4 <= last:
-        # slices, because the compiler can't know that computed indices aren't negative
-        w0 = weights[start + rows[e] * n :][:n]
-        w1 = weights[start + rows[e + 1] * n :][:n]
-        w2 = weights[start + rows[e + 2] * n :][:n]
-        w3 = weights[start + rows[e + 3] * n :][:n]
-        for k in range(n):
-            scratch[_ACC + k] += (w0[k] + w1[k]) + (w2[k] + w3[k])
-        e += 4
-    while e < last:
-        w0 = weights[start + rows[e] * n :][:n]
-        for k in range(n):
-            scratch[_ACC + k] += w0[k]
-        e += 1
-
-
-@_jit
+@jit
 def _filter_step(scratch, n, numbers):
     a11, a12, a21, a22 = numbers[N_A11], numbers[N_A12], numbers[N_A21], numbers[N_A22]
     b1, b2 = numbers[N_B1], numbers[N_B2]
@@ -86,7 +78,7 @@ def _filter_step(scratch, n, numbers):
         scratch[_X2 + k] = a21 * p + a22 * q + b2 * u
 
 
-@_jit
+@jit
 def _membrane(scratch, flags, n, numbers):
     """The first pass, for neurons with a constant current."""
     dt, decay, low = numbers[N_DT], numbers[N_DECAY], numbers[N_MIN_VOLTAGE]
@@ -101,7 +93,7 @@ def _membrane(scratch, flags, n, numbers):
         flags[k] = (new > one) | ((r > zero) & (r < dt))
 
 
-@_jit
+@jit
 def _filter_membrane(scratch, flags, n, numbers, advance):
     """The first pass, together with the filter of the current (if it is advanced)."""
     dt, decay, low = numbers[N_DT], numbers[N_DECAY], numbers[N_MIN_VOLTAGE]
@@ -128,7 +120,7 @@ def _filter_membrane(scratch, flags, n, numbers, advance):
         flags[k] = (new > one) | ((r > zero) & (r < dt))
 
 
-@_jit
+@jit
 def _spikes_series(scratch, spiked, m, numbers):
     """
     The second pass: end of the refractory period, spike times; by series.
@@ -169,7 +161,7 @@ def _spikes_series(scratch, spiked, m, numbers):
         spiked[e] = fires
 
 
-@_jit
+@jit
 def _spikes(scratch, spiked, m, numbers):
     """The second pass, for any arguments."""
     dt, tau_rc, tau_ref = numbers[N_DT], numbers[N_TAU_RC], numbers[N_TAU_REF]
@@ -188,7 +180,7 @@ def _spikes(scratch, spiked, m, numbers):
             scratch[_CR + e] = tau_ref + dt + since
 
 
-@_jit
+@jit
 def _fire(scratch, work, n, numbers, events, end):
     """The second pass over the flagged neurons; appends those that fire to events."""
     flags, spiked, flagged = work
@@ -217,9 +209,9 @@ def _fire(scratch, work, n, numbers, events, end):
     return end + n_fired
 
 
-@_jit
+@jit
 def _fire_rectified(scratch, work, n, numbers, events, end, limit):
-    """`nengo.SpikingRectifiedLinear`; -1 if there is no room for its spikes."""
+    """`nengo.SpikingRectifiedLinear`; -1 if there is no room to list its spikes."""
     flags, _, flagged = work
     dt, zero, one = numbers[N_DT], scratch.dtype.type(0), scratch.dtype.type(1)
     for k in range(n):
@@ -242,26 +234,8 @@ def _fire_rectified(scratch, work, n, numbers, events, end, limit):
     return end
 
 
-@_jit
-def _collect_rows(links, keep, spikes, n_steps, read):
-    """Rows of the weights for each step's spikes, without those of dropped neurons."""
-    events, pointers = spikes
-    rows, row_pointers = read
-    n = 0
-    row_pointers[0] = 0
-    for t in range(n_steps):
-        for link in range(links.shape[0]):
-            tile, row = links[link, L_TILE], links[link, L_ROW]
-            place = links[link, L_KEEP]
-            for e in range(pointers[tile, t], pointers[tile, t + 1]):
-                k = events[e]
-                rows[n] = row + k
-                n += keep[place + k] if place >= 0 else 1
-        row_pointers[t + 1] = n
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-def run_block(order, leaders, n_steps, network, inputs, state, output, room, status):
+@jit
+def _run_block(order, leaders, n_steps, network, inputs, state, output, room, status):
     """
     Simulate some replicas.
 
@@ -288,15 +262,15 @@ def run_block(order, leaders, n_steps, network, inputs, state, output, room, sta
     output : (n_replicas, n_steps, n_outputs) ndarray
         Zeros; gets what is probed.
     room : tuple of int
-        Most spikes of a replica in a window, and most that a population reads.
+        Most spikes that are listed in a window, of a replica, and of those that one
+        population reads; whether (1 or 0) neurons can fire several times in a step.
     status : (n_populations,) ndarray of uint8
-        Gets STATUS_INFINITE for a population whose state is not finite, STATUS_FULL for
-        one that fired so much that its spikes had no room. It is written without a
-        lock, so that no other block may have the same array.
+        Gets STATUS_INFINITE for a population whose state is not finite. It is written
+        without a lock, so that no other block may have the same array.
     """
     populations, tiles, links, numbers, weights = network
     currents, starts, keep = inputs
-    n_events, n_rows = room
+    n_events, n_rows, counted = room
     n_block = order.shape[0]
     scratch = np.zeros(SCRATCH, dtype=numbers.dtype)
     flags = np.zeros(TILE, dtype=np.uint8)
@@ -305,8 +279,13 @@ def run_block(order, leaders, n_steps, network, inputs, state, output, room, sta
     work = (flags, spiked, flagged)
     events = np.empty((n_block, n_events + 1), dtype=np.uint16)
     pointers = np.zeros((n_block, tiles.shape[0], WINDOW + 1), dtype=np.int64)
+    counts = np.empty((n_block, counted * (n_events + 1)), dtype=numbers.dtype)
     rows = np.empty((n_block, n_rows + 1), dtype=np.int32)
     row_pointers = np.zeros((n_block, WINDOW + 1), dtype=np.int64)
+    no_rows = np.zeros(WINDOW + 1, dtype=np.int64)
+    row_counts = np.empty((n_block, counted * (n_rows + 1)), dtype=numbers.dtype)
+    any_counted = np.zeros(n_block, dtype=np.bool_)
+    base = np.zeros(WINDOW * _FIELD, dtype=numbers.dtype)
 
     for first in range(0, n_steps, WINDOW):
         window = min(WINDOW, n_steps - first)
@@ -316,53 +295,63 @@ def run_block(order, leaders, n_steps, network, inputs, state, output, room, sta
             own_links = links[first_link : first_link + population[P_N_LINKS]]
             constants = (numbers[p], weights)
             for i in range(n_block):
-                spikes = (events[i], pointers[i])
-                read = (rows[i], row_pointers[i])
-                _collect_rows(own_links, keep[order[i]], spikes, window, read)
+                spikes = (events[i], pointers[i], counts[i])
+                read = (rows[i], row_pointers[i], row_counts[i])
+                kept = keep[order[i]]
+                any_counted[i] = collect_rows(own_links, kept, spikes, window, read)
+                if any_counted[i]:
+                    count_rows(own_links, kept, spikes, window, row_counts[i])
             for t in range(first_tile, first_tile + population[P_N_TILES]):
                 tile = tiles[t]
                 for i in range(n_block):
                     r = order[i]
                     if population[P_SHARED] and leaders[r] < i:
-                        _copy_spikes(events, pointers, t, window, leaders[r], i)
+                        fired = (events, pointers, counts)
+                        copy_spikes(fired, t, window, leaders[r], i)
                         continue
                     own_state = (state[0][r], state[1][r], state[2][r], state[3][r])
                     own_currents = currents[starts[p, r] :]
-                    _load(scratch, population, tile, own_currents, own_state)
-                    read = (rows[i], row_pointers[i])
-                    fired = (events[i], pointers[i, t])
+                    _load(scratch, base, population, tile, own_currents, own_state)
+                    read = (rows[i], row_pointers[i], base, 0)
+                    if any_counted[i]:
+                        place = (tile[T_SIZE], tile[T_WEIGHTS])
+                        counted_rows = (rows[i], row_pointers[i], row_counts[i])
+                        add_counted(base, _FIELD, weights, place, counted_rows, window)
+                        read = (rows[i], no_rows, base, _FIELD)
+                    fires = (events[i], pointers[i, t], counts[i])
                     shown = output[r, first : first + window]
-                    status[p] |= _run_tile(
-                        scratch, work, population, tile, constants, read, fired, shown
+                    _run_tile(
+                        scratch, work, population, tile, constants, read, fires, shown
                     )
                     if _store(scratch, population, tile, own_state):
                         status[p] |= STATUS_INFINITE
 
 
-@_jit
-def _copy_spikes(events, pointers, tile, n_steps, source, target):
-    """Give a replica the spikes of another one, which fires in the same way."""
-    for t in range(n_steps + 1):
-        pointers[target, tile, t] = pointers[source, tile, t]
-    for e in range(pointers[source, tile, 0], pointers[source, tile, n_steps]):
-        events[target, e] = events[source, e]
+def _kept(digest):
+    """The kernel, kept in a cache for as long as a digest of its source is the same."""
+
+    @numba.njit(cache=True, nogil=True)
+    def run_block(*args):
+        """See `_run_block`."""
+        _ = digest
+        _run_block(*args)
+
+    return run_block
 
 
-@_jit
+@jit
 def _run_tile(scratch, work, population, tile, constants, read, spikes, output):
-    """Simulate a tile of neurons, or of a readout, for a window; returns a status."""
-    n, column, limit = tile[T_SIZE], tile[T_OUTPUT], tile[T_LIMIT]
+    """Simulate a tile of neurons, or of a readout, for a window."""
+    n, column = tile[T_SIZE], tile[T_OUTPUT]
     mode, kind = population[P_MODE], population[P_KIND]
     numbers, weights = constants
-    rows, row_pointers = read
-    events, pointers = spikes
-    end, status = tile[T_EVENTS], 0
+    events, pointers, _ = spikes
+    end = tile[T_EVENTS]
     pointers[0] = end
     for t in range(output.shape[0]):
-        a, b = row_pointers[t], row_pointers[t + 1]
         advance = mode == MODE_DIRECT or (mode == MODE_FILTER and t > 0)
         if mode == MODE_DIRECT:
-            _product(scratch, tile, weights, rows, a, b)
+            _product(scratch, tile, weights, read, t)
         start = end
         if kind == KIND_LIF:
             if mode == MODE_NONE:
@@ -377,29 +366,31 @@ def _run_tile(scratch, work, population, tile, constants, read, spikes, output):
                 _read(scratch, n, numbers, mode, output[t, column : column + n])
             else:
                 _read(scratch, n, numbers, mode, scratch[_J : _J + n])
+                # two spikes a neuron and step, but one in each that is still to come
+                limit = tile[T_EVENTS] + n * (WINDOW + t + 1)
                 end = _fire_rectified(scratch, work, n, numbers, events, end, limit)
                 if end < 0:
-                    end, status = start, STATUS_FULL
+                    end = count_spikes(scratch[_CV:], n, events, spikes[2], start)
         pointers[t + 1] = end
         if column >= 0:
-            for e in range(start, end):  # a neuron may be there several times
-                output[t, column + events[e]] += numbers[N_SPIKE]
+            show_spikes(output[t], column, spikes, start, end, numbers[N_SPIKE])
         if mode == MODE_FILTER:
-            _product(scratch, tile, weights, rows, a, b)
+            _product(scratch, tile, weights, read, t)
     if mode == MODE_FILTER:
         _filter_step(scratch, n, numbers)
-    return status
 
 
-@_jit
-def _product(scratch, tile, weights, rows, first, last):
-    n = tile[T_SIZE]
+@jit
+def _product(scratch, tile, weights, read, t):
+    rows, row_pointers, base, each = read
+    n, own = tile[T_SIZE], base[each * t :]
     for k in range(n):
-        scratch[_ACC + k] = scratch[_U + k]
-    _add_rows(scratch, weights, n, tile[T_WEIGHTS], rows, first, last)
+        scratch[_ACC + k] = own[k]
+    first, last = row_pointers[t], row_pointers[t + 1]
+    add_rows(scratch, weights, n, tile[T_WEIGHTS], rows, first, last)
 
 
-@_jit
+@jit
 def _read(scratch, n, numbers, mode, output):
     c1, c2 = numbers[N_C1], numbers[N_C2]
     for k in range(n):
@@ -409,15 +400,15 @@ def _read(scratch, n, numbers, mode, output):
         output[k] = value
 
 
-@_jit
-def _load(scratch, population, tile, currents, state):
+@jit
+def _load(scratch, base, population, tile, currents, state):
     """Load a replica's state of a tile."""
     n, first, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
     current, constant_input = tile[T_CURRENT], tile[T_INPUT]
     zero = scratch.dtype.type(0)
     for k in range(n):
         scratch[_CUR + k] = currents[current + k]
-        scratch[_U + k] = currents[constant_input + k] if constant_input >= 0 else zero
+        base[k] = currents[constant_input + k] if constant_input >= 0 else zero
         scratch[_X1 + k] = zero
         scratch[_X2 + k] = zero
     if population[P_KIND] != KIND_READOUT:
@@ -430,7 +421,7 @@ def _load(scratch, population, tile, currents, state):
             scratch[_X2 + k] = state[3][filtered + k]
 
 
-@_jit
+@jit
 def _store(scratch, population, tile, state):
     """Store the state; True if not all of it is finite."""
     n, first, filtered = tile[T_SIZE], tile[T_STATE], tile[T_FILTER]
@@ -447,3 +438,8 @@ def _store(scratch, population, tile, state):
             state[3][filtered + k] = scratch[_X2 + k]
             total += scratch[_X1 + k] * zero
     return total != total
+
+
+# the source of all compiled code
+_SOURCE = b"".join(Path(f).read_bytes() for f in (__file__, rows.__file__))
+run_block = _kept(hashlib.sha256(_SOURCE).hexdigest())

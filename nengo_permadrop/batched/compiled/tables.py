@@ -12,9 +12,6 @@ import numpy as np
 from nengo_permadrop.batched.compiled import kernels
 from nengo_permadrop.batched.compiled.neuron_types import is_lif, lif_times
 
-# Spikes of a rectified linear neuron in a step that there is room for, on average over
-# a tile and a window.
-_RECTIFIED_SPIKES = 2
 _LANES = 16  # tile sizes are multiples of the width of vectors
 
 
@@ -35,8 +32,8 @@ class Tables:
         See `.kernels.run_block`.
     n_neurons, n_filtered, n_outputs : int
         Number of columns of the state, filter state and output arrays.
-    n_events, n_rows : int
-        Most spikes of a replica in a window, and most that one population reads.
+    room : tuple of int
+        See `.kernels.run_block`.
     kept : list
         ``(columns, term)`` of the terms with dropout: where the masks of their source
         are.
@@ -53,8 +50,8 @@ class Tables:
         self.dt = dt
         self.dtype = np.dtype(dtype)
         self.kept, self.n_kept = [], 0
-        self.n_neurons = self.n_filtered = self.n_outputs = self.n_events = 0
-        self.n_rows = 1
+        self.n_neurons = self.n_filtered = self.n_outputs = self._n_events = 0
+        self._n_rows = 1
         self.state_columns, self.output_columns = [], []
         self._tiles, self._links, self._weights = [], [], []
         self._tiles_of, self._n_weights = [], 1
@@ -66,6 +63,8 @@ class Tables:
             for number, population in enumerate(plan.populations)
         ]
         self.populations = np.array(rows, dtype=np.int64)
+        rectified = self.populations[:, kernels.P_KIND] == kernels.KIND_RECTIFIED
+        self.room = (self._n_events, self._n_rows, int(rectified.any()))
         self.tiles = np.array(self._tiles, dtype=np.int64)
         self.links = np.array(self._links, dtype=np.int64).reshape(-1, 3)
         self.weights = np.concatenate([np.zeros(1, self.dtype), *self._weights])
@@ -105,8 +104,7 @@ class Tables:
                     state.start + start,
                     filtered.start + start,
                     self._n_weights,
-                    self.n_events,
-                    self.n_events + self._room(population, stop - start),
+                    self._n_events,
                     start,
                     size + start if population.filtered_inputs else -1,
                     output.start + start if probed else -1,
@@ -115,12 +113,12 @@ class Tables:
             block = np.ascontiguousarray(weights[:, start:stop], dtype=self.dtype)
             self._weights.append(block.ravel())
             self._n_weights += block.size
-            self.n_events += self._room(population, stop - start)
+            self._n_events += _most_events(population, stop - start)
         self._tiles_of.append(range(first_tile, len(self._tiles)))
         sources = (self.plan.sources[term.source] for term in population.spikes)
         read = [self.plan.populations[number] for number in sources]
-        n_rows = sum(self._room(source, source.size) for source in read)
-        self.n_rows = max(self.n_rows, n_rows)
+        n_rows = sum(_most_events(source, source.size) for source in read)
+        self._n_rows = max(self._n_rows, n_rows)
         self.shared.append(
             is_neurons
             and not probed
@@ -167,14 +165,6 @@ class Tables:
             n_rows += source.size
         return np.concatenate(blocks)
 
-    @staticmethod
-    def _room(population, size):
-        """Room for the spikes of so many of a population's neurons in a window."""
-        if population.neuron_type is None:
-            return 0
-        per_step = 1 if is_lif(population.neuron_type) else _RECTIFIED_SPIKES
-        return per_step * size * kernels.WINDOW
-
     def _columns(self, attr, size):
         start = getattr(self, attr)
         setattr(self, attr, start + size)
@@ -214,3 +204,11 @@ def _split(size):
     n_tiles = -(-size // kernels.TILE)
     each = -(-size // (n_tiles * _LANES)) * _LANES
     return [(start, min(start + each, size)) for start in range(0, size, each)]
+
+
+def _most_events(population, size):
+    """Most spikes of so many of a population's neurons that are listed in a window."""
+    if population.neuron_type is None:
+        return 0
+    # rectified linear ones: see `kernels._run_tile`
+    return size * kernels.WINDOW * (1 if is_lif(population.neuron_type) else 2)

@@ -18,6 +18,8 @@ import nengo
 import numpy as np
 from scipy.special import ndtr
 
+from nengo_permadrop.converter.meanfield.lif import lif_mean
+
 # Points of the Gauss-Hermite rule for means over the noise
 _POINTS, _WEIGHTS = np.polynomial.hermite_e.hermegauss(15)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
@@ -115,6 +117,9 @@ class Curve:
         if self._rectifies:
             return self._rectified(current, std, slope)
         std = self._share * std
+        if type(self.neuron_type) is nengo.LIF:
+            found = lif_mean(current, std, self.neuron_type, _POINTS, _WEIGHTS)
+            return found if slope else found[0]
         if not np.any(std):
             output = self._rates(current)
             return (output, self._slope(current)) if slope else output

@@ -55,6 +55,8 @@ class Layer:
         From the sum of what it gets to its current; 1 and a constant for Nodes.
     curve : `.Curve` or None
         None for Nodes.
+    constant : `nengo.Node` or None
+        What adds ``bias`` to a Node.
     """
 
     obj: object
@@ -62,6 +64,7 @@ class Layer:
     gain: np.ndarray = None
     bias: np.ndarray = None
     curve: Curve = None
+    constant: nengo.Node = None
 
 
 class MeanField:
@@ -108,7 +111,7 @@ class MeanField:
         gates = [mask.gate for dropout in conv.dropouts for mask in dropout.masks]
         others = [*conv.copies[1:], *(gate for gate in gates if gate is not None)]
         others = {obj for network in others for obj in network.all_objects}
-        layers, constants = {}, {}
+        layers = {}
         for conn, _ in in_order(conv):
             if conn in others or holder(conn.post_obj) in others:
                 continue
@@ -119,7 +122,7 @@ class MeanField:
                 layers[post] = _empty(post)
             if isinstance(pre, nengo.Node) and pre.size_in == 0:
                 layers[post].bias = layers[post].bias + _constant(conn)
-                constants[post] = pre
+                layers[post].constant = pre
                 continue
             mask, kept = numbers.get(conn, (None, 1.0))
             layers[post].edges.append(Edge(conn, pre, kept * _weights(conn), mask))
@@ -188,6 +191,26 @@ class MeanField:
                     current, np.sqrt(variance), slope=True
                 )
         return means
+
+    def spikes(self, means):
+        """
+        Spikes a second of the whole network, on average over rows.
+
+        Parameters
+        ----------
+        means : dict
+            From `forward`.
+
+        Returns
+        -------
+        rate : float
+            In Hz.
+        """
+        return sum(
+            float(np.abs(means[layer.obj]).sum(axis=1).mean()) / layer.curve.amplitude
+            for layer in self.layers
+            if layer.curve is not None and layer.curve.amplitude > 0
+        )
 
     def _noise(self, edge, means, noise):
         """Variance of what comes through a connection's synapse."""

@@ -1,0 +1,177 @@
+"""
+Fitting the weights of a spiking network to the answers of the classical one.
+
+Correcting the mean current of each neuron leaves what no line can correct: LIF neurons
+are silent below their threshold, where SoftLIF still answers a little. All weights and
+biases together can make more of that good. They are fitted by gradients through the
+mean-field model of the spiking network (`nengo_permadrop.converter.meanfield`), that is
+through the rates that its neurons have at the noise that they get, to the classical
+network's answers for the same rows and masks. No targets are needed.
+"""
+
+import nengo
+import numpy as np
+
+from nengo_permadrop.converter.meanfield.model import MeanField
+from nengo_permadrop.converter.twins import rate_twin
+from nengo_permadrop.dropout.nodes import Shift
+from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.isolation import outside_networks, own_network
+
+# Rows that a fit is judged by, at the most, and masks for each of them
+_ROWS, _MASKS = 64, 32
+
+_STEPS, _BATCH = 150, 512
+_LEARNING_RATE = 1e-3  # relative to the weights' root mean square, at the beginning
+_DECAY_1, _DECAY_2 = 0.9, 0.99  # of Adam's moments
+_CHECKED = 20  # steps between two judgements
+
+
+def fit_weights(conv, X, held_out, seed, dt):
+    """
+    Fit a spiking network's weights and biases, in place.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+        Of spiking neurons, without gates.
+    X : list of (n, size) ndarray
+    held_out : (n,) ndarray of bool
+        Rows that aren't fitted; the fit that is kept is the one that is best on them.
+    seed : int
+        Decides masks and the order of rows.
+    dt : float
+        Time step, in seconds.
+
+    Returns
+    -------
+    before, after : float
+        Bias of the answers for rows that were held out: root mean square over these of
+        the mean difference over masks, in standard deviations of the classical answers;
+        by the mean-field model.
+    """
+    with own_network(0):
+        classical = MeanField(rate_twin(conv), dt)
+    model = MeanField(conv, dt)
+    rng = np.random.RandomState(seed)
+    fitted, others = np.flatnonzero(~held_out), np.flatnonzero(held_out)[:_ROWS]
+    judged = _Pairs(model, classical, X, np.repeat(others, _MASKS), rng)
+    scales = [np.maximum(y.std(axis=0), 1e-12) for y in judged.answers]
+
+    best = before = _bias(model, judged, scales)
+    kept = _parameters(model)
+    adam = _Adam(model)
+    for step in range(_STEPS):
+        pairs = _Pairs(model, classical, X, rng.choice(fitted, size=_BATCH), rng)
+        slopes = {}
+        means = model.forward(pairs.inputs, pairs.masks, slopes)
+        gradients = {
+            node: (means[node] - answer) / scale**2 / _BATCH
+            for node, answer, scale in zip(model.outputs, pairs.answers, scales)
+        }
+        found = model.backward(means, slopes, gradients, pairs.masks)
+        adam.step(*found, _LEARNING_RATE * 0.5 * (1 + np.cos(np.pi * step / _STEPS)))
+        if (step + 1) % _CHECKED == 0:
+            bias = _bias(model, judged, scales)
+            if bias < best:
+                best, kept = bias, _parameters(model)
+    _write(model, kept, conv)
+    return before, best
+
+
+class _Pairs:
+    """Rows, a mask for each, and the classical answers for them."""
+
+    def __init__(self, model, classical, X, rows, rng):
+        self.inputs = [x[rows] for x in X]
+        self.masks = model.draw_masks(len(rows), rng)
+        means = classical.forward(self.inputs, self.masks)
+        self.answers = [means[node] for node in classical.outputs]
+
+
+class _Adam:
+    """Adam [Kingma & Ba 2015], its steps relative to the size of what they change."""
+
+    def __init__(self, model):
+        self._layers = model.layers
+        self._n = 0
+        self._moments = {}
+
+    def step(self, by_weights, by_bias, rate):
+        self._n += 1
+        for layer in self._layers:
+            currents = [np.sqrt(np.mean(e.weights**2)) for e in layer.edges]
+            for edge, size in zip(layer.edges, currents):
+                if edge in by_weights:
+                    change = self._direction(edge, by_weights[edge])
+                    edge.weights = edge.weights - rate * size * change
+            if layer in by_bias:
+                size = layer.gain if layer.curve is not None else 1.0
+                layer.bias = layer.bias - rate * size * self._direction(
+                    layer, by_bias[layer]
+                )
+
+    def _direction(self, parameter, gradient):
+        first, second = self._moments.get(parameter, (0.0, 0.0))
+        first = _DECAY_1 * first + (1 - _DECAY_1) * gradient
+        second = _DECAY_2 * second + (1 - _DECAY_2) * gradient**2
+        self._moments[parameter] = first, second
+        mean = first / (1 - _DECAY_1**self._n)
+        return mean / (np.sqrt(second / (1 - _DECAY_2**self._n)) + 1e-12)
+
+
+def _bias(model, pairs, scales):
+    """Of pairs that are `_MASKS` masks for each of some rows."""
+    means = model.forward(pairs.inputs, pairs.masks)
+    squares = []
+    for node, answers, scale in zip(model.outputs, pairs.answers, scales):
+        errors = ((means[node] - answers) / scale).reshape(-1, _MASKS, scale.size)
+        squares.append(np.mean(errors.mean(axis=1) ** 2))
+    return float(np.sqrt(np.mean(squares)))
+
+
+def _parameters(model):
+    return [
+        ([edge.weights for edge in layer.edges], layer.bias) for layer in model.layers
+    ]
+
+
+def copy_weights(conv, other):
+    """
+    Give a conversion the weights and biases of another one of the same graph.
+
+    Parameters
+    ----------
+    conv, other : `.Converter`
+        Without gates; ``other`` is changed.
+    """
+    _write(MeanField(other), _parameters(MeanField(conv)), other)
+
+
+def _write(model, parameters, network):
+    """Give a network the weights and biases of a model's layers."""
+    for layer, (weights, bias) in zip(model.layers, parameters, strict=True):
+        for edge, values in zip(layer.edges, weights, strict=True):
+            edge.conn.transform = _with_weights(edge.conn.transform, values)
+        if layer.curve is not None:
+            layer.obj.bias = bias
+        elif isinstance(layer.obj.output, Shift):
+            layer.obj.output = Shift(bias)
+        elif layer.constant is not None:
+            layer.constant.output = bias
+        elif np.any(bias):
+            with outside_networks(), network:
+                constant = nengo.Node(bias, label=f"{layer.obj.label}.bias")
+                nengo.Connection(constant, layer.obj, synapse=None)
+
+
+def _with_weights(transform, weights):
+    if isinstance(transform, PermanentDropout):
+        return PermanentDropout(
+            transform.shape,
+            init=weights,
+            rate=transform.rate,
+            redraw=transform.redraw,
+            redraw_delay=transform.redraw_delay,
+        )
+    return nengo.Dense(transform.shape, init=weights)
