@@ -13,13 +13,17 @@ from nengo.exceptions import ValidationError
 from scipy.special import ndtr
 
 from nengo_permadrop.converter.expected import SILENT, expect
-from nengo_permadrop.converter.timing import path_delay
+from nengo_permadrop.converter.timing import READ_TIME, path_delay
 from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
 from nengo_permadrop.targets.registry import get_target
 
 # Bias, in standard deviations of the classical draws, at which 11% of the tests between
 # 100 and 100 draws have a p-value under 0.05 (without any, it is 3.5%; at 0.2, 18%)
 LIMIT = 0.15
+
+# Spread, relative to that of the classical draws, at which 10% of such tests do; its
+# inverse is as bad
+SPREAD_LIMIT = 1.3
 
 # How many times the target's firing rate the 99th percentile of a layer is, where its
 # rates fit what it gets
@@ -68,7 +72,8 @@ def warn_if_unlikely(conv, X, dt=0.001, output=None, times=None):
     AgreementWarning
         If there is anything.
     """
-    expectation = expect(conv, X, dt, quick=True)
+    read_time = READ_TIME if times is None else times[0] - times[1]
+    expectation = expect(conv, X, dt, quick=True, read_time=read_time)
     found = unlikely(conv, expectation, output, times)
     if found:
         name = "This network" if conv.label is None else f"Network {conv.label!r}"
@@ -115,6 +120,12 @@ def unlikely(conv, expectation, output=None, times=None, fitted=True):
             f"Its mean answers are expected to be {bias:.2f} standard deviations off, "
             f"and more than {LIMIT} shows in 100 draws. {_fix(conv, layers)}"
         )
+    spread = largest(expectation.spread, output)
+    if spread is not None and not 1 / SPREAD_LIMIT < spread < SPREAD_LIMIT:
+        found.append(
+            f"Its draws are expected to spread {spread:.2f} times as far as the "
+            f"classical ones. {_fix_of_spread(conv, layers, spread)}"
+        )
     return tuple(found)
 
 
@@ -147,11 +158,14 @@ def not_settled(conv, presentation_time, settle, expectation=None, output=None):
         early = ndtr((delay - t) / spread).mean() * distance > LIMIT
     if not early:
         return []
+    needed = f"settle={conv.settling_time:.3f} (the converter's settling_time)"
+    if settle < delay:
+        why = f"it takes the answer {delay:.3f} s to come through"
+    else:
+        why = "a good part of the answer takes longer to come through"
     return [
-        f"settle is {settle:g} s, but it takes the answer {delay:.3f} s to come "
-        "through the synapses of this network: what is read before is still of its "
-        f"initial state. Take at least settle={conv.settling_time:.3f} (the "
-        "converter's settling_time)."
+        f"settle is {settle:g} s, but {why} the synapses of this network: what is read "
+        f"before is still of its initial state. Take at least {needed}."
     ]
 
 
@@ -253,6 +267,17 @@ def _fix(conv, layers):
     if conv.calibration is None:
         return "Correct it with npd.calibrate(conv, rows)."
     return "Calibrate it with more rows, such as these."
+
+
+def _fix_of_spread(conv, layers, spread):
+    """What makes draws spread as far as the classical ones."""
+    given = any(conv.rates_from.get(layer.path) == "given" for layer in layers)
+    if spread < 1 or given:
+        return _fix(conv, layers)
+    return (
+        "The noise of single spikes adds to the spread of the masks: read for longer, "
+        "by a longer presentation_time."
+    )
 
 
 def _is_hard(layer):

@@ -14,6 +14,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
+from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.graph.evaluate import evaluate
 from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.neurons.activations import activation_neurons
@@ -28,6 +29,9 @@ _N_MASKS = 8
 SILENT = 1.0
 
 _SEED = 0  # of masks
+
+# Variance of the number of regular spikes in a time that has several of them
+_MANY = 1 / 6
 
 # A current that no network has, for the highest rate that neurons can have
 _HUGE = 1e9
@@ -88,17 +92,21 @@ class Expectation:
         By output: root mean square, over rows and the output's elements, of the
         difference between the mean answers of the spiking and the classical network, in
         standard deviations of the classical draws. None where draws don't vary.
+    spread : {str: float or None}
+        By output: root mean square, over rows, of the standard deviation of the spiking
+        network's draws, relative to the classical ones'.
     distance : {str: float or None}
-        Likewise of the difference between the classical network's mean answers and what
-        the spiking network gives before anything has arrived at its output.
+        As ``bias``, of the difference between the classical network's mean answers and
+        what the spiking network gives before anything has arrived at its output.
     """
 
     layers: list
     bias: dict
+    spread: dict
     distance: dict
 
 
-def expect(conv, X, dt=0.001, quick=False):
+def expect(conv, X, dt=0.001, quick=False, read_time=READ_TIME):
     """
     What a network is expected to do.
 
@@ -112,6 +120,8 @@ def expect(conv, X, dt=0.001, quick=False):
         Time step, in seconds.
     quick : bool, optional
         Look at `N_QUICK_ROWS` of the rows only, evenly spaced, at the most.
+    read_time : float, optional
+        Seconds that an answer is averaged over.
 
     Returns
     -------
@@ -136,20 +146,25 @@ def expect(conv, X, dt=0.001, quick=False):
     n_masks = max(_N_MASKS, N_PAIRS // n_rows)
     masks = model.draw_masks(n_masks * n_rows, np.random.RandomState(_SEED))
     rows = [np.tile(np.asarray(x, float), (n_masks, 1)) for x in X]
-    means = model.forward(rows, masks)
+    slopes = {}
+    means = model.forward(rows, masks, slopes)
+    slow = _slow_noise(model, means, slopes, masks, read_time)
     classical = _classical(conv, rows, masks)
     shape = (n_masks, n_rows, -1)
-    bias, distance = {}, {}
+    bias, spread, distance = {}, {}, {}
     resting = {layer.obj: layer.bias for layer in model.layers}
     for name, index in conv.graph.outputs.items():
         output = conv.outputs[name]
-        answers, reference = means[output], classical[index]
-        at_rest = np.broadcast_to(resting[output], reference.shape)
-        reference = reference.reshape(shape)
-        predicted = _in_deviations(answers.reshape(shape), reference)
+        reference = classical[index].reshape(shape)
+        answers = means[output].reshape(shape)
+        at_rest = np.broadcast_to(resting[output], classical[index].shape)
+        predicted = _in_deviations(answers, reference)
         bias[name] = _corrected(conv, name, predicted, reference)
+        noise = np.broadcast_to(slow[output], classical[index].shape).reshape(shape)
+        spread[name] = _spread(answers, noise, reference)
         distance[name] = _in_deviations(at_rest.reshape(shape), reference)
-    return Expectation(_activity(conv, model, means, classical, shape), bias, distance)
+    layers = _activity(conv, model, means, classical, shape)
+    return Expectation(layers, bias, spread, distance)
 
 
 def _is_known(ensemble):
@@ -185,6 +200,48 @@ def _classical(conv, rows, masks):
         return x * kept
 
     return evaluate(conv.graph, rows, activate, drop)
+
+
+def _slow_noise(model, means, slopes, masks, read_time):
+    """
+    What is left of the noise of spikes when it is averaged over some time.
+
+    The number of spikes in that time depends on when the first one comes, and what it
+    differs by goes through the layers as any small change does. (Elements of a layer
+    are taken to differ independently.)
+
+    Returns
+    -------
+    variances : {Nengo object: (n, size) ndarray or float}
+        Of the average of what each object sends.
+    """
+    variances = dict.fromkeys(model.inputs, 0.0)
+    for layer in model.layers:
+        variance = 0.0
+        for edge in layer.edges:
+            sent = variances[edge.pre]
+            if not np.ndim(sent):
+                continue
+            if edge.mask is not None:
+                sent = sent * masks[edge.mask] ** 2
+            variance = variance + sent @ (edge.weights**2).T
+        if layer.curve is not None:
+            variance = (slopes[layer.obj] * layer.gain) ** 2 * variance
+            if layer.curve.amplitude > 0:
+                n_spikes = np.abs(means[layer.obj]) / layer.curve.amplitude * read_time
+                counts = np.where(n_spikes < 1, n_spikes * (1 - n_spikes), _MANY)
+                variance = variance + (layer.curve.amplitude / read_time) ** 2 * counts
+        variances[layer.obj] = variance
+    return variances
+
+
+def _spread(answers, noise, reference):
+    """The spread of ``answers`` with some noise, relative to that of the reference."""
+    of_reference = reference.var(axis=0, ddof=1).mean()
+    if not of_reference > 1e-12 * np.square(reference).mean():
+        return None
+    ratio = (answers.var(axis=0, ddof=1).mean() + noise.mean()) / of_reference
+    return float(np.sqrt(ratio))
 
 
 def _in_deviations(answers, reference):

@@ -102,6 +102,8 @@ class ConversionReport:
         Root mean square, over rows and outputs, of how far the mean answers are off the
         classical ones, in standard deviations of the classical draws. None if it isn't
         known.
+    spread : float or None
+        Of the draws, relative to that of the classical ones, with the noise of spikes.
     calibration : str or None
         What `.calibrate` did.
     warnings : tuple of str
@@ -122,6 +124,7 @@ class ConversionReport:
     settle: float
     spikes: float
     bias: float
+    spread: float
     calibration: str
     warnings: tuple
     certificate: Any = None
@@ -146,7 +149,8 @@ class ConversionReport:
         )
         return (
             f"By theory, mean answers are {self.bias:.2f} standard deviations of the "
-            f"classical draws off, on {rows}; {means}."
+            f"classical draws off, on {rows} ({means}), and draws spread "
+            f"{self.spread:.2f} times as far."
         )
 
     def to_dict(self):
@@ -196,7 +200,9 @@ class ConversionReport:
                     words, _WIDTH, initial_indent="- ", subsequent_indent="  "
                 )
         for title, block in self.blocks():
-            lines += ["", f"{title}:", block]
+            lines += ["", f"{title}:"]
+            for line in block.splitlines():
+                lines += [line] if len(line) <= _WIDTH else textwrap.wrap(line, _WIDTH)
         return "\n".join(lines)
 
     def __repr__(self):

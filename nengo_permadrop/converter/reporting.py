@@ -59,6 +59,7 @@ def conversion_report(conv, X=None, certificate=None):
         settle=times[1],
         spikes=spikes,
         bias=None if expectation is None else largest(expectation.bias),
+        spread=None if expectation is None else largest(expectation.spread),
         calibration=None if conv.calibration is None else str(conv.calibration),
         warnings=unlikely(conv, expectation, fitted=X is not None),
         certificate=certificate,

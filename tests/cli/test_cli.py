@@ -63,13 +63,17 @@ def test_convert(model_file, capsys):
 
 def test_convert_warns(tmp_path, capsys):
     path = str(tmp_path / "weak.h5")
-    inp = keras.Input((4,))
-    x = keras.layers.Dense(30)(inp)
-    x = SoftLIF(gain=1.0, amplitude=0.005, gamma=0.03, name="weak")(x)
-    keras.Model(inp, keras.layers.Dense(1)(PermanentDropout(0.1)(x))).save(path)
+    keras.utils.set_random_seed(0)
+    x = inp = keras.Input((6,))
+    for number in range(3):
+        x = keras.layers.Dense(40, kernel_initializer="he_normal")(x)
+        name = f"weak{number}"
+        x = SoftLIF(gain=1.0, amplitude=0.005, gamma=0.03, name=name)(x)
+        x = PermanentDropout(0.2)(x)
+    keras.Model(inp, keras.layers.Dense(1)(x)).save(path)
     assert cli.main(["convert", path]) == 0
     words = capsys.readouterr().out.partition("Warnings, by theory")[2]
-    assert "layer 'weak'" in words and "SoftLIF(gain=2" in words
+    assert "'weak0'" in words and "SoftLIF(gain=2" in words
     assert max(map(len, words.splitlines())) < 80
 
 

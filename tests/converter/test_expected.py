@@ -9,7 +9,13 @@ from kmodels import combo, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop.converter.checks import LIMIT, largest, not_settled, unlikely
+from nengo_permadrop.converter.checks import (
+    LIMIT,
+    SPREAD_LIMIT,
+    largest,
+    not_settled,
+    unlikely,
+)
 from nengo_permadrop.converter.expected import SILENT, expect
 from nengo_permadrop.converter.timing import path_delay
 from nengo_permadrop.metrics.comparison import ks_agreement
@@ -40,19 +46,32 @@ def found(conv, X, **kwargs):
     return unlikely(conv, expect(conv, X), **kwargs)
 
 
-def test_the_limit_is_where_tests_begin_to_show_it():
-    """Of 4000 tests of a true rate of 0.11, fewer than 0.095 or more than 0.13 reject
-    less often than once in 1000 times."""
+def rejected(bias, spread, n=4000):
+    """Part of the tests at 100 draws that reject; its standard error is 0.005."""
     rng = np.random.RandomState(0)
-    shifts = LIMIT * rng.standard_normal(4000)
-    shifts *= LIMIT / np.sqrt(np.mean(shifts**2))
-    a, b = (PredictiveSamples(rng.standard_normal((100, 4000, 1))) for _ in range(2))
-    b = PredictiveSamples(b.values + shifts[:, np.newaxis])
-    assert 0.095 < ks_agreement(a, b).rejection_rate() < 0.13
+    shifts = rng.standard_normal(n)
+    shifts *= bias / np.sqrt(np.mean(shifts**2))
+    a, b = rng.standard_normal((2, 100, n, 1))
+    b = PredictiveSamples(spread * b + shifts[:, np.newaxis])
+    return ks_agreement(PredictiveSamples(a), b).rejection_rate()
+
+
+@pytest.mark.parametrize(
+    "bias, spread, least, most",
+    [
+        (0.0, 1.0, 0.02, 0.05),
+        (LIMIT, 1.0, 0.095, 0.13),
+        (0.0, SPREAD_LIMIT, 0.085, 0.12),
+        (0.0, 1 / SPREAD_LIMIT, 0.085, 0.12),
+    ],
+)
+def test_limits_are_where_tests_begin_to_show_it(bias, spread, least, most):
+    """Rates of 0.035, 0.11, 0.10, 0.10: each is within three standard errors."""
+    assert least < rejected(bias, spread) < most
 
 
 @pytest.mark.parametrize("activation, rate", [("relu", 15.0), (None, None)])
-def test_bias_is_that_of_simulations(activation, rate):
+def test_bias_and_spread_are_those_of_simulations(activation, rate):
     """Also where the draws don't share masks: the mean of 400 draws is 0.05 standard
     deviations off, and the root mean square of 40 such means 0.05 +- 0.006."""
     conv = npd.Converter(
@@ -61,7 +80,8 @@ def test_bias_is_that_of_simulations(activation, rate):
         seed=0,
     )
     X = rows(40)
-    expected = expect(conv, [X]).bias["y"]
+    expectation = expect(conv, [X])
+    expected = expectation.bias["y"]
     assert expected > 0.3
     with pytest.warns(npd.AgreementWarning):
         a = npd.sample(conv, X, n_draws=400, progress=False)
@@ -76,6 +96,8 @@ def test_bias_is_that_of_simulations(activation, rate):
     )
     seen = np.sqrt(np.mean(((a.mean() - b.mean()) / b.std()) ** 2))
     assert abs(seen - expected) < 0.35 * expected
+    seen = np.sqrt(np.mean(a.std() ** 2) / np.mean(b.std() ** 2))
+    assert seen == pytest.approx(expectation.spread["y"], rel=0.15)
 
 
 def test_rates_are_those_of_simulations():
@@ -130,9 +152,11 @@ def test_of_few_masks_the_bias_is_not_overestimated():
 
 def test_too_low_rates_are_named_and_the_fix_helps():
     kmodel = mlp(**WIDE, activation="relu")
-    (words,) = found(npd.Converter(kmodel, scale_firing_rates=10), rows())
-    assert "standard deviations off" in words and "scale_firing_rates" in words
-    assert "'activation" in words
+    conv = npd.Converter(kmodel, scale_firing_rates=10)
+    off, spread = found(conv, rows())
+    assert "standard deviations off" in off and "times as far" in spread
+    for words in (off, spread):
+        assert "scale_firing_rates" in words and "'activation" in words
     assert found(npd.Converter(kmodel, X=rows(seed=1)), rows()) == ()
 
 
@@ -184,6 +208,14 @@ def test_weak_layers_are_named():
     )
 
 
+def test_answers_that_are_read_for_a_moment():
+    conv = npd.Converter(mlp(**WIDE))
+    short = expect(conv, [rows()], read_time=0.003)
+    assert expect(conv, [rows()]).spread["y"] < 1.1 < short.spread["y"]
+    (words,) = unlikely(conv, expect(conv, [rows()], read_time=0.001))
+    assert "longer presentation_time" in words
+
+
 def test_a_calibration_is_seen():
     conv = npd.Converter(weak(), seed=0)
     before = expect(conv, [rows()]).bias["y"]
@@ -233,6 +265,7 @@ def test_rate_networks_have_nothing_to_expect():
 def test_no_rows_and_outputs_that_do_not_vary():
     conv = npd.Converter(mlp(dropout=keras.layers.Dropout), dropout="off")
     assert expect(conv, [rows()]).bias == {"y": None}
+    assert expect(conv, [rows()]).spread == {"y": None}
     assert expect(conv, [rows(0)]) is None
     assert largest({"y": None}) is None and largest({"a": 1.0, "b": 2.0}, "a") == 1.0
 

@@ -125,7 +125,8 @@ class MeanField:
                 layers[post].constant = pre
                 continue
             mask, kept = numbers.get(conn, (None, 1.0))
-            layers[post].edges.append(Edge(conn, pre, kept * _weights(conn), mask))
+            weights = _weights(conn) if kept == 1.0 else kept * _weights(conn)
+            layers[post].edges.append(Edge(conn, pre, weights, mask))
         for ensemble in conv.all_ensembles:  # nothing is connected to some
             if ensemble not in others and ensemble not in layers:
                 layers[ensemble] = _empty(ensemble)
