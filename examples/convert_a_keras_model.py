@@ -3,9 +3,11 @@ Your own Keras model
 ====================
 
 From a Keras model to the predictive distribution of its spiking version. Put your own
-training in the place of ``train``.
+training in the place of ``train``. The network is calibrated: without that, ``sample``
+warns that its means will be off, as there is but one input, and little dropout.
 
-Prints mean and standard deviation of the answers of both networks, for some inputs.
+Prints what became of the model, and mean and standard deviation of the answers of both
+networks, for some inputs.
 """
 
 import numpy as np
@@ -44,6 +46,9 @@ def main(n_draws=30):
     conv = npd.Converter(kmodel)
     X = np.linspace(-1, 1, 9)[:, np.newaxis]
     print(f"largest difference from Keras, without spikes: {conv.verify(X):.1e}")
+
+    npd.calibrate(conv, np.linspace(-1, 1, 64)[:, np.newaxis])  # rows without targets
+    print(conv.report(X), end="\n\n")
 
     options = {"n_draws": n_draws, "progress": False}
     spiking = npd.sample(conv, X, seed=0, **options)

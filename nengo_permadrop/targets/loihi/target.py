@@ -20,6 +20,7 @@ class LoihiTarget(Target):
     rate_neurons = False
     gates = True
     curve = "loihi"
+    whole_steps = True
     default_synapse = nengo.Lowpass(0.005)
     other_curve = (
         "{} learned with rates that Loihi's neurons don't have: theirs are quantised, "
