@@ -54,7 +54,8 @@ class Converter(nengo.Network):
         Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers: one
         for all, or by the layer's name. Others are chosen for each layer, so that 99%
         of its activations have at most the rate that the target's neurons are good
-        for (500 Hz). SoftLIF layers have their own ``amplitude`` and ``gain``.
+        for (500 Hz; 100 Hz on Loihi). SoftLIF layers have their own ``amplitude`` and
+        ``gain``.
     X : array_like, list of array_like or {str: array_like}, optional
         Rows to choose firing rates by; a few hundred will do, and no targets are
         needed. By default they are chosen by the weights, and by what batch

@@ -21,6 +21,8 @@ class LoihiTarget(Target):
     gates = True
     curve = "loihi"
     whole_steps = True
+    # of relu neurons, which lose on average half a time step with each spike
+    firing_rate = 100.0
     default_synapse = nengo.Lowpass(0.005)
     other_curve = (
         "{} learned with rates that Loihi's neurons don't have: theirs are quantised, "
