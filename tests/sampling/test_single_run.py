@@ -220,6 +220,7 @@ def test_arguments_are_checked(conv, X):
 # -- copies
 
 
+@pytest.mark.filterwarnings("ignore:.* will hardly agree")  # such short times
 def test_copies_are_draws_side_by_side(kmodel, X, backend):
     conv = npd.Converter(kmodel, copies=3)
     assert len(conv.copies) == 3 and conv.copies[0] is conv
