@@ -14,6 +14,7 @@ __license__ = "GPLv2"
 # Imported at first use, so that a network that only needs the transform and the neuron
 # type starts as fast as Nengo alone.
 _LAZY = {
+    "AgreementWarning": "nengo_permadrop.converter.checks",
     "ConversionError": "nengo_permadrop.converter",
     "Converter": "nengo_permadrop.converter",
     "KSProbe": "nengo_permadrop.live.probes",

@@ -33,6 +33,7 @@ COVERAGE = "--networks 0 --sets 1 --tests 20 --observations 4 --pairs 20".split(
         ("verdict_rates", "verdict_rates", RATES),
         ("verdict_power", "verdict_rates", RATES),
         ("default_times", "default_times", TIMES),
+        ("expected_bias", "expected_bias", TIMES),
         ("certificate_coverage", "certificates", COVERAGE),
     ],
 )

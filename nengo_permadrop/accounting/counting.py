@@ -145,6 +145,7 @@ class CountingNetwork:
             settle=start,
             dt=self.dt,
             from_onset=start == 0,  # it is counted, too
+            compared=False,
             **options,
         ) as sampler:
             samples = sampler.draw(X, **where)

@@ -6,10 +6,10 @@ import nengo
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import NO_DROPOUT, Problem, output_name
+from nengo_permadrop.converter.checks import AgreementWarning, not_settled
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.timing import (
     check_window,
-    path_delay,
     presentation_times,
 )
 from nengo_permadrop.dropout.gates import mask_processes
@@ -80,7 +80,7 @@ def make_problem(
     settings.update(presentation_time=times[0], settle=times[1])
     if isinstance(model, Converter):
         if not from_onset:
-            _warn_of_delay(model, settings["settle"])
+            _warn_of_delay(model, *times)
         return _converter_problem(model, X, output, settings)
     return _network_problem(model, X, output, settings)
 
@@ -108,16 +108,9 @@ def _model_problem(engine, model, X, output, dropout, settings):
     return Problem(model, list(shapes), name, arrays, shapes, **settings)
 
 
-def _warn_of_delay(conv, settle):
-    delay, _ = path_delay(conv)
-    if settle < delay:
-        warnings.warn(
-            f"settle is {settle} s, but it takes the answer {delay:.3f} s to come "
-            "through the synapses of this network: what is read before is still of its "
-            f"initial state. Take at least settle={conv.settling_time:.3f} (the "
-            "converter's settling_time)",
-            stacklevel=6,
-        )
+def _warn_of_delay(conv, presentation_time, settle):
+    for found in not_settled(conv, presentation_time, settle):
+        warnings.warn(found, AgreementWarning, stacklevel=2)
 
 
 def _converter_problem(conv, X, output, settings):

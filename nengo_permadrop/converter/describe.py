@@ -1,14 +1,21 @@
 """What a model becomes when it is converted, in words."""
 
+import textwrap
+from dataclasses import asdict
+
 import nengo
 import numpy as np
 from scipy import sparse
 
 from nengo_permadrop.converter.network import Converter
+from nengo_permadrop.converter.rate_table import rate_table
+from nengo_permadrop.converter.report import LayerReport
 from nengo_permadrop.graph.graph import Affine
 from nengo_permadrop.support.isolation import own_network
 
 N_VERIFIED = 5
+
+_MADE_UP = "by theory, for inputs of mean 0 and variance 1"
 
 
 def conversion_facts(model, target="nengo"):
@@ -28,7 +35,9 @@ def conversion_facts(model, target="nengo"):
         "layers", a list of dicts of "layer", "class" and "becomes" (words);
         "neuron_layers", "neurons" and "dropouts", their numbers;
         "verification_error", the largest difference from the model without spikes, on
-        "verified_observations" random observations; "target".
+        "verified_observations" random observations; "target"; "rates", the
+        `.LayerReport` of each layer of neurons, as dicts, for made-up rows; "bias" and
+        "warnings", as in `.ConversionReport`.
 
     Raises
     ------
@@ -45,6 +54,7 @@ def conversion_facts(model, target="nengo"):
         }
     )
     dropouts = {dropout.path: dropout for dropout in conv.dropouts}
+    report = conv.report()
     return {
         "target": target,
         "layers": [
@@ -60,6 +70,9 @@ def conversion_facts(model, target="nengo"):
         "dropouts": len(conv.dropouts),
         "verification_error": float(error),
         "verified_observations": N_VERIFIED,
+        "rates": [asdict(layer) for layer in report.layers],
+        "bias": report.bias,
+        "warnings": list(report.warnings),
     }
 
 
@@ -77,6 +90,13 @@ def in_words(facts):
         f"{facts['verification_error']:.1g} at the most, on "
         f"{facts['verified_observations']} random observations",
     ]
+    if facts["rates"]:
+        layers = [LayerReport(**layer) for layer in facts["rates"]]
+        lines += ["", f"Firing rates, {_MADE_UP}:", *rate_table(layers)]
+    if facts["warnings"]:
+        lines += ["", f"Warnings, {_MADE_UP}:"]
+    for warning in facts["warnings"]:
+        lines += textwrap.wrap(warning, 79, initial_indent="- ", subsequent_indent="  ")
     return "\n".join(lines)
 
 

@@ -6,7 +6,8 @@ import nengo
 import numpy as np
 
 from nengo_permadrop.converter.build import NetworkBuilder
-from nengo_permadrop.converter.rates import firing_rates, rows_of
+from nengo_permadrop.converter.checks import warn_if_unlikely
+from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.graph import ModelGraph
@@ -95,6 +96,9 @@ class Converter(nengo.Network):
     firing_rates : {str: float}
         The rate, in Hz, of an activation of 1, by the path of each relu, sigmoid or
         tanh layer.
+    rates_from : {str: {"given", "rows", "weights"}}
+        Where each of them comes from: ``scale_firing_rates``, the rows ``X``, or the
+        weights alone.
     graph : `.ModelGraph`
         The operations and weights that the network was made from.
     model : object or None
@@ -118,6 +122,9 @@ class Converter(nengo.Network):
     -----
     UserWarning
         If layers have learned with the rate curve of another target's neurons.
+    AgreementWarning
+        If rows ``X`` are given, and the network can't be expected to agree with the
+        classical one on them; `.sample` warns of its own rows.
 
     Examples
     --------
@@ -179,6 +186,7 @@ class Converter(nengo.Network):
         self.synapse = get_target(target).synapse(synapse, neurons)
         self.dropout = dropout
         self.firing_rates = rates
+        self.rates_from = rates_from(graph, scale_firing_rates, rows)
         self.first_layer = first_layer
         self.redraw = redraw
         self.calibration = None
@@ -200,6 +208,8 @@ class Converter(nengo.Network):
             warnings.warn(warning.format(_some(builder.other_curves)), stacklevel=2)
         alone = parent is None or add_to_container is False
         self.configure(self if alone else context[0])
+        if rows is not None:
+            warn_if_unlikely(self, rows)
         add_made(self, add_to_container)
 
     def _copy(self, label):
@@ -338,6 +348,37 @@ class Converter(nengo.Network):
         from nengo_permadrop.converter.verify import verify
 
         return verify(self, X, tolerance)
+
+    def report(self, X=None, certificate=None):
+        """
+        What became of the model: neurons, rates, dropouts, times, approximations.
+
+        It says what theory expects of the network, without simulating it: how often
+        the neurons of each layer fire, and how far its mean answers will be off the
+        classical ones. Whether that is so, `.ks_agreement` tests.
+
+        Parameters
+        ----------
+        X : array_like, list of array_like or {str: array_like}, optional
+            Rows that rates and bias are for, ``(n_observations, ...)`` an input; 256 of
+            them, at the most, evenly spaced. By default they are made up, with mean 0
+            and variance 1, or what a batch normalisation of the inputs has seen.
+        certificate : object, optional
+            A certificate of agreement, which is shown with the rest.
+
+        Returns
+        -------
+        report : `.ConversionReport`
+            Print it, show it in a notebook, or take its ``to_dict()``.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If rows are not what the model takes.
+        """
+        from nengo_permadrop.converter.reporting import conversion_report
+
+        return conversion_report(self, X, certificate)
 
     def copy(self, add_to_container=None):
         """

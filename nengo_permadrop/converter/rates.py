@@ -86,6 +86,28 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
     return rates
 
 
+def rates_from(graph, given=None, X=None):
+    """
+    Where the rates of `firing_rates` come from.
+
+    Parameters
+    ----------
+    graph, given, X
+        As in `firing_rates`, which has checked them.
+
+    Returns
+    -------
+    sources : {str: {"given", "rows", "weights"}}
+        By path of the layer.
+    """
+    scalable, fixed = _layers(graph)
+    if given is not None and not isinstance(given, dict):
+        return dict.fromkeys(scalable, "given")
+    found = "weights" if X is None else "rows"
+    named = _named(given or {}, scalable, fixed)
+    return {path: "given" if path in named else found for path in scalable}
+
+
 _FIXED = (
     "The rates of SoftLIF layers are learned with their weights: set amplitude and "
     "gain before training"

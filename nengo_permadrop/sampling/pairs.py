@@ -14,7 +14,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.converter.twins import rate_twin
-from nengo_permadrop.sampling.sampler import sample
+from nengo_permadrop.sampling.sampler import sample_unchecked
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.validation import check_seconds, check_times
 
@@ -81,7 +81,7 @@ def paired_samples(
         )
     common = {"output": output, "dt": dt, "executor": executor}
     common.update(progress=progress, max_memory=max_memory)
-    spiking = sample(
+    spiking = sample_unchecked(
         conv,
         X,
         n_draws,
@@ -117,7 +117,7 @@ def classical_samples(conv, X, n_draws=200, *, seed=0, dt=0.001, **options):
     with own_network(0):
         twin = rate_twin(conv, copies=len(conv.copies))
     times = {"presentation_time": 2 * dt, "settle": dt}
-    return sample(twin, X, n_draws, seed=seed, dt=dt, **times, **options)
+    return sample_unchecked(twin, X, n_draws, seed=seed, dt=dt, **times, **options)
 
 
 def check_spiking(conv):

@@ -1,14 +1,17 @@
 """Draws from the predictive distribution, on any backend."""
 
 import contextlib
+import inspect
 import time
 
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.backends.base import Replicas, get_backend
+from nengo_permadrop.backends.base import Replicas, get_backend, output_name
 from nengo_permadrop.backends.problems import make_problem
+from nengo_permadrop.converter.checks import warn_if_unlikely
+from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.checkpoint import Checkpoint
 from nengo_permadrop.execution.chunks import Opened, compute
@@ -140,8 +143,9 @@ def sample(
     -------
     samples : `.PredictiveSamples`
         Values of shape ``(n_draws, n_observations, n_outputs)``. Their ``meta`` holds
-        the times, and in ``simulated_time`` the seconds for which each observation was
-        simulated (of all its presentations; 0 for Keras).
+        the times, in ``simulated_time`` the seconds for which each observation was
+        simulated (of all its presentations; 0 for Keras), and in ``warnings`` what was
+        warned of, if anything.
 
     Raises
     ------
@@ -156,9 +160,12 @@ def sample(
 
     Warns
     -----
+    AgreementWarning
+        If theory says that a converted network of spiking neurons will hardly agree
+        with the classical one for these observations, and why: how often its neurons
+        fire, or a ``settle`` before the answer has come through the synapses.
     UserWarning
-        If ``settle`` is shorter than the delay of the synapses of a converted network;
-        if a chunk of the checkpoint is damaged (it is computed again).
+        If a chunk of the checkpoint is damaged (it is computed again).
     """
     options = {
         "presentation_time": presentation_time,
@@ -181,6 +188,30 @@ def sample(
         )
 
 
+def sample_unchecked(model, X, n_draws, **options):
+    """
+    As `sample` draws, but without a warning of what the draws are made to find out.
+
+    Parameters
+    ----------
+    model, X, n_draws
+        As in `sample`.
+    **options
+        Others of `sample`.
+
+    Returns
+    -------
+    samples : `.PredictiveSamples`
+    """
+    where = {
+        name: options.pop(name)
+        for name in inspect.signature(Sampler.draw).parameters
+        if name in options
+    }
+    with Sampler(model, n_draws, from_onset=True, compared=False, **options) as sampler:
+        return sampler.draw(X, **where)
+
+
 class Sampler:
     """
     Draws from one model, for one table of observations after the other.
@@ -196,6 +227,9 @@ class Sampler:
         As in `sample`.
     from_onset : bool, optional
         Don't warn where the network hasn't settled yet when it is read.
+    compared : bool, optional
+        Whether the draws are to be those of the classical network: warn, for the first
+        table, if that is unlikely.
 
     Raises
     ------
@@ -230,6 +264,7 @@ class Sampler:
         dropout=None,
         backend_options=None,
         from_onset=False,
+        compared=True,
     ):
         self.model = model
         self.n_draws = check_integer(n_draws, "n_draws", 1)
@@ -247,8 +282,9 @@ class Sampler:
             "dropout": dropout,
             "options": _options(self.engine, backend_options),
             # shorter than the delay is no fault in a single run
-            "from_onset": from_onset or run == "single",
+            "from_onset": from_onset or run == "single" or compared,
         }
+        self._compared = compared
         self._opened = None
         self._facts = {}
         self._stack = contextlib.ExitStack()
@@ -313,9 +349,21 @@ class Sampler:
             identity = _identity(self.engine, problem, X, self.masks, first_observation)
             store = Checkpoint(checkpoint, identity)
         if first:
-            self._facts = self.engine.check(problem) or {}
+            self._facts.update(self.engine.check(problem) or {})
+            if self._compared and isinstance(self.model, Converter):
+                self._warn(problem)
             self._opened = self._stack.enter_context(Opened(self.engine, problem))
         return X, store
+
+    def _warn(self, problem):
+        """Warn if the network will hardly agree with the classical one."""
+        times = problem.presentation_time, problem.settle
+        # windows of a single run may be shorter than the network takes to settle
+        times = None if self.run == "single" else times
+        output = output_name(self._settings["output"], self.model.outputs)
+        found = warn_if_unlikely(self.model, problem.X, problem.dt, output, times)
+        if found:
+            self._facts["warnings"] = list(found)
 
     def _n_runs(self, problem):
         """Runs of an observation that give all draws by their copies."""

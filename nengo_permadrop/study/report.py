@@ -237,6 +237,8 @@ def warnings_of(study):
             "Draws of two networks that are compared move together, as if they had the "
             "same masks. The tests take them for independent: no p-value here is valid."
         )
+    for warning in study.samples_spiking.meta.get("warnings", ()):
+        found.append(f"Before it was simulated, theory said: {warning}")
     if not agreement.independent:
         found.append(
             "All observations of a draw had the same masks, so that the p-values of "

@@ -29,6 +29,9 @@ class Target:
         `.DropoutGate` gates.
     curve : str
         The target whose rate curve SoftLIF layers should have learned.
+    whole_steps : bool
+        Whether neurons fire every so many whole time steps, so that their rates are
+        quantised.
     firing_rate : float
         Rate, in Hz, of the activations at the 99th percentile of a layer that can have
         any rates. The higher, the less noise, and the more spikes.
@@ -43,6 +46,7 @@ class Target:
     rate_neurons = True
     gates = False
     curve = "nengo"
+    whole_steps = False
     firing_rate = 500.0
     default_synapse = nengo.Alpha(0.005)
     other_curve = (

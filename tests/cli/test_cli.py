@@ -16,7 +16,7 @@ from nengo_permadrop.backends.base import backend_names
 from nengo_permadrop.cli import output
 from nengo_permadrop.cli.commands import backends
 from nengo_permadrop.combo.data.generator import generate_files
-from nengo_permadrop.sources.keras.layers import keras
+from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 
 
 @pytest.fixture
@@ -57,6 +57,24 @@ def test_convert(model_file, capsys):
     assert "7 LIF neurons" in out and "5 LIF neurons" in out
     assert "permanent dropout of 7 units, rate 0.3" in out
     assert "12 neurons, 2 permanent dropouts" in out
+    assert "Firing rates, by theory, for inputs of mean 0 and variance 1:" in out
+    assert "LAYER" in out.partition("Firing rates")[2] and "Warnings" not in out
+
+
+def test_convert_warns(tmp_path, capsys):
+    path = str(tmp_path / "weak.h5")
+    keras.utils.set_random_seed(0)
+    x = inp = keras.Input((6,))
+    for number in range(3):
+        x = keras.layers.Dense(40, kernel_initializer="he_normal")(x)
+        name = f"weak{number}"
+        x = SoftLIF(gain=1.0, amplitude=0.005, gamma=0.03, name=name)(x)
+        x = PermanentDropout(0.2)(x)
+    keras.Model(inp, keras.layers.Dense(1)(x)).save(path)
+    assert cli.main(["convert", path]) == 0
+    words = capsys.readouterr().out.partition("Warnings, by theory")[2]
+    assert "'weak0'" in words and "SoftLIF(gain=2" in words
+    assert max(map(len, words.splitlines())) < 80
 
 
 def test_convert_as_json(model_file, capsys):
@@ -64,6 +82,8 @@ def test_convert_as_json(model_file, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert (facts["neurons"], facts["neuron_layers"], facts["dropouts"]) == (12, 2, 2)
     assert facts["verification_error"] < 1e-4
+    assert [layer["n_neurons"] for layer in facts["rates"]] == [7, 5]
+    assert facts["warnings"] == [] and 0 <= facts["bias"] < 0.15
     assert all(set(x) == {"layer", "class", "becomes"} for x in facts["layers"])
 
 

@@ -96,6 +96,7 @@ class Curve:
         if neuron_type.spiking:
             self.amplitude = float(getattr(neuron_type, "amplitude", 1.0))
             self._share = _LEAKY if isinstance(neuron_type, nengo.LIF) else 1.0
+        self._smooth = _smooth(neuron_type)
 
     def mean(self, current, std, slope=False):
         """
@@ -116,6 +117,8 @@ class Curve:
         """
         if self._rectifies:
             return self._rectified(current, std, slope)
+        if slope and self._smooth is not None:
+            return self.mean(current, std), self._smooth.mean(current, std, True)[1]
         std = self._share * std
         if type(self.neuron_type) is nengo.LIF:
             found = lif_mean(current, std, self.neuron_type, _POINTS, _WEIGHTS)
@@ -151,3 +154,19 @@ class Curve:
         """By differences: the true one is infinite at a LIF neuron's threshold."""
         above, below = self._rates(current + width), self._rates(current - width)
         return (above - below) / (2 * width)
+
+
+def _smooth(neuron_type):
+    """
+    The curve whose slope stands for that of quantised rates, which are flat or jump.
+
+    Returns
+    -------
+    curve : `Curve` or None
+        None for neurons whose own slope will do.
+    """
+    kinds = nengo.LIF, nengo.SpikingRectifiedLinear
+    for kind, names in zip(kinds, (("tau_rc", "tau_ref", "amplitude"), ("amplitude",))):
+        if isinstance(neuron_type, kind) and type(neuron_type) is not kind:
+            return Curve(kind(**{name: getattr(neuron_type, name) for name in names}))
+    return None

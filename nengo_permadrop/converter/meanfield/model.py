@@ -78,6 +78,9 @@ class MeanField:
         of the model.
     dt : float, optional
         Time step, in seconds.
+    gates : bool, optional
+        Take networks whose masks are redrawn by gates, too: as if these silenced at
+        once what they drop. The weights of edges are then not those of connections.
 
     Attributes
     ----------
@@ -89,44 +92,50 @@ class MeanField:
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the network has neurons or connections whose means aren't known, such as the
-        gates that redraw masks on a chip.
+        If the network has Nodes or connections that a Converter doesn't make, or gates.
     """
 
-    def __init__(self, conv, dt=0.001):
+    def __init__(self, conv, dt=0.001, gates=False):
         self.dt = dt
         self.inputs = list(conv.inputs.values())
         self.outputs = list(conv.outputs.values())
         numbers, self.mask_sizes = {}, []
         for dropout in conv.dropouts:
             for mask in dropout.masks:
-                if mask.gate is not None:
+                if mask.gate is not None and not gates:
                     raise ValidationError(
                         f"the masks of '{dropout.path}' are redrawn by gates, whose "
                         "means aren't known; convert without redraw",
                         attr="conv",
                     )
+                # where gates silence what is dropped, weights have the scale already
+                kept = 1.0 if mask.gate is None else 1.0 - dropout.rate
                 for conn in mask.connections:
-                    numbers[conn] = len(self.mask_sizes)
+                    numbers[conn] = len(self.mask_sizes), kept
                 self.mask_sizes.append((mask.size_in, dropout.rate))
         self.layers = self._layers(conv, numbers)
+        self._curves = {layer.obj: layer.curve for layer in self.layers}
 
     def _layers(self, conv, numbers):
-        others = {obj for copy in conv.copies[1:] for obj in copy.all_objects}
+        gates = [mask.gate for dropout in conv.dropouts for mask in dropout.masks]
+        others = [*conv.copies[1:], *(gate for gate in gates if gate is not None)]
+        others = {obj for network in others for obj in network.all_objects}
         layers = {}
         for conn, _ in in_order(conv):
             if conn in others or holder(conn.post_obj) in others:
                 continue
             pre, post = holder(conn.pre_obj), holder(conn.post_obj)
+            if post in self.inputs:
+                raise ValidationError(f"{post} gets something already", attr="conv")
             if post not in layers:
                 layers[post] = _empty(post)
             if isinstance(pre, nengo.Node) and pre.size_in == 0:
-                layers[post].bias = layers[post].bias + np.asarray(pre.output, float)
+                layers[post].bias = layers[post].bias + _constant(conn)
                 layers[post].constant = pre
                 continue
-            layers[post].edges.append(
-                Edge(conn, pre, _weights(conn), numbers.get(conn))
-            )
+            mask, kept = numbers.get(conn, (None, 1.0))
+            weights = _weights(conn) if kept == 1.0 else kept * _weights(conn)
+            layers[post].edges.append(Edge(conn, pre, weights, mask))
         for ensemble in conv.all_ensembles:  # nothing is connected to some
             if ensemble not in others and ensemble not in layers:
                 layers[ensemble] = _empty(ensemble)
@@ -215,8 +224,7 @@ class MeanField:
 
     def _noise(self, edge, means, noise):
         """Variance of what comes through a connection's synapse."""
-        curves = {layer.obj: layer.curve for layer in self.layers}
-        curve = curves.get(edge.pre)
+        curve = self._curves.get(edge.pre)
         if curve is None:
             return noise.get(edge.pre, 0.0)
         if curve.amplitude == 0.0:
@@ -284,20 +292,51 @@ def _empty(obj):
 
 
 def _weights(conn):
+    """A connection's weights; ValidationError where they aren't a whole matrix."""
     transform = conn.transform
     if isinstance(transform, PermanentDropout):
-        return np.asarray(transform.init.base, float)
-    if isinstance(transform, nengo.transforms.NoTransform):
-        return np.eye(conn.size_out, conn.size_in)
-    return np.asarray(transform.init, float)
+        weights = transform.init.base
+    elif isinstance(transform, nengo.transforms.NoTransform):
+        weights = np.eye(conn.size_out, conn.size_in)
+    else:
+        weights = getattr(transform, "init", None)
+    sizes = _size(conn.post_obj), _size(conn.pre_obj)
+    if not isinstance(weights, np.ndarray) or weights.shape != sizes:
+        raise ValidationError(f"what comes through {conn} isn't known", attr="conv")
+    return np.asarray(weights, float)
+
+
+def _constant(conn):
+    """What comes through a connection from a Node that always gives the same."""
+    output = conn.pre_obj.output
+    if not isinstance(output, np.ndarray):
+        raise ValidationError(f"what {conn.pre_obj} gives isn't known", attr="conv")
+    return _weights(conn) @ output
+
+
+def _size(obj):
+    """Number of elements of neurons or a Node; None for what is decoded or encoded."""
+    if isinstance(obj, (nengo.Node, nengo.ensemble.Neurons)):
+        return obj.size_out
+    return None
 
 
 def _sorted(layers, inputs):
     """Each after those that it gets something from."""
-    done, order = set(inputs), []
-    while layers:
-        ready = [each for each in layers if all(e.pre in done for e in each.edges)]
-        order += ready
-        done |= {layer.obj for layer in ready}
-        layers = [each for each in layers if each.obj not in done]
+    by_object = {layer.obj: layer for layer in layers}
+    missing = {
+        layer.obj: {edge.pre for edge in layer.edges} - set(inputs) for layer in layers
+    }
+    after = {}
+    for obj, pres in missing.items():
+        for pre in pres:
+            after.setdefault(pre, []).append(obj)
+    ready = [obj for obj, pres in missing.items() if not pres]
+    order = []
+    for obj in ready:  # which grows
+        order.append(by_object[obj])
+        for post in after.get(obj, ()):
+            missing[post].discard(obj)
+            if not missing[post]:
+                ready.append(post)
     return order

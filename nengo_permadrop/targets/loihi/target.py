@@ -20,6 +20,7 @@ class LoihiTarget(Target):
     rate_neurons = False
     gates = True
     curve = "loihi"
+    whole_steps = True
     # of relu neurons, which lose on average half a time step with each spike
     firing_rate = 100.0
     default_synapse = nengo.Lowpass(0.005)

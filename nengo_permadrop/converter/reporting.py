@@ -1,0 +1,149 @@
+"""Making a `.ConversionReport` of a converter."""
+
+import nengo
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.converter.checks import largest, some, unlikely
+from nengo_permadrop.converter.expected import expect
+from nengo_permadrop.converter.rates import made_up, rows_of
+from nengo_permadrop.converter.report import (
+    ConversionReport,
+    DropoutReport,
+    LayerReport,
+)
+from nengo_permadrop.converter.timing import presentation_times
+from nengo_permadrop.graph.graph import Activation
+from nengo_permadrop.targets.registry import get_target
+
+
+def conversion_report(conv, X=None, certificate=None):
+    """
+    What became of a model; see `.Converter.report`.
+
+    Parameters
+    ----------
+    conv : `.Converter`
+    X, certificate
+        As there.
+
+    Returns
+    -------
+    report : `ConversionReport`
+    """
+    rows = _made_up(conv.graph) if X is None else rows_of(conv.graph, X)
+    expectation = expect(conv, rows)
+    try:
+        times = presentation_times(conv)
+        settling_time = conv.settling_time
+    except ValidationError:
+        times, settling_time = (None, None), None
+    layers = _layers(conv, expectation)
+    spikes = None
+    if expectation is not None and times[0] is not None:
+        copies = len(conv.copies)
+        rate = sum(layer.n_neurons * layer.mean_rate for layer in layers)
+        spikes = copies * times[0] * rate
+    return ConversionReport(
+        target=conv.target,
+        neurons=conv.neurons,
+        layers=layers,
+        dropouts=tuple(
+            DropoutReport(dropout.path, dropout.size, dropout.rate)
+            for dropout in conv.dropouts
+        ),
+        n_rows=len(rows[0]),
+        rows_given=X is not None,
+        approximations=tuple(_approximations(conv)),
+        settling_time=settling_time,
+        presentation_time=times[0],
+        settle=times[1],
+        spikes=spikes,
+        bias=None if expectation is None else largest(expectation.bias),
+        spread=None if expectation is None else largest(expectation.spread),
+        calibration=None if conv.calibration is None else str(conv.calibration),
+        warnings=unlikely(conv, expectation, fitted=X is not None),
+        certificate=certificate,
+    )
+
+
+def _made_up(graph):
+    """Rows as the model has seen them, as far as it knows."""
+    rows = made_up(graph)
+    for place, index in enumerate(graph.inputs.values()):
+        if index in graph.statistics:
+            mean, std = graph.statistics[index]
+            rows[place] = mean + std * rows[place]
+    return rows
+
+
+def _layers(conv, expectation):
+    """The `LayerReport` of each layer of neurons."""
+    activity = {}
+    if expectation is not None:
+        activity = {layer.path: layer for layer in expectation.layers}
+    found = []
+    for operation in _activations(conv):
+        path = operation.path
+        ensemble = conv.layers[path].ensemble
+        done = activity.get(path)
+        unit_rate = conv.firing_rates.get(path) if done is None else done.unit_rate
+        found.append(
+            LayerReport(
+                path=path,
+                kind=operation.kind,
+                n_neurons=ensemble.n_neurons,
+                neuron_type=type(ensemble.neuron_type).__name__,
+                unit_rate=unit_rate,
+                rates_from=conv.rates_from.get(path, "training"),
+                mean_rate=None if done is None else done.mean_rate,
+                high_rate=None if done is None else done.high_rate,
+                silent=None if done is None else done.silent,
+            )
+        )
+    return tuple(found)
+
+
+def _activations(conv):
+    return [each for each in conv.graph.operations if isinstance(each, Activation)]
+
+
+def _approximations(conv):
+    """What the network has other than the model, in words."""
+    if conv.neurons == "rate":
+        return
+    tails, regular, quantised = [], [], []
+    for operation in _activations(conv):
+        neuron_type = conv.layers[operation.path].ensemble.neuron_type
+        if isinstance(neuron_type, nengo.RegularSpiking):
+            regular.append(operation)
+        elif get_target(conv.target).whole_steps:
+            quantised.append(operation)
+        elif operation.kind == "softlif":
+            tails.append(operation)
+    yield (
+        "Spikes stand for activations: what neurons get from others fluctuates, and a "
+        "curved rate answers to that otherwise than to its mean."
+    )
+    if tails:
+        fix = "; first_layer='exact' takes that away from the first layer"
+        yield (
+            f"LIF neurons of {some(tails)} are silent under the threshold, where "
+            "SoftLIF still answers a little"
+            f"{fix if conv.first_layer == 'converted' else ''}."
+        )
+    if regular:
+        yield (
+            f"Neurons of {some(regular)} send regular spikes at exactly the "
+            "activation's rates, which what computes their current computes, too."
+        )
+    if quantised:
+        yield (
+            f"Neurons of {some(quantised)} fire every so many whole time steps: their "
+            "rates are quantised, and at most one spike a step. The chip also rounds "
+            "weights."
+        )
+    if any(mask.gate is not None for drop in conv.dropouts for mask in drop.masks):
+        yield (
+            "Masks are redrawn by gates: units are dropped by inhibition, which takes "
+            "a few milliseconds to come and to end."
+        )
