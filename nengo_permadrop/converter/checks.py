@@ -18,8 +18,8 @@ from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
 from nengo_permadrop.targets.registry import get_target
 
 # Bias, in standard deviations of the classical draws, at which 8% of the tests between
-# 100 and 100 draws have a p-value under 0.05, and a quarter of all sets of 60 tests have
-# more than 10% of them (without any bias, it is 3.5%; at 0.15, 11% and two thirds)
+# 100 and 100 draws have a p-value under 0.05, and a quarter of all sets of 60 tests
+# more than 10% such (without any bias, it is 3.5%; at 0.15, 11% and two thirds)
 LIMIT = 0.12
 
 # Spread, relative to that of the classical draws, at which 10% of such tests do; its

@@ -221,7 +221,7 @@ class Converter(nengo.Network):
                 target=self.target,
                 synapse=self.synapse,
                 dropout=self.dropout,
-                scale_firing_rates=self.firing_rates,
+                scale_firing_rates=self.firing_rates or None,
                 first_layer=self.first_layer,
                 redraw=self.redraw,
                 label=label,
