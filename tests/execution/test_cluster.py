@@ -22,7 +22,7 @@ from nengo_permadrop.execution.pool import usable_cpus
 pytest.importorskip("distributed")
 import dask  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 
 
 @pytest.fixture(scope="module")
