@@ -71,6 +71,7 @@ def main():
     option("--datasets", nargs="+", default=["diabetes", "digits", "combo-small"])
     option("--activations", nargs="+", default=["relu", "softlif"])
     option("--draws", type=int, default=1000, help="of part calibrated")
+    option("--rows", type=int, default=1000, help="that weights are fitted on")
     option("--output", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     columns = COLUMNS[args.part].split(",")
@@ -200,7 +201,8 @@ def calibrated(args, table):
                         npd.calibrate(conv, first(rows, 200), **TIMES)
                     else:
                         conv = npd.Converter(kmodel, first_layer="exact")
-                        npd.calibrate(conv, rows, method="weights", **TIMES)
+                        own = first(rows, args.rows)
+                        npd.calibrate(conv, own, method="weights", **TIMES)
                 spiking = npd.sample(
                     conv, X, args.draws, seed=100 + seed, progress=False, **TIMES
                 )
