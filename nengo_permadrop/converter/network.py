@@ -4,6 +4,7 @@ import warnings
 
 import nengo
 import numpy as np
+from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.checks import warn_if_unlikely
@@ -263,11 +264,7 @@ class Converter(nengo.Network):
         seed = check_seed(seed)
         for dropout in self.dropouts:
             for mask in dropout.masks:
-                mask.seed = derive_seed(seed, mask.number)
-                for conn in mask.connections:
-                    conn.seed = mask.seed
-                if mask.gate is not None:
-                    mask.gate.reseed(mask.seed)
+                mask.reseed(derive_seed(seed, mask.number))
         for number, copy in enumerate(self.copies[1:], start=1):
             copy.reseed(derive_seed(seed, number))
 
@@ -280,17 +277,30 @@ class Converter(nengo.Network):
         Parameters
         ----------
         other : `Converter`
-            Of the same graph, and with as many copies.
+            Of the same model, and with as many copies.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If its dropouts or copies are others; this converter is as it was then.
         """
-        for dropout, others in zip(self.dropouts, other.dropouts, strict=True):
-            for mask, theirs in zip(dropout.masks, others.masks, strict=True):
-                mask.seed = theirs.seed
-                for conn in mask.connections:
-                    conn.seed = mask.seed
-                if mask.gate is not None:
-                    mask.gate.reseed(mask.seed)
-        for copy, theirs in zip(self.copies[1:], other.copies[1:], strict=True):
-            copy.take_masks(theirs)
+        known = isinstance(other, Converter)
+        structures = [
+            [[dropout.structure for dropout in copy.dropouts] for copy in conv.copies]
+            for conv in ((self, other) if known else ())
+        ]
+        if not known or structures[0] != structures[1]:
+            raise ValidationError(
+                f"{other} doesn't have the masks that {self} has; take those of a "
+                "conversion of the same model, with the same dropout and as many "
+                "copies",
+                attr="other",
+                obj=self,
+            )
+        for copy, theirs in zip(self.copies, other.copies, strict=True):
+            for dropout, others in zip(copy.dropouts, theirs.dropouts, strict=True):
+                for mask, their in zip(dropout.masks, others.masks, strict=True):
+                    mask.reseed(their.seed)
 
     def configure(self, network):
         """

@@ -15,7 +15,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.curves import Curve, spike_variance
-from nengo_permadrop.converter.timing import holder, in_order
+from nengo_permadrop.converter.timing import holder
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
 
@@ -96,7 +96,7 @@ class MeanField:
         self.dt = dt
         self.inputs = list(conv.inputs.values())
         self.outputs = list(conv.outputs.values())
-        numbers, self.mask_sizes = {}, []
+        numbers, self.mask_sizes = {}, []  # masks of connections, and weights' factors
         for dropout in conv.dropouts:
             for mask in dropout.masks:
                 # where gates silence what is dropped, weights have the scale already
@@ -108,14 +108,17 @@ class MeanField:
         self._curves = {layer.obj: layer.curve for layer in self.layers}
 
     def _layers(self, conv, numbers):
-        gates = [mask.gate for dropout in conv.dropouts for mask in dropout.masks]
-        others = [*conv.copies[1:], *(gate for gate in gates if gate is not None)]
-        others = {obj for network in others for obj in network.all_objects}
+        """The layers of a converter's own objects, not those of copies and gates in it.
+
+        They, and the edges of each, are in the order in which they were made: the same
+        for all conversions of a graph, calibrated or not.
+        """
+        own = {*conv.nodes, *conv.ensembles}
         layers = {}
-        for conn, _ in in_order(conv):
-            if conn in others or holder(conn.post_obj) in others:
-                continue
+        for conn in conv.connections:
             pre, post = holder(conn.pre_obj), holder(conn.post_obj)
+            if post not in own:  # but a copy's
+                continue
             if post in self.inputs:
                 raise ValidationError(f"{post} gets something already", attr="conv")
             if post not in layers:
@@ -127,8 +130,8 @@ class MeanField:
             mask, kept = numbers.get(conn, (None, 1.0))
             weights = _weights(conn) if kept == 1.0 else kept * _weights(conn)
             layers[post].edges.append(Edge(conn, pre, weights, mask))
-        for ensemble in conv.all_ensembles:  # nothing is connected to some
-            if ensemble not in others and ensemble not in layers:
+        for ensemble in conv.ensembles:  # nothing is connected to some
+            if ensemble not in layers:
                 layers[ensemble] = _empty(ensemble)
         return _sorted(list(layers.values()), self.inputs)
 
@@ -330,4 +333,11 @@ def _sorted(layers, inputs):
             missing[post].discard(obj)
             if not missing[post]:
                 ready.append(post)
+    if len(order) < len(layers):
+        waiting = ", ".join(str(obj) for obj in missing if missing[obj])
+        raise ValidationError(
+            f"{waiting} get something from outside of the network, or from a loop of "
+            "connections",
+            attr="conv",
+        )
     return order
