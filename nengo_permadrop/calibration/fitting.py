@@ -93,8 +93,8 @@ def calibrate(
         Correct gains too, or biases only. Corrections of gains are kept between 0.8
         and 1.25.
     method : {"currents", "weights"}, optional
-        What is corrected; see above. "weights" does not take networks whose masks are
-        redrawn by gates.
+        What is corrected; see above. "weights" is not for Loihi, whose neurons have
+        rates in steps, nor for masks that gates redraw.
     dt : float, optional
         Time step, in seconds.
 

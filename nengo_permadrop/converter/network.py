@@ -55,7 +55,8 @@ class Converter(nengo.Network):
         Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers: one
         for all, or by the layer's name. Others are chosen for each layer, so that 99%
         of its activations have at most the rate that the target's neurons are good
-        for (500 Hz). SoftLIF layers have their own ``amplitude`` and ``gain``.
+        for (500 Hz; 80 Hz on Loihi, where higher rates are coarse). SoftLIF layers have
+        their own ``amplitude`` and ``gain``.
     X : array_like, list of array_like or {str: array_like}, optional
         Rows to choose firing rates by; a few hundred will do, and no targets are
         needed. By default they are chosen by the weights, and by what batch
@@ -65,8 +66,9 @@ class Converter(nengo.Network):
         What the layers become that the inputs go into: the spiking twins of their
         activations, as all others, or neurons that send regular spikes at exactly the
         activation's rates. SoftLIF layers answer below the threshold, where LIF neurons
-        are silent; "exact" takes that error away where it can be. On Loihi, whose first
-        layer is computed by the host, both are the same.
+        are silent; "exact" takes that error away where it can be. Layers that get
+        something else, too, are always converted. On Loihi, whose first layer is
+        computed by the host, both are the same.
     redraw : float, optional
         Seconds of simulated time after which all dropouts take new masks. With
         ``target="loihi"`` this builds `.DropoutGate` gates, as weights on the
@@ -114,9 +116,11 @@ class Converter(nengo.Network):
     ------
     ConversionError
         If a layer, option or activation is not supported: it names the layer, what was
-        found, and what to do.
+        found, and what to do. Also if no firing rate fits a layer, because some of its
+        activations are infinite or NaN.
     nengo.exceptions.ValidationError
-        If an argument is out of its range.
+        If an argument is out of its range, a firing rate is given for a layer that
+        isn't there, or rows ``X`` are not what the model takes.
 
     Warns
     -----

@@ -33,7 +33,9 @@ N_ROWS = 256  # looked at, at the most; and made up, if there are none
 _SEED = 0  # of made-up rows, and of masks
 
 
-def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
+def firing_rates(
+    graph, target, given=None, X=None, dropout="permanent", multiple=1.0
+):
     """
     Firing rates of the layers of a model that can have any.
 
@@ -47,6 +49,8 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
         Rows that the activations are measured on. By default they follow from the
         weights, for inputs of mean 0 and variance 1 (see `made_up`).
     dropout : {"permanent", "off"}, optional
+    multiple : float, optional
+        Of the target's firing rate, which those that aren't given are chosen by.
 
     Returns
     -------
@@ -74,8 +78,9 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
     if len(named) == len(scalable):
         return named
     activations = activity(graph, X, dropout)
+    wanted = multiple * target.firing_rate
     return {
-        path: named.get(path) or target.firing_rate / _high(path, activations[path])
+        path: named.get(path) or wanted / _high(path, activations[path])
         for path in scalable
     }
 

@@ -31,7 +31,10 @@ class Target:
         The target whose rate curve SoftLIF layers should have learned.
     firing_rate : float
         Rate, in Hz, of the activations at the 99th percentile of a layer that can have
-        any rates. The higher, the less noise, and the more spikes.
+        any rates. The higher, the less noise, and the more spikes; and where neurons
+        fire once in whole time steps, the coarser their rates.
+    stepped : bool
+        Whether the rates of its neurons have steps, and so no slope to go by.
     default_synapse : `nengo.synapses.Synapse`
         Of connections from spiking neurons.
     other_curve : str
@@ -44,6 +47,7 @@ class Target:
     gates = False
     curve = "nengo"
     firing_rate = 500.0
+    stepped = False
     default_synapse = nengo.Alpha(0.005)
     other_curve = (
         "{} learned with the quantised rates of a chip's neurons, which Nengo's don't "

@@ -20,6 +20,9 @@ class LoihiTarget(Target):
     rate_neurons = False
     gates = True
     curve = "loihi"
+    # below, noise biases the next layer, above, rates that are quantised do
+    firing_rate = 80.0
+    stepped = True
     default_synapse = nengo.Lowpass(0.005)
     other_curve = (
         "{} learned with rates that Loihi's neurons don't have: theirs are quantised, "
