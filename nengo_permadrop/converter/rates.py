@@ -217,8 +217,7 @@ def activity(graph, X=None, dropout="permanent"):
         neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
         size = x.shape[1]
         gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
-        with np.errstate(over="ignore"):  # of exp(-x), as nengo.Sigmoid computes it
-            return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
+        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
 
     def drop(operation, x):
         rate = operation.permanent_rate(dropout)
@@ -233,10 +232,11 @@ def activity(graph, X=None, dropout="permanent"):
         varies = np.maximum(x.std(axis=0), 1e-12)
         return mean + std * (x - x.mean(axis=0)) / varies
 
-    if X is None:
-        values = evaluate(graph, made_up(graph), activate, drop, known)
-    else:
-        values = evaluate(graph, X, activate, drop)
+    rows, seen = (made_up(graph), known) if X is None else (X, None)
+    # nengo.Sigmoid's exponentials overflow to the right rates; users of what is
+    # computed here look for the rest that isn't finite
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = evaluate(graph, rows, activate, drop, seen)
     found = {}
     for operation in graph.operations:
         if isinstance(operation, Activation):

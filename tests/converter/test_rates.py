@@ -3,7 +3,7 @@
 import nengo
 import numpy as np
 import pytest
-from kmodels import combo, hidden, layers, mlp, observations
+from kmodels import combo, layers, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
@@ -64,23 +64,19 @@ def test_rows_decide_where_they_are_given(activation, n):
 
 
 def test_rows_are_seen_with_masks():
-    model = mlp(units=(50, 50), rate=0.5, activation="relu")
+    options = dict(units=(50, 50), rate=0.5, activation="relu")
+    model, plain = mlp(**options), mlp(**options, dropout=layers.Dropout)
     X = observations(model, 256, seed=3)[0]
-    permanent, off = (
-        npd.Converter(mlp(units=(50, 50), rate=0.5, activation="relu", dropout=kind), X=X)
-        for kind in (PermanentDropout, layers.Dropout)
+    converters = (
+        npd.Converter(model, X=X),
+        npd.Converter(plain, X=X),
+        npd.Converter(plain, X=X, dropout="off"),
     )
-    first, second = permanent.firing_rates.values()
-    assert [first, second] == pytest.approx(list(off.firing_rates.values()))
-    off = npd.Converter(
-        mlp(units=(50, 50), rate=0.5, activation="relu", dropout=layers.Dropout),
-        X=X,
-        dropout="off",
-    )
-    assert first == pytest.approx(list(off.firing_rates.values())[0])
+    permanent, same, off = ([*conv.firing_rates.values()] for conv in converters)
+    assert permanent == pytest.approx(same)
+    assert permanent[0] == pytest.approx(off[0])
     # of twice the activations, or none, the 99th percentile is larger
-    assert second < 0.95 * list(off.firing_rates.values())[1]
-    assert model is not None
+    assert permanent[1] < 0.95 * off[1]
 
 
 def test_many_rows_are_thinned_evenly():
@@ -177,7 +173,7 @@ def test_a_path_says_more_than_a_name():
 @pytest.mark.parametrize(
     "given, error, words",
     (
-        ({"nowhere": 100}, ValidationError, ["'nowhere'", "'hidden'"]),
+        ({"nowhere": 100}, ValidationError, ["'nowhere'", "there are hidden, soft"]),
         ({"soft": 100}, ConversionError, ["layer 'soft'", "amplitude"]),
         ({"hidden": 0}, ValidationError, [r"scale_firing_rates\['hidden'\]", "> 0"]),
         ({"hidden": np.nan}, ValidationError, [r"\['hidden'\]", "nan"]),
@@ -199,7 +195,7 @@ def test_errors_name_the_layer(given, error, words):
     with pytest.raises(error) as caught:
         npd.Converter(functional(3, build), scale_firing_rates=given)
     for word in words:
-        caught.match(word.replace("'hidden'", "hidden") if "no layer" in word else word)
+        caught.match(word)
 
 
 @pytest.mark.parametrize("given", (None, {}, 100))
@@ -244,22 +240,15 @@ def test_layers_of_which_hardly_any_unit_is_active():
     assert rate == NENGO.firing_rate  # not of the 99th percentile, which is 0
 
 
-@pytest.mark.parametrize("value", (np.nan, np.inf, 1e38))
+@pytest.mark.parametrize("value", (np.nan, np.inf))
 def test_activations_that_are_not_finite_are_named(value):
     model = mlp(units=(4, 4), activation="relu")
     weights = model.get_weights()
     weights[0][:] = value
-    if value == 1e38:
-        weights[2][:] = 1e300 if weights[2].dtype == float else 3e38
-        graph = read_model(model)
-        graph.operations[0].matrices[0][:] = 1e38
-        rows = [np.full((2, 6), 1e300)]
-        with pytest.raises(ConversionError, match="activation.*infinite or NaN"):
-            with np.errstate(all="ignore"):
-                firing_rates(graph, NENGO, X=rows)
-        return
-    model.set_weights(weights)
     name = next(layer.name for layer in model.layers if "activation" in layer.name)
+    with pytest.raises(ConversionError, match=f"layer '{name}'.*infinite or NaN"):
+        npd.Converter(model, X=np.full((3, 6), 1e308))
+    model.set_weights(weights)
     with pytest.raises(ConversionError, match=f"layer '{name}'.*infinite or NaN"):
         npd.Converter(model)
 
@@ -340,7 +329,7 @@ def absolute():
         return ActivationNeurons(nengo.RectifiedLinear(1 / own), own, 0.0, 1.0, False)
 
     yield "test-absolute"
-    del _ACTIVATIONS._known["test-absolute"]
+    del _ACTIVATIONS._units["test-absolute"]
 
 
 def gated(kind, **parameters):
@@ -357,7 +346,7 @@ def gated(kind, **parameters):
 def test_a_layer_with_several_activations_has_one_rate(absolute):
     graph = gated(absolute)
     found = activity(graph, [np.ones((2, 3))])
-    assert found["glu"] == pytest.approx(np.repeat([[1.0, 100.0]], 3, axis=1))
+    assert found["glu"] == pytest.approx(np.tile([1.0] * 3 + [100.0] * 3, (2, 1)))
     rates = firing_rates(graph, NENGO, X=[np.ones((2, 3))])
     assert rates == {"glu": NENGO.firing_rate / 100}
     assert firing_rates(graph, NENGO, {"glu": 7}) == {"glu": 7.0}
@@ -387,7 +376,6 @@ def test_made_up_rows_are_always_the_same():
 def test_wrong_rows(X, words):
     with pytest.raises(ValidationError, match=words):
         npd.Converter(mlp(units=(3,), activation="relu"), X=X)
-    assert hidden is not None
 
 
 def test_rates_are_kept_by_copies_pickles_and_the_classical_twin():
