@@ -44,7 +44,7 @@ def why_not(conv):
                 f"gates redraw the masks of '{dropout.path}', and weights aren't "
                 "fitted there; convert without redraw, or use method='currents'"
             )
-    if get_target(conv.target).stepped:
+    if get_target(conv.target).whole_steps:
         return (
             f"rates of neurons on target {conv.target!r} have steps, so that fitted "
             "weights make answers worse; use method='currents'"

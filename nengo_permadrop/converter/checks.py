@@ -262,11 +262,22 @@ def _fix(conv, layers):
             f"With the gain, amplitude and gamma of {some(hard)}, LIF neurons answer "
             "otherwise than SoftLIF does. Train with the defaults, "
             f"SoftLIF(gain={LAYER_GAIN:g}, amplitude={LAYER_AMPLITUDE:g}, "
-            f"gamma={GAMMA:g})."
+            f"gamma={GAMMA:g}), or {_correction(conv)}."
         )
+    fix = _correction(conv)
+    if conv.first_layer == "converted" and any(x.kind == "softlif" for x in layers):
+        fix = f"convert with first_layer='exact', or {fix}"
+    return f"{fix[0].upper()}{fix[1:]}."
+
+
+def _correction(conv):
+    """How to calibrate, and more than has been done."""
+    gated = any(mask.gate is not None for each in conv.dropouts for mask in each.masks)
+    method = "" if gated else ", method='weights'"
+    how = f"npd.calibrate(conv, rows{method})"
     if conv.calibration is None:
-        return "Correct it with npd.calibrate(conv, rows)."
-    return "Calibrate it with more rows, such as these."
+        return f"correct it with {how}"
+    return f"convert it again, and correct it with {how}, from rows such as these"
 
 
 def _fix_of_spread(conv, layers, spread):

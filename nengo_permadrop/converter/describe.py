@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from nengo_permadrop.converter.network import Converter
-from nengo_permadrop.converter.report import LayerReport, rate_table
+from nengo_permadrop.converter.rate_table import rate_table
+from nengo_permadrop.converter.report import LayerReport
 from nengo_permadrop.graph.graph import Affine
 from nengo_permadrop.support.isolation import own_network
 

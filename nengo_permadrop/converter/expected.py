@@ -134,7 +134,7 @@ def expect(conv, X, dt=0.001, quick=False, read_time=READ_TIME):
     if conv.neurons != "spiking" or not all(map(_is_known, conv.all_ensembles)):
         return None
     try:
-        model = MeanField(conv, dt)
+        model = MeanField(conv, dt, gates=True)
     except ValidationError:
         return None
     n_rows = len(X[0])

@@ -2,7 +2,7 @@
 
 import html
 
-from nengo_permadrop.converter.report import rate_row
+from nengo_permadrop.converter.rate_table import rate_row
 from nengo_permadrop.support.svg import GREEN, VERMILION, html_table
 
 _HEAD = (

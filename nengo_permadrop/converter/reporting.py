@@ -116,7 +116,7 @@ def _approximations(conv):
         neuron_type = conv.layers[operation.path].ensemble.neuron_type
         if isinstance(neuron_type, nengo.RegularSpiking):
             regular.append(operation)
-        elif get_target(conv.target).curve == "loihi":
+        elif get_target(conv.target).whole_steps:
             quantised.append(operation)
         elif operation.kind == "softlif":
             tails.append(operation)

@@ -337,8 +337,6 @@ class Sampler:
         first = self._opened is None
         if first:
             problem = make_problem(self.engine, self.model, X, **self._settings)
-            if self._compared and isinstance(self.model, Converter):
-                self._warn(problem)
             if self.run == "single":
                 n_windows = self._n_runs(problem)
                 problem = run_on(self.engine, problem, n_windows=n_windows)
@@ -352,6 +350,8 @@ class Sampler:
             store = Checkpoint(checkpoint, identity)
         if first:
             self._facts.update(self.engine.check(problem) or {})
+            if self._compared and isinstance(self.model, Converter):
+                self._warn(problem)
             self._opened = self._stack.enter_context(Opened(self.engine, problem))
         return X, store
 

@@ -29,12 +29,13 @@ class Target:
         `.DropoutGate` gates.
     curve : str
         The target whose rate curve SoftLIF layers should have learned.
+    whole_steps : bool
+        Whether neurons fire every so many whole time steps, so that their rates are
+        quantised.
     firing_rate : float
         Rate, in Hz, of the activations at the 99th percentile of a layer that can have
         any rates. The higher, the less noise, and the more spikes; and where neurons
         fire once in whole time steps, the coarser their rates.
-    stepped : bool
-        Whether the rates of its neurons have steps, and so no slope to go by.
     default_synapse : `nengo.synapses.Synapse`
         Of connections from spiking neurons.
     other_curve : str
@@ -46,8 +47,8 @@ class Target:
     rate_neurons = True
     gates = False
     curve = "nengo"
+    whole_steps = False
     firing_rate = 500.0
-    stepped = False
     default_synapse = nengo.Alpha(0.005)
     other_curve = (
         "{} learned with the quantised rates of a chip's neurons, which Nengo's don't "

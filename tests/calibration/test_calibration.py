@@ -10,6 +10,9 @@ import nengo_permadrop as npd
 from nengo_permadrop.calibration.fitting import _line
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 
+# of networks that need it
+pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+
 FAST = dict(n_draws=8, presentation_time=0.15, settle=0.05)
 
 

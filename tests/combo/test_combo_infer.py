@@ -34,6 +34,9 @@ from nengo_permadrop.sources.keras.loading import load_model, load_weights
 
 pytest.importorskip("sklearn")
 
+# of presentations that are too short
+pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+
 N_DRAWS = 5
 SHORT = dict(presentation_time=0.03, settle=0.025)  # seconds; enough to compare
 
@@ -254,6 +257,14 @@ def test_on_the_reference_simulator(options):
     fast_rows = rows_of(fast.paths[1])
     slow = infer(**{**options, "backend": "nengo"})
     assert rows_of(slow.paths[1]) == fast_rows
+
+
+def test_warns_once_for_all_blocks(options):
+    times = {"presentation_time": 0.03, "settle": 0.001}
+    options.update(times, backend="batched", n_pred=2, step=2)
+    with pytest.warns(npd.AgreementWarning, match="settle is 0.001 s") as record:
+        infer(**options)
+    assert len([w for w in record if w.category is npd.AgreementWarning]) == 1
 
 
 def test_on_loihi(options):

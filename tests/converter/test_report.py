@@ -11,7 +11,8 @@ from kmodels import combo, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop.converter.report import LayerReport, rate_table
+from nengo_permadrop.converter.rate_table import rate_table
+from nengo_permadrop.converter.report import LayerReport
 
 
 def rows(n=30, seed=0):

@@ -194,6 +194,14 @@ def test_shared_masks_are_told(recwarn):
     assert any("mask" in text for text in warnings_of(shared))
 
 
+def test_what_theory_says_is_a_note():
+    times = {"presentation_time": 0.03, "settle": 0.001}
+    with pytest.warns(npd.AgreementWarning, match="settle is 0.001 s") as record:
+        early = study("diabetes", **{**TINY, **times, "epochs": 1})
+    assert len([w for w in record if w.category is npd.AgreementWarning]) == 1
+    assert any("settle is 0.001 s" in text for text in warnings_of(early))
+
+
 def test_combo_small_network_has_combos_architecture():
     data = datasets.load("combo-small", n_cells=6, n_drugs=5, n_validation=5, n_test=9)
     kmodel = models.for_dataset(data, units=10)

@@ -91,7 +91,7 @@ class Curve:
         self.neuron_type = neuron_type
         self.amplitude = 0.0
         self._share = 0.0  # of the noise that gets through
-        # subclasses, such as Loihi's, have rates of their own
+        # not subclasses: those for Loihi lose a part of each period
         self._rectifies = type(neuron_type) is nengo.SpikingRectifiedLinear
         if neuron_type.spiking:
             self.amplitude = float(getattr(neuron_type, "amplitude", 1.0))

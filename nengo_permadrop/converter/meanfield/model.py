@@ -75,9 +75,12 @@ class MeanField:
     ----------
     conv : `.Converter`
         As it is now: later corrections of it are not seen. Its own copies aren't part
-        of the model, and gates that redraw masks silence at once what they drop.
+        of the model.
     dt : float, optional
         Time step, in seconds.
+    gates : bool, optional
+        Take networks whose masks are redrawn by gates, too: as if these silenced at
+        once what they drop. The weights of edges are then not those of connections.
 
     Attributes
     ----------
@@ -89,16 +92,22 @@ class MeanField:
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the network has Nodes or connections that a Converter doesn't make.
+        If the network has Nodes or connections that a Converter doesn't make, or gates.
     """
 
-    def __init__(self, conv, dt=0.001):
+    def __init__(self, conv, dt=0.001, gates=False):
         self.dt = dt
         self.inputs = list(conv.inputs.values())
         self.outputs = list(conv.outputs.values())
         numbers, self.mask_sizes = {}, []  # masks of connections, and weights' factors
         for dropout in conv.dropouts:
             for mask in dropout.masks:
+                if mask.gate is not None and not gates:
+                    raise ValidationError(
+                        f"the masks of '{dropout.path}' are redrawn by gates, whose "
+                        "means aren't known; convert without redraw",
+                        attr="conv",
+                    )
                 # where gates silence what is dropped, weights have the scale already
                 kept = 1.0 if mask.gate is None else 1.0 - dropout.rate
                 for conn in mask.connections:

@@ -20,9 +20,10 @@ class LoihiTarget(Target):
     rate_neurons = False
     gates = True
     curve = "loihi"
-    # below, noise biases the next layer, above, rates that are quantised do
+    whole_steps = True
+    # of relu neurons, which lose on average half a time step with each spike;
+    # at lower rates the noise of spikes biases the next layer more
     firing_rate = 80.0
-    stepped = True
     default_synapse = nengo.Lowpass(0.005)
     other_curve = (
         "{} learned with rates that Loihi's neurons don't have: theirs are quantised, "
