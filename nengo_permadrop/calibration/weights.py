@@ -162,7 +162,7 @@ class _Adam:
 
 
 def _bias(model, pairs, scales):
-    """In standard deviations, of pairs that are `_MASKS` masks for each of some rows."""
+    """In standard deviations; the pairs are `_MASKS` masks for each of some rows."""
     means = model.forward(pairs.inputs, pairs.masks)
     squares = []
     for node, answers, scale in zip(model.outputs, pairs.answers, scales):

@@ -33,9 +33,7 @@ N_ROWS = 256  # looked at, at the most; and made up, if there are none
 _SEED = 0  # of made-up rows, and of masks
 
 
-def firing_rates(
-    graph, target, given=None, X=None, dropout="permanent", multiple=1.0
-):
+def firing_rates(graph, target, given=None, X=None, dropout="permanent", multiple=1.0):
     """
     Firing rates of the layers of a model that can have any.
 
@@ -115,12 +113,13 @@ _FIXED = (
 
 def _high(path, activations):
     """The activation of a layer that has the target's firing rate."""
-    if not np.isfinite(activations).all():
+    if not np.abs(activations).max() <= np.finfo(np.float32).max:
         raise ConversionError(
             f"layer '{path}'",
-            "has activations that are infinite or NaN, so no firing rate fits them",
-            "Look for such values, or ones too large for the model's precision, in its "
-            "weights and those of the layers before it",
+            "has activations that are infinite or NaN in single precision, so no "
+            "firing rate fits them",
+            "Look for such values in the rows, and in its weights and those of the "
+            "layers before it",
         )
     high = float(np.quantile(np.abs(activations), QUANTILE))
     # hardly any unit, or none, is ever active
@@ -193,6 +192,19 @@ def rows_of(graph, X):
     return [x[chosen] for x in X]
 
 
+def activate(operation, x):
+    """
+    What an `.Activation` makes of its input, as `.evaluate` wants it.
+
+    It is computed by the rate neurons that stand for the activation.
+    """
+    neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+    size = x.shape[1]
+    gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
+    with np.errstate(over="ignore"):  # nengo.Sigmoid's exponentials may; it is right
+        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
+
+
 def activity(graph, X=None, dropout="permanent"):
     """
     The activations of each layer, for some rows and a mask for each.
@@ -213,12 +225,6 @@ def activity(graph, X=None, dropout="permanent"):
     """
     rng = np.random.RandomState(_SEED)
 
-    def activate(operation, x):
-        neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
-        size = x.shape[1]
-        gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
-        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
-
     def drop(operation, x):
         rate = operation.permanent_rate(dropout)
         if rate == 0:
@@ -233,9 +239,7 @@ def activity(graph, X=None, dropout="permanent"):
         return mean + std * (x - x.mean(axis=0)) / varies
 
     rows, seen = (made_up(graph), known) if X is None else (X, None)
-    # nengo.Sigmoid's exponentials overflow to the right rates; users of what is
-    # computed here look for the rest that isn't finite
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # `_high` looks for that
         values = evaluate(graph, rows, activate, drop, seen)
     found = {}
     for operation in graph.operations:

@@ -121,7 +121,9 @@ def test_batch_normalisation_tells_of_the_data(where):
     graph = read_model(model)
     graph.statistics.clear()
     blind = firing_rates(graph, NENGO)
-    ratio = [conv / blind[name] for name, conv in npd.Converter(model).firing_rates.items()]
+    ratio = [
+        conv / blind[name] for name, conv in npd.Converter(model).firing_rates.items()
+    ]
     assert max(ratio) > 1.5 or min(ratio) < 0.6
 
 
@@ -247,7 +249,7 @@ def test_activations_that_are_not_finite_are_named(value):
     weights[0][:] = value
     name = next(layer.name for layer in model.layers if "activation" in layer.name)
     with pytest.raises(ConversionError, match=f"layer '{name}'.*infinite or NaN"):
-        npd.Converter(model, X=np.full((3, 6), 1e308))
+        npd.Converter(model, X=np.full((3, 6), 1e300))
     model.set_weights(weights)
     with pytest.raises(ConversionError, match=f"layer '{name}'.*infinite or NaN"):
         npd.Converter(model)
@@ -277,7 +279,9 @@ def test_any_scale_of_activations_gives_the_same_spikes(activation, factor):
     one, other = (
         npd.sample(each, X, n_draws=3, progress=False).values for each in (conv, same)
     )
-    assert one / factor == pytest.approx(other, rel=0.05, abs=0.02 * np.abs(other).max())
+    assert one / factor == pytest.approx(
+        other, rel=0.05, abs=0.02 * np.abs(other).max()
+    )
 
 
 def test_large_inputs_of_a_sigmoid_are_no_warning(recwarn):

@@ -145,7 +145,8 @@ class Curve:
 
     def _rates(self, current):
         size = current.shape[1]
-        rates = self.neuron_type.rates(current, np.ones(size), np.zeros(size))
+        with np.errstate(over="ignore"):  # nengo.Sigmoid's exponentials may
+            rates = self.neuron_type.rates(current, np.ones(size), np.zeros(size))
         if isinstance(self.neuron_type, nengo.neurons.RatesToSpikesNeuronType):
             rates = self.amplitude * rates  # Nengo leaves it out of these alone
         return rates
