@@ -14,7 +14,8 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.converter.meanfield.curves import Curve, spike_variance
+from nengo_permadrop.converter.meanfield.curves import Curve
+from nengo_permadrop.converter.meanfield.noise import SpikeNoise
 from nengo_permadrop.converter.timing import holder
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
@@ -115,6 +116,7 @@ class MeanField:
                 self.mask_sizes.append((mask.size_in, dropout.rate))
         self.layers = self._layers(conv, numbers)
         self._curves = {layer.obj: layer.curve for layer in self.layers}
+        self._synapses = {}  # their `SpikeNoise`, by id, as equal ones may differ
 
     def _layers(self, conv, numbers):
         """The layers of a converter's own objects, not those of copies and gates in it.
@@ -235,9 +237,10 @@ class MeanField:
         key = edge.pre, id(edge.conn.synapse)
         if key not in noise:
             rates = means[edge.pre] / curve.amplitude
-            noise[key] = curve.amplitude**2 * spike_variance(
-                edge.conn.synapse, rates, self.dt
-            )
+            if key[1] not in self._synapses:
+                self._synapses[key[1]] = SpikeNoise(edge.conn.synapse, self.dt)
+            spikes = self._synapses[key[1]].variance(rates)
+            noise[key] = curve.amplitude**2 * spikes
         return noise[key]
 
     def backward(self, means, slopes, gradients, masks=None):
