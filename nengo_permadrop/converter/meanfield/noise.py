@@ -15,8 +15,8 @@ import functools
 
 import numpy as np
 
-_MOST = 1e4  # Hz; above, the noise is nothing beside the mean
-_POINTS = 400  # of a table, from the rate on at which responses meet
+_MOST = 2e3  # Hz; above, the noise is nothing beside the mean
+_POINTS = 1000  # of a table, from the rate on at which responses meet
 _LINES = 4, 400  # up to so many times 1 / dt, and so many at the least
 _LONGEST = 2**15  # time steps of a response, at the most
 _TAIL = 1e-9  # of a response's energy, where it is cut
