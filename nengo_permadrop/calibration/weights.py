@@ -185,8 +185,28 @@ def copy_weights(conv, other):
     ----------
     conv, other : `.Converter`
         Without gates; ``other`` is changed.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is of another graph; it is as it was then.
     """
-    _write(MeanField(other), _parameters(MeanField(conv)), other)
+    theirs, model = MeanField(other), MeanField(conv)
+    if _shapes(theirs) != _shapes(model):
+        raise ValidationError(
+            f"{other} is of another model than {conv}, or has been changed",
+            attr="other",
+            obj=other,
+        )
+    _write(theirs, _parameters(model), other)
+
+
+def _shapes(model):
+    """Of all that is fitted: labels, sizes and weights' shapes, by layer."""
+    return [
+        (layer.obj.label, layer.bias.size, [e.weights.shape for e in layer.edges])
+        for layer in model.layers
+    ]
 
 
 def _write(model, parameters, network):
