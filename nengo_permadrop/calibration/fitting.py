@@ -15,7 +15,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.calibration.parts import correct, find_levels, mean_currents
 from nengo_permadrop.calibration.records import Calibration, Correction
-from nengo_permadrop.calibration.weights import copy_weights, fit_weights
+from nengo_permadrop.calibration.weights import check_weights, copy_weights, fit_weights
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.support.inputs import match_inputs
@@ -93,8 +93,8 @@ def calibrate(
         Correct gains too, or biases only. Corrections of gains are kept between 0.8
         and 1.25.
     method : {"currents", "weights"}, optional
-        What is corrected; see above. "weights" does not take networks whose masks are
-        redrawn by gates.
+        What is corrected; see above. "weights" is not for Loihi, whose neurons have
+        rates in steps, nor for masks that gates redraw.
     dt : float, optional
         Time step, in seconds.
 
@@ -128,7 +128,8 @@ def calibrate(
         samples = npd.sample(conv, X_test, presentation_time=0.2, settle=0.1)
     """
     _check_converter(conv)
-    check_choice(method, "method", METHODS)
+    if check_choice(method, "method", METHODS) == "weights":
+        check_weights(conv)
     n_draws, seed = check_integer(n_draws, "n_draws", 1), check_seed(seed)
     presentation_time, settle, dt = check_times(
         presentation_time, settle, check_seconds(dt, "dt")
@@ -160,7 +161,7 @@ def calibrate(
 
     before = _errors(measured(parts), reference, held_out)
     if method == "weights":
-        fit_weights(spiking, X, held_out, seed, dt)
+        fit_weights(spiking, [x[~held_out] for x in X], seed, dt)
     corrections = {}
     for level in levels if method == "currents" else levels[-1:]:
         for part, current in measured(level).items():

@@ -11,15 +11,17 @@ network's answers for the same rows and masks. No targets are needed.
 
 import nengo
 import numpy as np
+from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.support.isolation import outside_networks, own_network
+from nengo_permadrop.targets.registry import get_target
 
-# Rows that a fit is judged by, at the most, and masks for each of them
-_ROWS, _MASKS = 64, 32
+# One row of so many isn't fitted but judged by, at the most so many, with as many masks
+_JUDGED, _ROWS, _MASKS = 4, 64, 32
 
 _STEPS, _BATCH = 150, 512
 _LEARNING_RATE = 1e-3  # relative to the weights' root mean square, at the beginning
@@ -27,7 +29,37 @@ _DECAY_1, _DECAY_2 = 0.9, 0.99  # of Adam's moments
 _CHECKED = 20  # steps between two judgements
 
 
-def fit_weights(conv, X, held_out, seed, dt):
+def why_not(conv):
+    """
+    Why a converter's weights can't be fitted.
+
+    Returns
+    -------
+    reason : str or None
+        None if they can.
+    """
+    for dropout in conv.dropouts:
+        if any(mask.gate is not None for mask in dropout.masks):
+            return (
+                f"gates redraw the masks of '{dropout.path}', and weights aren't "
+                "fitted there; convert without redraw, or use method='currents'"
+            )
+    if get_target(conv.target).whole_steps:
+        return (
+            f"rates of neurons on target {conv.target!r} have steps, so that fitted "
+            "weights make answers worse; use method='currents'"
+        )
+    return None
+
+
+def check_weights(conv):
+    """Raise a ValidationError if a converter's weights can't be fitted."""
+    reason = why_not(conv)
+    if reason is not None:
+        raise ValidationError(reason, attr="method", obj=conv)
+
+
+def fit_weights(conv, X, seed, dt):
     """
     Fit a spiking network's weights and biases, in place.
 
@@ -36,29 +68,23 @@ def fit_weights(conv, X, held_out, seed, dt):
     conv : `.Converter`
         Of spiking neurons, without gates.
     X : list of (n, size) ndarray
-    held_out : (n,) ndarray of bool
-        Rows that aren't fitted; the fit that is kept is the one that is best on them.
+        Rows. If there are enough, every fourth isn't fitted: the fit that is kept is
+        the one with which the bias of the answers is least for these, by the mean-field
+        model.
     seed : int
         Decides masks and the order of rows.
     dt : float
         Time step, in seconds.
-
-    Returns
-    -------
-    before, after : float
-        Bias of the answers for rows that were held out: root mean square over these of
-        the mean difference over masks, in standard deviations of the classical answers;
-        by the mean-field model.
     """
     with own_network(0):
         classical = MeanField(rate_twin(conv), dt)
     model = MeanField(conv, dt)
     rng = np.random.RandomState(seed)
-    fitted, others = np.flatnonzero(~held_out), np.flatnonzero(held_out)[:_ROWS]
+    fitted, others = _split(len(X[0]))
     judged = _Pairs(model, classical, X, np.repeat(others, _MASKS), rng)
-    scales = [np.maximum(y.std(axis=0), 1e-12) for y in judged.answers]
+    scales = [_inverse_spread(answers) for answers in judged.answers]
 
-    best = before = _bias(model, judged, scales)
+    best = _bias(model, judged, scales)
     kept = _parameters(model)
     adam = _Adam(model)
     for step in range(_STEPS):
@@ -66,7 +92,7 @@ def fit_weights(conv, X, held_out, seed, dt):
         slopes = {}
         means = model.forward(pairs.inputs, pairs.masks, slopes)
         gradients = {
-            node: (means[node] - answer) / scale**2 / _BATCH
+            node: (means[node] - answer) * scale**2 / _BATCH
             for node, answer, scale in zip(model.outputs, pairs.answers, scales)
         }
         found = model.backward(means, slopes, gradients, pairs.masks)
@@ -76,7 +102,22 @@ def fit_weights(conv, X, held_out, seed, dt):
             if bias < best:
                 best, kept = bias, _parameters(model)
     _write(model, kept, conv)
-    return before, best
+
+
+def _split(n):
+    """Rows to fit, and rows to judge by; of few rows all are both."""
+    rows = np.arange(n)
+    if n < 2 * _JUDGED:
+        return rows, rows
+    judged = rows % _JUDGED == _JUDGED - 1
+    return rows[~judged], rows[judged][:_ROWS]
+
+
+def _inverse_spread(answers):
+    """Of each element, over rows and masks; 0 for those that are always the same."""
+    std = answers.std(axis=0)
+    varies = std > 1e-9 * np.abs(answers).max(axis=0)
+    return np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0)
 
 
 class _Pairs:
@@ -121,11 +162,11 @@ class _Adam:
 
 
 def _bias(model, pairs, scales):
-    """Of pairs that are `_MASKS` masks for each of some rows."""
+    """In standard deviations; the pairs are `_MASKS` masks for each of some rows."""
     means = model.forward(pairs.inputs, pairs.masks)
     squares = []
     for node, answers, scale in zip(model.outputs, pairs.answers, scales):
-        errors = ((means[node] - answers) / scale).reshape(-1, _MASKS, scale.size)
+        errors = ((means[node] - answers) * scale).reshape(-1, _MASKS, scale.size)
         squares.append(np.mean(errors.mean(axis=1) ** 2))
     return float(np.sqrt(np.mean(squares)))
 
@@ -144,12 +185,32 @@ def copy_weights(conv, other):
     ----------
     conv, other : `.Converter`
         Without gates; ``other`` is changed.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is of another graph; it is as it was then.
     """
-    _write(MeanField(other), _parameters(MeanField(conv)), other)
+    theirs, model = MeanField(other), MeanField(conv)
+    if _shapes(theirs) != _shapes(model):
+        raise ValidationError(
+            f"{other} is of another model than {conv}, or has been changed",
+            attr="other",
+            obj=other,
+        )
+    _write(theirs, _parameters(model), other)
+
+
+def _shapes(model):
+    """Of all that is fitted: labels, sizes and weights' shapes, by layer."""
+    return [
+        (layer.obj.label, layer.bias.size, [e.weights.shape for e in layer.edges])
+        for layer in model.layers
+    ]
 
 
 def _write(model, parameters, network):
-    """Give a network the weights and biases of a model's layers."""
+    """Give a network the weights and biases of a model of another one of its graph."""
     for layer, (weights, bias) in zip(model.layers, parameters, strict=True):
         for edge, values in zip(layer.edges, weights, strict=True):
             edge.conn.transform = _with_weights(edge.conn.transform, values)

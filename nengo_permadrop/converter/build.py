@@ -42,7 +42,7 @@ class NetworkBuilder:
         for name, index in self.graph.inputs.items():
             node = nengo.Node(size_in=self.graph.size(index), label=name)
             self.inputs[name] = node
-            source = Source(node, node.size_out, filtered=False)
+            source = Source(node, node.size_out, filtered=False, constant=True)
             self._values[index] = Value.of(source, self.graph.shapes[index])
             self._objects[index] = node
         for operation in self.graph.operations:
@@ -77,10 +77,13 @@ class NetworkBuilder:
         if other_curve and self.network.neurons == "spiking":
             self.other_curves.append(path)
         driven = [not term.source.filtered for term in value.terms]  # by Nodes
+        constant = all(term.source.constant for term in value.terms)
         ensemble = nengo.Ensemble(
             value.size,
             dimensions=1,
-            neuron_type=self._neuron_type(operation, neurons.neuron_type, driven),
+            neuron_type=self._neuron_type(
+                operation, neurons.neuron_type, driven, constant
+            ),
             gain=np.full(value.size, neurons.gain),
             bias=neurons.bias + neurons.gain * value.constant,
             encoders=np.ones((value.size, 1)),
@@ -131,11 +134,11 @@ class NetworkBuilder:
             objects.setdefault(operation.path, obj)
         return dict(reversed(list(objects.items())))
 
-    def _neuron_type(self, operation, rate_type, driven):
+    def _neuron_type(self, operation, rate_type, driven, constant):
         if self.network.neurons == "rate":
             return rate_type
         try:
-            if self.network.first_layer == "exact" and driven and all(driven):
+            if self.network.first_layer == "exact" and constant:
                 return self.target.exact_neurons(rate_type)
             return self.target.spiking_neurons(rate_type, driven)
         except ValidationError as error:
@@ -151,7 +154,9 @@ class NetworkBuilder:
         node = nengo.Node(size_in=value.size, label=operation.path)
         self._connect(value, node, operation.path)
         add_constant(value.constant, node)
-        return Value.of(Source(node, value.size, filtered=False), value.shape)
+        constant = all(term.source.constant for term in value.terms)
+        source = Source(node, value.size, filtered=False, constant=constant)
+        return Value.of(source, value.shape)
 
     def _output(self, name, index):
         value = self._values[index]

@@ -37,6 +37,14 @@ class Mask:
     connections: list = field(default_factory=list)
     gate: object = None
 
+    def reseed(self, seed):
+        """Drop what follows from another seed, an int, in simulators built later."""
+        self.seed = seed
+        for conn in self.connections:
+            conn.seed = seed
+        if self.gate is not None:
+            self.gate.reseed(seed)
+
 
 @dataclass(eq=False)
 class Dropout:
@@ -61,6 +69,11 @@ class Dropout:
     size: int
     redraw: float
     masks: list
+
+    @property
+    def structure(self):
+        """What dropouts have in common that can have the same masks."""
+        return self.path, self.rate, [mask.size_in for mask in self.masks]
 
     @property
     def connections(self):

@@ -14,6 +14,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
+from nengo_permadrop.converter.rates import activate
 from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.graph.evaluate import evaluate
 from nengo_permadrop.graph.graph import Activation
@@ -183,12 +184,6 @@ def _classical(conv, rows, masks):
     for dropout in conv.dropouts:
         for mask in dropout.masks:
             numbers[id(mask)] = len(numbers)
-
-    def activate(operation, x):
-        neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
-        size = x.shape[1]
-        gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
-        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
 
     def drop(operation, x):
         dropout = dropouts.get(operation.path)

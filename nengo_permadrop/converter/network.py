@@ -4,6 +4,7 @@ import warnings
 
 import nengo
 import numpy as np
+from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.checks import warn_if_unlikely
@@ -54,8 +55,8 @@ class Converter(nengo.Network):
         Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers: one
         for all, or by the layer's name. Others are chosen for each layer, so that 99%
         of its activations have at most the rate that the target's neurons are good
-        for (500 Hz; 100 Hz on Loihi). SoftLIF layers have their own ``amplitude`` and
-        ``gain``.
+        for (500 Hz; 80 Hz on Loihi, where higher rates are coarse). SoftLIF layers have
+        their own ``amplitude`` and ``gain``.
     X : array_like, list of array_like or {str: array_like}, optional
         Rows to choose firing rates by; a few hundred will do, and no targets are
         needed. By default they are chosen by the weights, and by what batch
@@ -65,8 +66,9 @@ class Converter(nengo.Network):
         What the layers become that the inputs go into: the spiking twins of their
         activations, as all others, or neurons that send regular spikes at exactly the
         activation's rates. SoftLIF layers answer below the threshold, where LIF neurons
-        are silent; "exact" takes that error away where it can be. On Loihi, whose first
-        layer is computed by the host, both are the same.
+        are silent; "exact" takes that error away where it can be. Layers that get
+        something else, too, are always converted. On Loihi, whose first layer is
+        computed by the host, both are the same.
     redraw : float, optional
         Seconds of simulated time after which all dropouts take new masks. With
         ``target="loihi"`` this builds `.DropoutGate` gates, as weights on the
@@ -114,9 +116,11 @@ class Converter(nengo.Network):
     ------
     ConversionError
         If a layer, option or activation is not supported: it names the layer, what was
-        found, and what to do.
+        found, and what to do. Also if no firing rate fits a layer, because some of its
+        activations are infinite or NaN.
     nengo.exceptions.ValidationError
-        If an argument is out of its range.
+        If an argument is out of its range, a firing rate is given for a layer that
+        isn't there, or rows ``X`` are not what the model takes.
 
     Warns
     -----
@@ -264,11 +268,7 @@ class Converter(nengo.Network):
         seed = check_seed(seed)
         for dropout in self.dropouts:
             for mask in dropout.masks:
-                mask.seed = derive_seed(seed, mask.number)
-                for conn in mask.connections:
-                    conn.seed = mask.seed
-                if mask.gate is not None:
-                    mask.gate.reseed(mask.seed)
+                mask.reseed(derive_seed(seed, mask.number))
         for number, copy in enumerate(self.copies[1:], start=1):
             copy.reseed(derive_seed(seed, number))
 
@@ -281,17 +281,30 @@ class Converter(nengo.Network):
         Parameters
         ----------
         other : `Converter`
-            Of the same graph, and with as many copies.
+            Of the same model, and with as many copies.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If its dropouts or copies are others; this converter is as it was then.
         """
-        for dropout, others in zip(self.dropouts, other.dropouts, strict=True):
-            for mask, theirs in zip(dropout.masks, others.masks, strict=True):
-                mask.seed = theirs.seed
-                for conn in mask.connections:
-                    conn.seed = mask.seed
-                if mask.gate is not None:
-                    mask.gate.reseed(mask.seed)
-        for copy, theirs in zip(self.copies[1:], other.copies[1:], strict=True):
-            copy.take_masks(theirs)
+        known = isinstance(other, Converter)
+        structures = [
+            [[dropout.structure for dropout in copy.dropouts] for copy in conv.copies]
+            for conv in ((self, other) if known else ())
+        ]
+        if not known or structures[0] != structures[1]:
+            raise ValidationError(
+                f"{other} doesn't have the masks that {self} has; take those of a "
+                "conversion of the same model, with the same dropout and as many "
+                "copies",
+                attr="other",
+                obj=self,
+            )
+        for copy, theirs in zip(self.copies, other.copies, strict=True):
+            for dropout, others in zip(copy.dropouts, theirs.dropouts, strict=True):
+                for mask, their in zip(dropout.masks, others.masks, strict=True):
+                    mask.reseed(their.seed)
 
     def configure(self, network):
         """

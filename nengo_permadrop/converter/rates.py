@@ -33,7 +33,7 @@ N_ROWS = 256  # looked at, at the most; and made up, if there are none
 _SEED = 0  # of made-up rows, and of masks
 
 
-def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
+def firing_rates(graph, target, given=None, X=None, dropout="permanent", multiple=1.0):
     """
     Firing rates of the layers of a model that can have any.
 
@@ -47,6 +47,8 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
         Rows that the activations are measured on. By default they follow from the
         weights, for inputs of mean 0 and variance 1 (see `made_up`).
     dropout : {"permanent", "off"}, optional
+    multiple : float, optional
+        Of the target's firing rate, which those that aren't given are chosen by.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
     Raises
     ------
     ConversionError
-        If a rate is given for layers that can't have any.
+        If a rate is given for layers that can't have any, or activations aren't finite.
     nengo.exceptions.ValidationError
         If one is given for a layer that isn't there, or is out of range.
     """
@@ -79,16 +81,11 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent"):
     if len(named) == len(scalable):
         return named
     activations = activity(graph, X, dropout)
-    rates = {}
-    for path in scalable:
-        if path in named:
-            rates[path] = named[path]
-            continue
-        largest = float(np.quantile(np.abs(activations[path]), QUANTILE))
-        if not largest > 0:  # hardly any unit is ever active
-            largest = float(np.abs(activations[path]).max()) or 1.0
-        rates[path] = target.firing_rate / largest
-    return rates
+    wanted = multiple * target.firing_rate
+    return {
+        path: named.get(path) or wanted / _high(path, activations[path])
+        for path in scalable
+    }
 
 
 def rates_from(graph, given=None, X=None):
@@ -124,28 +121,50 @@ _FIXED = (
 )
 
 
+def _high(path, activations):
+    """The activation of a layer that has the target's firing rate."""
+    if not np.abs(activations).max() <= np.finfo(np.float32).max:
+        raise ConversionError(
+            f"layer '{path}'",
+            "has activations that are infinite or NaN in single precision, so no "
+            "firing rate fits them",
+            "Look for such values in the rows, and in its weights and those of the "
+            "layers before it",
+        )
+    high = float(np.quantile(np.abs(activations), QUANTILE))
+    # hardly any unit, or none, is ever active
+    return high or float(np.abs(activations).max()) or 1.0
+
+
 def _layers(graph):
-    """Paths of the layers that can have any rates, and of those that can't."""
-    scalable, fixed = [], []
+    """
+    Layers that can have any rates, and those that can't.
+
+    Returns
+    -------
+    scalable, fixed : {str: None}
+        Their paths, in order. A layer with several activations has one rate for those
+        that can have any.
+    """
+    scalable, fixed = {}, {}
     for operation in graph.operations:
         if isinstance(operation, Activation):
             neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
-            (scalable if neurons.scalable else fixed).append(operation.path)
-    return scalable, fixed
+            (scalable if neurons.scalable else fixed)[operation.path] = None
+    return scalable, {path: None for path in fixed if path not in scalable}
 
 
 def _named(given, scalable, fixed):
-    """Rates that were given by name, by path."""
+    """Rates that were given by name, by path; a whole path says more than a name."""
     rates = {}
-    for name, rate in given.items():
-        paths = [path for path in (*scalable, *fixed) if path == name]
-        paths = paths or [
-            path for path in (*scalable, *fixed) if path.rpartition("/")[2] == name
-        ]
+    known = [*scalable, *fixed]
+    for name, rate in sorted(given.items(), key=lambda item: item[0] in known):
+        paths = [name] if name in known else []
+        paths = paths or [path for path in known if path.rpartition("/")[2] == name]
         if not paths:
             raise ValidationError(
                 f"no layer '{name}' has neurons; there are "
-                f"{', '.join((*scalable, *fixed)) or 'none'}",
+                f"{', '.join(known) or 'none'}",
                 attr="scale_firing_rates",
             )
         for path in paths:
@@ -183,6 +202,19 @@ def rows_of(graph, X):
     return [x[chosen] for x in X]
 
 
+def activate(operation, x):
+    """
+    What an `.Activation` makes of its input, as `.evaluate` wants it.
+
+    It is computed by the rate neurons that stand for the activation.
+    """
+    neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+    size = x.shape[1]
+    gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
+    with np.errstate(over="ignore"):  # nengo.Sigmoid's exponentials may; it is right
+        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
+
+
 def activity(graph, X=None, dropout="permanent"):
     """
     The activations of each layer, for some rows and a mask for each.
@@ -199,15 +231,9 @@ def activity(graph, X=None, dropout="permanent"):
     Returns
     -------
     activations : {str: (n, size) ndarray}
-        By path of the layer.
+        By path of the layer; of one with several activations, side by side.
     """
     rng = np.random.RandomState(_SEED)
-
-    def activate(operation, x):
-        neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
-        size = x.shape[1]
-        gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
-        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
 
     def drop(operation, x):
         rate = operation.permanent_rate(dropout)
@@ -222,12 +248,14 @@ def activity(graph, X=None, dropout="permanent"):
         varies = np.maximum(x.std(axis=0), 1e-12)
         return mean + std * (x - x.mean(axis=0)) / varies
 
-    if X is None:
-        values = evaluate(graph, made_up(graph), activate, drop, known)
-    else:
-        values = evaluate(graph, X, activate, drop)
+    rows, seen = (made_up(graph), known) if X is None else (X, None)
+    with np.errstate(over="ignore", invalid="ignore"):  # `_high` looks for that
+        values = evaluate(graph, rows, activate, drop, seen)
+    found = {}
+    for operation in graph.operations:
+        if isinstance(operation, Activation):
+            found.setdefault(operation.path, []).append(values[operation.output])
     return {
-        operation.path: values[operation.output]
-        for operation in graph.operations
-        if isinstance(operation, Activation)
+        path: each[0] if len(each) == 1 else np.concatenate(each, axis=1)
+        for path, each in found.items()
     }

@@ -26,11 +26,15 @@ class Source:
     size : int
     filtered : bool
         Whether connections from it get the synapse (neurons do, Nodes don't).
+    constant : bool
+        Whether it stays as it is while an observation is shown: inputs, and Nodes that
+        get nothing else.
     """
 
     obj: Any
     size: int
     filtered: bool
+    constant: bool = False
 
 
 @dataclass(frozen=True, eq=False)

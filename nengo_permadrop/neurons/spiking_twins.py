@@ -96,17 +96,28 @@ def exact_spiking(rate_type):
     Returns
     -------
     spiking_type : `nengo.neurons.NeuronType`
-        Where a constant current gives the twin exactly these rates already, as it does
-        with `nengo.SpikingRectifiedLinear`, that twin.
+        `nengo.RegularSpiking`; or the twin that `spiking` gives, where a constant
+        current gives that exactly these rates already, as it does with `nengo.LIF` of
+        `nengo.LIFRate` and `nengo.SpikingRectifiedLinear`. Types that only other
+        packages know have their twins, too.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the type has no twin.
     """
-    if type(rate_type) is SoftLIF:
-        own = {
-            "gamma": rate_type.gamma,
-            "tau_rc": rate_type.tau_rc,
-            "tau_ref": rate_type.tau_ref,
-        }
-        return nengo.RegularSpiking(SoftLIF(**own), amplitude=rate_type.amplitude)
-    return spiking(rate_type)
+    names = _INEXACT.get(type(rate_type))
+    if names is None:
+        return spiking(rate_type)
+    base_type = type(rate_type)(**{name: getattr(rate_type, name) for name in names})
+    return nengo.RegularSpiking(base_type, amplitude=rate_type.amplitude)
+
+
+# Parameters, but for the amplitude, of types whose twins have nearly their rates
+_INEXACT = {
+    SoftLIF: ("gamma", "tau_rc", "tau_ref"),
+    LoihiLIFRate: ("tau_rc", "tau_ref"),
+}
 
 
 def _same(neuron_type):

@@ -34,7 +34,8 @@ class Target:
         quantised.
     firing_rate : float
         Rate, in Hz, of the activations at the 99th percentile of a layer that can have
-        any rates. The higher, the less noise, and the more spikes.
+        any rates. The higher, the less noise, and the more spikes; and where neurons
+        fire once in whole time steps, the coarser their rates.
     default_synapse : `nengo.synapses.Synapse`
         Of connections from spiking neurons.
     other_curve : str

@@ -5,6 +5,7 @@ from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop.neurons.loihi import LoihiLIFRate, host_spiking
+from nengo_permadrop.neurons.spiking_twins import exact_spiking
 
 
 def formula(j, gamma, tau_rc=0.02, tau_ref=0.002):
@@ -182,3 +183,36 @@ def test_no_such_neurons_that_could_fire_twice_a_step():
     assert host_spiking(npd.SoftLIF(tau_ref=0.0005)) is None
     slow = host_spiking(npd.SoftLIF(tau_ref=0.0035, amplitude=0.03))
     assert (slow.base_type.amplitude, slow.amplitude) == (3, 0.01)
+
+
+@pytest.mark.parametrize("loihi", (False, True))
+def test_exact_spiking_fires_at_exactly_the_rates(loihi):
+    times = dict(tau_rc=0.03, tau_ref=0.003, amplitude=0.02)
+    if loihi:
+        pytest.importorskip("nengo_loihi")
+    rate_type = LoihiLIFRate(**times) if loihi else npd.SoftLIF(gamma=0.2, **times)
+    neuron_type = exact_spiking(rate_type)
+    assert isinstance(neuron_type, nengo.RegularSpiking)
+    assert neuron_type.amplitude == 0.02 and neuron_type.base_type.amplitude == 1
+    currents = np.linspace(-0.5, 6, 30)
+    rates = rate_type.rates(currents, [1.0], [0.0]).ravel()
+    found = counts(neuron_type, currents).sum(axis=0)
+    # a spike more or less in two seconds
+    assert np.abs(found / 2 - rates / 0.02).max() <= 0.5 + 1e-6 and rates.any()
+
+
+@pytest.mark.parametrize(
+    "rate_type, kind",
+    (
+        (nengo.RectifiedLinear(0.5), nengo.SpikingRectifiedLinear),
+        (nengo.LIFRate(amplitude=0.5), nengo.LIF),
+        (nengo.Sigmoid(), nengo.RegularSpiking),
+        (nengo.LIF(amplitude=0.5), nengo.LIF),
+    ),
+    ids=str,
+)
+def test_exact_spiking_is_the_twin_where_that_is_exact(rate_type, kind):
+    assert type(exact_spiking(rate_type)) is kind
+    assert exact_spiking(rate_type) == npd.spiking(rate_type)
+    with pytest.raises(ValidationError, match="no spiking twin"):
+        exact_spiking(nengo.Direct())

@@ -4,15 +4,8 @@ The mean rates of spiking neurons whose input current fluctuates.
 What a neuron gets from other neurons' spikes isn't a constant current but a mean with
 noise on it, and a curved rate function takes the noise for signal: the mean of its
 rates is not the rate of the mean. How large the noise is follows from the rates of the
-neurons that it comes from and from the synapse; here it is Gaussian.
-
-Regular spikes of amplitude ``a``, ``r`` a second, through a filter with the transfer
-function ``H`` (``H(0) = 1``) have the mean ``a r`` and the variance
-``2 a^2 r^2 sum_k |H(k r)|^2``, which tends to that of Poisson's spikes, ``a^2 r`` times
-the integral of the squared response, where the neurons fire seldom.
+neurons that it comes from and from the synapse (`.noise`); here it is Gaussian.
 """
-
-import functools
 
 import nengo
 import numpy as np
@@ -27,49 +20,6 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 # Standard deviation of the membrane's noise, relative to the current's: a leaky neuron
 # averages it over its time constant
 _LEAKY = 0.7
-
-_RATES = np.logspace(-2, 4, 500)  # Hz
-
-
-@functools.lru_cache(maxsize=64)
-def _variances(num, den, dt):
-    """Variance of filtered spikes of amplitude 1 at `_RATES`; None is no filter."""
-    filtered = None if num is None else nengo.synapses.LinearFilter(num, den)
-    found = []
-    for rate in _RATES:
-        harmonics = rate * np.arange(1, max(1, int(0.5 / (dt * rate))) + 1)
-        gains = np.ones(harmonics.size)
-        if filtered is not None:
-            gains = np.abs(filtered.evaluate(harmonics)) / abs(num[-1] / den[-1])
-        found.append(2 * rate**2 * np.sum(gains**2))
-    return np.array(found)
-
-
-def spike_variance(synapse, rates, dt=0.001):
-    """
-    Variance of the filtered spikes of neurons that fire regularly.
-
-    Parameters
-    ----------
-    synapse : `nengo.synapses.Synapse` or None
-    rates : ndarray
-        In Hz.
-    dt : float, optional
-        Time step, in seconds.
-
-    Returns
-    -------
-    variance : ndarray
-        In Hz^2, for spikes of amplitude 1; the same shape.
-    """
-    key = (None, None)
-    if isinstance(synapse, nengo.synapses.LinearFilter):
-        key = tuple(synapse.num.tolist()), tuple(synapse.den.tolist())
-    table = _variances(*key, dt)
-    rates = np.abs(rates)
-    # below the table's first rate the variance is proportional to the rate
-    seldom = np.minimum(1.0, rates / _RATES[0])
-    return seldom * np.interp(rates, _RATES, table)
 
 
 class Curve:
@@ -145,7 +95,8 @@ class Curve:
 
     def _rates(self, current):
         size = current.shape[1]
-        rates = self.neuron_type.rates(current, np.ones(size), np.zeros(size))
+        with np.errstate(over="ignore"):  # nengo.Sigmoid's exponentials may
+            rates = self.neuron_type.rates(current, np.ones(size), np.zeros(size))
         if isinstance(self.neuron_type, nengo.neurons.RatesToSpikesNeuronType):
             rates = self.amplitude * rates  # Nengo leaves it out of these alone
         return rates

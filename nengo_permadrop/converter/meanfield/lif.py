@@ -16,7 +16,7 @@ def _rate(current, tau_rc, tau_ref):
     return 1.0 / (tau_ref + tau_rc * math.log1p(1.0 / (current - 1.0)))
 
 
-@numba.njit(nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True, fastmath=True)
 def lif_means(current, std, tau_rc, tau_ref, points, weights, rates, slopes):
     """
     Mean rates of LIF neurons whose current is normally distributed, and their slopes.

@@ -14,8 +14,9 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.converter.meanfield.curves import Curve, spike_variance
-from nengo_permadrop.converter.timing import holder, in_order
+from nengo_permadrop.converter.meanfield.curves import Curve
+from nengo_permadrop.converter.meanfield.noise import SpikeNoise
+from nengo_permadrop.converter.timing import holder
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
 
@@ -99,7 +100,7 @@ class MeanField:
         self.dt = dt
         self.inputs = list(conv.inputs.values())
         self.outputs = list(conv.outputs.values())
-        numbers, self.mask_sizes = {}, []
+        numbers, self.mask_sizes = {}, []  # masks of connections, and weights' factors
         for dropout in conv.dropouts:
             for mask in dropout.masks:
                 if mask.gate is not None and not gates:
@@ -115,16 +116,20 @@ class MeanField:
                 self.mask_sizes.append((mask.size_in, dropout.rate))
         self.layers = self._layers(conv, numbers)
         self._curves = {layer.obj: layer.curve for layer in self.layers}
+        self._synapses = {}  # their `SpikeNoise`, by id, as equal ones may differ
 
     def _layers(self, conv, numbers):
-        gates = [mask.gate for dropout in conv.dropouts for mask in dropout.masks]
-        others = [*conv.copies[1:], *(gate for gate in gates if gate is not None)]
-        others = {obj for network in others for obj in network.all_objects}
+        """The layers of a converter's own objects, not those of copies and gates in it.
+
+        They, and the edges of each, are in the order in which they were made: the same
+        for all conversions of a graph, calibrated or not.
+        """
+        own = {*conv.nodes, *conv.ensembles}
         layers = {}
-        for conn, _ in in_order(conv):
-            if conn in others or holder(conn.post_obj) in others:
-                continue
+        for conn in conv.connections:
             pre, post = holder(conn.pre_obj), holder(conn.post_obj)
+            if post not in own:  # but a copy's
+                continue
             if post in self.inputs:
                 raise ValidationError(f"{post} gets something already", attr="conv")
             if post not in layers:
@@ -136,8 +141,8 @@ class MeanField:
             mask, kept = numbers.get(conn, (None, 1.0))
             weights = _weights(conn) if kept == 1.0 else kept * _weights(conn)
             layers[post].edges.append(Edge(conn, pre, weights, mask))
-        for ensemble in conv.all_ensembles:  # nothing is connected to some
-            if ensemble not in others and ensemble not in layers:
+        for ensemble in conv.ensembles:  # nothing is connected to some
+            if ensemble not in layers:
                 layers[ensemble] = _empty(ensemble)
         return _sorted(list(layers.values()), self.inputs)
 
@@ -232,9 +237,10 @@ class MeanField:
         key = edge.pre, id(edge.conn.synapse)
         if key not in noise:
             rates = means[edge.pre] / curve.amplitude
-            noise[key] = curve.amplitude**2 * spike_variance(
-                edge.conn.synapse, rates, self.dt
-            )
+            if key[1] not in self._synapses:
+                self._synapses[key[1]] = SpikeNoise(edge.conn.synapse, self.dt)
+            spikes = self._synapses[key[1]].variance(rates)
+            noise[key] = curve.amplitude**2 * spikes
         return noise[key]
 
     def backward(self, means, slopes, gradients, masks=None):
@@ -339,4 +345,11 @@ def _sorted(layers, inputs):
             missing[post].discard(obj)
             if not missing[post]:
                 ready.append(post)
+    if len(order) < len(layers):
+        waiting = ", ".join(str(obj) for obj in missing if missing[obj])
+        raise ValidationError(
+            f"{waiting} get something from outside of the network, or from a loop of "
+            "connections",
+            attr="conv",
+        )
     return order

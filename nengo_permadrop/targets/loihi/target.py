@@ -21,8 +21,9 @@ class LoihiTarget(Target):
     gates = True
     curve = "loihi"
     whole_steps = True
-    # of relu neurons, which lose on average half a time step with each spike
-    firing_rate = 100.0
+    # of relu neurons, which lose on average half a time step with each spike;
+    # at lower rates the noise of spikes biases the next layer more
+    firing_rate = 80.0
     default_synapse = nengo.Lowpass(0.005)
     other_curve = (
         "{} learned with rates that Loihi's neurons don't have: theirs are quantised, "
