@@ -1,6 +1,7 @@
 """The search of `.tune`: settings, what they cost, and whether they agree."""
 
 import contextlib
+import json
 import math
 import sys
 import warnings
@@ -21,7 +22,8 @@ from nengo_permadrop.support.inputs import match_inputs
 # One row of so many isn't tuned on, but checks what was found
 HOLD_OUT = 4
 
-_LEAST_ROWS = 20
+LEAST_ROWS = 20  # that are asked for
+
 _MOST_ROWS = 40  # that settings are judged by, and that check what was found
 _MOST_FITTED = 200  # that are calibrated on
 _N_PAIRS = 100  # of draws, for each row
@@ -102,9 +104,9 @@ class Search:
         self, conv, X, goal, *, rates, synapses, most_time, seed, options, progress
     ):
         X = match_inputs(X, conv.graph.input_shapes)
-        if len(X[0]) < _LEAST_ROWS:
+        if len(X[0]) < LEAST_ROWS:
             raise ValidationError(
-                f"at least {_LEAST_ROWS} rows are needed, got {len(X[0])}", attr="X"
+                f"at least {LEAST_ROWS} rows are needed, got {len(X[0])}", attr="X"
             )
         held_out = np.arange(len(X[0])) % HOLD_OUT == HOLD_OUT - 1
         self.conv, self.goal, self.seed = conv, goal, seed
@@ -133,9 +135,12 @@ class Search:
             if self.found is None and self._n_tried < self.goal.budget:
                 self._run(calibration, first_layer, store)
         if self.found is None and not self._doubtful:
+            nearest = min(self.trials, key=lambda trial: trial["rejection_rate"])
             raise ValidationError(
-                f"nothing that was tried agrees at {self.goal.n_draws} draws:\n"
-                f"{self.table().to_string(index=False)}\n{self._advice()}",
+                f"nothing that was tried agrees at {self.goal.n_draws} draws; nearest "
+                f"were presentations of {nearest['presentation_time']:g} s with "
+                f"{nearest['synapse']}, where {nearest['rejection_rate']:.1%} of tests "
+                f"would reject. {self._advice()}",
                 attr="conv",
             )
 
@@ -164,7 +169,12 @@ class Search:
         """The trials of a combination; those that were kept, if it has any."""
         if store is None:
             return self._tried(combination)
-        return store.fixed(name, lambda: self._tried(combination))
+        kept = store.load(name)
+        if kept is not None:
+            return json.loads(str(kept))
+        trials = self._tried(combination)
+        store.save(name, np.array(json.dumps(trials)))
+        return trials
 
     def _take(self, combination, trials):
         """Keep trials of a combination, and see if one is the cheapest."""
@@ -305,7 +315,7 @@ class Search:
         if n_constant == 0:
             return
         n_all = n_constant + self._rows.n + self._others.n
-        if min(self._rows.n, self._others.n) < _LEAST_ROWS // HOLD_OUT:
+        if min(self._rows.n, self._others.n) < LEAST_ROWS // HOLD_OUT:
             raise ValidationError(
                 f"all classical draws of {n_constant} of {n_all} rows are the same in "
                 "an output: no dropout reaches it there, so that there is no spread to "

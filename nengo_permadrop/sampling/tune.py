@@ -42,6 +42,7 @@ from nengo_permadrop.version import version
 OBJECTIVES = ("spikes", "time")
 CALIBRATIONS = ("auto", *METHODS, "none")
 
+MAX_REJECTION = 0.06
 _ALPHA = 0.05  # level of the tests that shall not reject
 
 
@@ -143,8 +144,9 @@ class Tuning:
         rate = self.certificate.rejection_rate(self.n_draws)
         return (
             f"{self.spikes:.0f} spikes in {self.presentation_time:g} s, read from "
-            f"{self.settle:g} s on, with {self.table['synapse'].iloc[self.chosen]}: of "
-            f"tests with {self.n_draws} draws of other rows, {rate:.1%} would reject."
+            f"{self.settle:g} s on, with {self.table['synapse'].iloc[self.chosen]}. On "
+            f"rows that this wasn't tuned on, {rate:.1%} of tests with {self.n_draws} "
+            "draws of each network would reject."
         )
 
     def __repr__(self):
@@ -174,7 +176,7 @@ def tune(
     rates=None,
     synapses=None,
     most_time=None,
-    max_rejection=0.06,
+    max_rejection=MAX_REJECTION,
     seed=0,
     backend="batched",
     output=None,
@@ -270,7 +272,7 @@ def tune(
             "only: give it as it was converted",
             attr="conv",
         )
-    n_draws = check_integer(n_draws, "n_draws", 2, MOST_DRAWS)
+    n_draws = check_n_draws(n_draws)
     goal = Goal(
         n_draws=n_draws,
         max_rejection=_check_rejection(max_rejection, n_draws),
@@ -314,15 +316,21 @@ def tune(
     return Tuning(conv, n_draws, goal.objective, certificate, search.table(), chosen)
 
 
-def _check_rejection(rate, n_draws):
-    level = critical_height(n_draws, _ALPHA)[1]
-    if level == 0:
+def check_n_draws(n_draws):
+    """As many draws as tests can be asked about: that may reject, and are exact."""
+    n_draws = check_integer(n_draws, "n_draws", 2, MOST_DRAWS)
+    if critical_height(n_draws, _ALPHA)[1] == 0:
         raise ValidationError(
             f"no test of {n_draws} draws rejects at level {_ALPHA}, whatever differs; "
             "tune for more",
             attr="n_draws",
         )
+    return n_draws
+
+
+def _check_rejection(rate, n_draws):
     rate = check_number(rate, "max_rejection", 0, 1)
+    level = critical_height(n_draws, _ALPHA)[1]
     if rate <= level:
         raise ValidationError(
             f"of tests with {n_draws} draws of equal distributions, {level:.1%} reject "

@@ -16,6 +16,7 @@ PICTURES = (
     "ecdf_most_extreme",
     "predictive",
     "calibration",
+    "tuning",
 )
 LABELS = ("spiking", "classical")
 CONTROL_LABELS = ("classical", "classical again")
@@ -32,7 +33,7 @@ def draw_pictures(study):
     Returns
     -------
     pictures : {str: bytes}
-        By file name.
+        By file name; "tuning.png" of tuned studies only.
     """
     spiking, classical = study.samples_spiking, study.samples_classical
     most_extreme = study.agreement.most_extreme.index
@@ -71,11 +72,12 @@ def draw_pictures(study):
     )
     calibration, axes = _figure(2)
     uncertainty.draw_calibration(study, axes)
-    figures = (softlif, means, pvalues, ecdfs, predictive, calibration)
-    return {
-        f"{name}.png": _png(figure)
-        for name, figure in zip(PICTURES, figures, strict=True)
-    }
+    figures = [softlif, means, pvalues, ecdfs, predictive, calibration]
+    if study.tuning is not None:
+        tuning, (ax,) = _figure(1)
+        plots.plot_frontier(study.tuning, ax=ax)
+        figures.append(tuning)
+    return {f"{name}.png": _png(figure) for name, figure in zip(PICTURES, figures)}
 
 
 def typical(study):

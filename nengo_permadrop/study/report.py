@@ -175,6 +175,7 @@ def to_dict(study):
         "network": study.network,
         "r2": study.r2,
         "options": study.options,
+        "tuning": _tuning(study),
         "seed": study.options["seed"],
         "seeds": study.seeds,
         "times": study.times,
@@ -185,6 +186,16 @@ def to_dict(study):
     for i in uncertainty.not_fitted(study):
         found["recalibration"][i] = None
     return {**plain(found), "undefined": reasons}
+
+
+def _tuning(study):
+    """What was tuned, without what the certificate says of single rows."""
+    if study.tuning is None:
+        return None
+    found = study.tuning.to_dict()
+    for name in ("biases", "spreads", "differences"):
+        del found["certificate"][name]
+    return found
 
 
 def undefined(study):
