@@ -31,7 +31,7 @@ _PRESENTATIONS = (
     (1.2, 0.1),
     (1.2, 0.15),
 )
-_BLOCK = 0.005  # s: times are multiples of it, so that one simulation serves them all
+_GRID = 0.005  # s: times are multiples of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,14 +231,14 @@ class Combinations:
 
     def _presentations(self, conv):
         """Those that are allowed, and the shortest of all."""
-        block = max(1, round(_BLOCK / self.dt)) * self.dt
+        grid = max(1, round(_GRID / self.dt)) * self.dt
         delay, needed = path_delay(conv)[0], conv.settling_time
         times = []
         for part, read in _PRESENTATIONS:
             # what is read before it has come through the synapses is no answer
-            settle = math.ceil(max(part * needed, delay) / block - 1e-6)
-            read = max(1, round(read / block))
-            time = round((settle + read) * block, 9), round(settle * block, 9)
+            settle = math.ceil(max(part * needed, delay) / grid - 1e-6)
+            read = max(1, round(read / grid))
+            time = round((settle + read) * grid, 9), round(settle * grid, 9)
             if time not in times:
                 times.append(time)
         allowed = [each for each in times if each[0] <= self.most_time + 1e-9]

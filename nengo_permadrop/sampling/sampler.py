@@ -300,7 +300,10 @@ class Sampler:
         """The observations as arrays, and the checkpoint; all is checked then."""
         first = self._opened is None
         if first:
-            problem = self._problem(X)
+            problem = make_problem(self.engine, self.model, X, **self._settings)
+            if self.run == "single":
+                n_windows = self._n_runs(problem)
+                problem = run_on(self.engine, problem, n_windows=n_windows)
             X = problem.X
         else:
             problem = self._opened.problem
@@ -313,14 +316,6 @@ class Sampler:
             self._facts = self.engine.check(problem) or {}
             self._opened = self._stack.enter_context(Opened(self.engine, problem))
         return X, store
-
-    def _problem(self, X):
-        """What the backend is given."""
-        problem = make_problem(self.engine, self.model, X, **self._settings)
-        if self.run == "single":
-            n_windows = self._n_runs(problem)
-            problem = run_on(self.engine, problem, n_windows=n_windows)
-        return problem
 
     def _n_runs(self, problem):
         """Runs of an observation that give all draws by their copies."""

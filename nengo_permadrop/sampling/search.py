@@ -16,7 +16,7 @@ from nengo_permadrop.metrics.certificate import certificate_of, predicted
 from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.sampling.combinations import Combinations, cost_of
 from nengo_permadrop.sampling.pairs import classical_samples
-from nengo_permadrop.sampling.readings import sample_readings
+from nengo_permadrop.sampling.sampler import sample
 from nengo_permadrop.support.inputs import match_inputs
 
 # One row of so many isn't tuned on, but checks what was found
@@ -25,7 +25,7 @@ HOLD_OUT = 4
 LEAST_ROWS = 20  # that are asked for
 
 _MOST_ROWS = 40  # that settings are judged by, and that check what was found
-_MOST_FITTED = 200  # that are calibrated on
+_MOST_FITTED = 100  # that are calibrated on
 _N_PAIRS = 100  # of draws, for each row
 
 
@@ -70,10 +70,12 @@ class Rows:
         options = {"seed": self._seed, "progress": False, **known}
         return classical_samples(self._conv, X, _N_PAIRS, **options)
 
-    def spiking(self, conv, readings):
-        """Draws of a spiking network with the same masks, one of each reading."""
-        options = {"seed": self._seed, **self._options}
-        return sample_readings(conv, self.X, _N_PAIRS, readings, **options)
+    def spiking(self, conv, presentation):
+        """Draws of a spiking network with the same masks."""
+        time, settle = presentation
+        times = {"presentation_time": time, "settle": settle}
+        options = {"seed": self._seed, "progress": False, **times, **self._options}
+        return sample(conv, self.X, _N_PAIRS, **options)
 
 
 class Search:
@@ -212,10 +214,10 @@ class Search:
             )
         else:
             _, combination, place = self.found
-        conv = self._calibrated(combination)
         trial = self.trials[place]
         times = {name: trial[name] for name in ("presentation_time", "settle")}
-        (spiking,) = self._others.spiking(conv, [tuple(times.values())])
+        conv = self._calibrated(combination, times.values())
+        spiking = self._others.spiking(conv, times.values())
         known = {name: self.options[name] for name in ("dt", "backend")}
         certificate = certificate_of(
             spiking,
@@ -242,43 +244,30 @@ class Search:
 
     def _tried(self, combination):
         """What is worth knowing of a combination; as JSON can hold it."""
-        conv = self._calibrated(combination, quiet=True)
-        rate = self._combinations.spike_rate(conv)
-        times = self._cheaper(combination.presentations, rate)
-        if not times:
-            return []
-        spiking = self._rows.spiking(conv, times)
+        times = self._cheaper(combination.presentations, combination.rate)
         trials = {}
 
         def agrees(place):
             if place not in trials:
-                trials[place] = {
-                    **combination.settings,
-                    **self._judged(times[place], rate, spiking[place]),
-                }
+                trials[place] = self._judged(combination, times[place])
             return trials[place]["agrees"]
 
         shortest = _bisect(len(times), agrees)
-        if shortest < len(times):
-            others = self._others.spiking(conv, times)
-            for place in range(shortest, len(times)):
-                if agrees(place) and self._check(trials[place], others[place]):
-                    break
+        for place in range(shortest, len(times)):
+            if agrees(place) and self._check(combination, trials[place]):
+                break
         return list(trials.values())
 
-    def _check(self, trial, spiking):
-        """Whether it agrees on the other rows, too."""
-        trial["held_out"] = self._predicted(self._others, spiking)[2]
-        trial["agrees"] = trial["held_out"] <= self.goal.max_rejection
-        return trial["agrees"]
-
-    def _judged(self, presentation, spike_rate, spiking):
+    def _judged(self, combination, presentation):
         time, settle = presentation
+        conv = self._calibrated(combination, presentation, quiet=True)
+        spiking = self._rows.spiking(conv, presentation)
         bias, spread, rejected = self._predicted(self._rows, spiking)
         return {
+            **combination.settings,
             "presentation_time": time,
             "settle": settle,
-            "spikes": float(spike_rate * time),
+            "spikes": float(self._combinations.spike_rate(conv) * time),
             "bias": bias,
             "spread": spread,
             "rejection_rate": rejected,
@@ -286,17 +275,32 @@ class Search:
             "agrees": rejected <= self.goal.max_rejection,
         }
 
+    def _check(self, combination, trial):
+        """Whether it agrees on the other rows, too."""
+        presentation = trial["presentation_time"], trial["settle"]
+        conv = self._calibrated(combination, presentation, quiet=True)
+        spiking = self._others.spiking(conv, presentation)
+        trial["held_out"] = self._predicted(self._others, spiking)[2]
+        trial["agrees"] = trial["held_out"] <= self.goal.max_rejection
+        return trial["agrees"]
+
     def _predicted(self, rows, spiking):
         """Bias, spread and rejection rate."""
         if without_spread(spiking).any():  # hardly a spike has come through
             return math.nan, math.nan, 1.0
         return predicted(spiking, rows.classical, self.goal.n_draws, seed=self.seed)
 
-    def _calibrated(self, combination, quiet=False):
-        """A conversion with its settings; ``quiet`` without what it may warn of."""
+    def _calibrated(self, combination, presentation, quiet=False):
+        """
+        A conversion with its settings, calibrated for what is read.
+
+        So it also answers well before it has quite settled. With ``quiet``, what a
+        calibration may warn of isn't said.
+        """
         conv = self._combinations.converted(combination)
         if combination.calibration == "none":
             return conv
+        time, settle = presentation
         with contextlib.ExitStack() as stack:
             if quiet:
                 stack.enter_context(warnings.catch_warnings())
@@ -304,6 +308,8 @@ class Search:
             calibrate(
                 conv,
                 self._fitted,
+                presentation_time=time,
+                settle=settle,
                 method=combination.calibration,
                 seed=self.seed,
                 dt=self.options["dt"],

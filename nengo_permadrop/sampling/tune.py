@@ -196,8 +196,9 @@ def tune(
     cases, as `.certify` predicts it from pairs of draws with the same masks, both on
     the rows that are tuned on and on others. The usual combination of rates and synapse
     comes first, then the others, from the cheap to the dear; those that can't be
-    cheaper than what has been found are left out. Each is calibrated, and simulated
-    once for all presentations; longer ones are taken to agree if shorter ones do.
+    cheaper than what has been found are left out. Each is calibrated for the very times
+    that it is judged at, so that it needn't quite have settled. Longer presentations
+    are taken to agree if shorter ones do.
 
     Parameters
     ----------
