@@ -26,6 +26,8 @@ LEAST_ROWS = 20  # that are asked for
 
 _MOST_ROWS = 40  # that settings are judged by, and that check what was found
 _MOST_FITTED = 100  # that are calibrated on
+_N_FITTED = 1600  # pairs of a row and masks, of these; of few rows, more masks
+_LEAST_MASKS = 16
 _N_PAIRS = 100  # of draws, for each row
 
 
@@ -308,6 +310,7 @@ class Search:
             calibrate(
                 conv,
                 self._fitted,
+                max(_LEAST_MASKS, -(-_N_FITTED // len(self._fitted[0]))),
                 presentation_time=time,
                 settle=settle,
                 method=combination.calibration,
