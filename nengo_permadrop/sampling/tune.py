@@ -119,12 +119,6 @@ class Tuning:
         best = ordered["bias"].cummin().shift(fill_value=np.inf)
         return ordered[ordered["bias"] < best]
 
-    def plot(self, ax=None):
-        """Spikes against bias; see `nengo_permadrop.plots.plot_frontier`."""
-        from nengo_permadrop.plots import plot_frontier
-
-        return plot_frontier(self, ax=ax)
-
     def to_dict(self):
         """Everything but the network, as JSON can hold it."""
         settings = self.table.iloc[self.chosen].to_dict()

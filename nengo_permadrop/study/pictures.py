@@ -16,8 +16,8 @@ PICTURES = (
     "ecdf_most_extreme",
     "predictive",
     "calibration",
-    "tuning",
 )
+TUNING = "tuning"  # of tuned studies only
 LABELS = ("spiking", "classical")
 CONTROL_LABELS = ("classical", "classical again")
 
@@ -33,7 +33,7 @@ def draw_pictures(study):
     Returns
     -------
     pictures : {str: bytes}
-        By file name; "tuning.png" of tuned studies only.
+        By file name; that of the tuning only if there was one.
     """
     spiking, classical = study.samples_spiking, study.samples_classical
     most_extreme = study.agreement.most_extreme.index
@@ -72,12 +72,12 @@ def draw_pictures(study):
     )
     calibration, axes = _figure(2)
     uncertainty.draw_calibration(study, axes)
-    figures = [softlif, means, pvalues, ecdfs, predictive, calibration]
+    drawn = (softlif, means, pvalues, ecdfs, predictive, calibration)
+    figures = dict(zip(PICTURES, drawn, strict=True))
     if study.tuning is not None:
-        tuning, (ax,) = _figure(1)
+        figures[TUNING], (ax,) = _figure(1)
         plots.plot_frontier(study.tuning, ax=ax)
-        figures.append(tuning)
-    return {f"{name}.png": _png(figure) for name, figure in zip(PICTURES, figures)}
+    return {f"{name}.png": _png(figure) for name, figure in figures.items()}
 
 
 def typical(study):

@@ -7,7 +7,7 @@ import numpy as np
 from nengo_permadrop.metrics.ks import ks_pvalue
 from nengo_permadrop.sources.keras.saving import save_model
 from nengo_permadrop.study import uncertainty
-from nengo_permadrop.study.pictures import PICTURES, draw_pictures, typical
+from nengo_permadrop.study.pictures import PICTURES, TUNING, draw_pictures, typical
 from nengo_permadrop.support.files import write_bytes, write_text
 from nengo_permadrop.support.folders import prepare_folder, told_if_full
 from nengo_permadrop.support.optional import require
@@ -77,10 +77,10 @@ def write_rest(study, directory):
     return [directory / name for name in names]
 
 
-def file_names():
-    """Names of all files that a study writes."""
+def file_names(tuned=False):
+    """Names of all files that a study writes; one that is ``tuned`` writes more."""
     samples = [f"samples_{name}.npz" for name in NETWORKS]
-    pictures = [f"{name}.png" for name in PICTURES]
+    pictures = [f"{name}.png" for name in (*PICTURES, *[TUNING] * tuned)]
     return [*samples, MODEL, "summary.tsv", "agreement.json", *pictures, PAGE]
 
 

@@ -200,15 +200,7 @@ def study(
     if model is not None:
         given, record = trained(model, weights, trust)
     dataset = _loaded(dataset, seeds, record, dataset_options)
-    dataset.first_test_rows(observations)  # if there are so many
-    if given is not None:
-        check_fits(given, dataset)
-    if tune and len(dataset.validation) < LEAST_ROWS:
-        raise ValidationError(
-            f"takes at least {LEAST_ROWS} validation rows, and '{dataset.name}' has "
-            f"{len(dataset.validation)}",
-            attr="tune",
-        )
+    _check_data(dataset, options, given)
     warn_of_other_rows(record, dataset)
     options = {"dataset": dataset.name, **options, "model": _name(model)}
     # neurons of a target may have rates of their own, which the network must learn
@@ -217,12 +209,11 @@ def study(
     model = given
     if given is None:
         model = for_dataset(dataset, seed=seeds["weights"], **model_options)
-    if not tune:
-        options.update(_times(options, model, target))
+    options.update(_times(options, model, target))
     folder = StudyFolder(
         output,
         identity(dataset, given, options, epochs, model_options),
-        names=report.file_names(),
+        names=report.file_names(tuned=True),
         overwrite=overwrite,
         n_bytes=n_bytes(dataset, model, options),
     )
@@ -255,6 +246,8 @@ def _loaded(dataset, seeds, record, dataset_options):
 
 def _times(options, model, target):
     """Presentation time and settle, by default as the network needs them."""
+    if options["tune"]:
+        return {}  # which will choose them
     # of the network before training: weights make no difference to it
     with own_network(0):
         untrained = Converter(model, target=target, synapse=options["synapse"])
@@ -288,7 +281,7 @@ def _check_tuned(options):
     given = [
         name
         for name in ("presentation_time", "settle", "synapse", "calibrate")
-        if options[name] not in (None, False)
+        if options[name] is not None and options[name] is not False
     ]
     if given:
         raise ValidationError(
@@ -296,6 +289,19 @@ def _check_tuned(options):
             attr="tune",
         )
     check_n_draws(options["n_draws"])
+
+
+def _check_data(dataset, options, given):
+    """Raise if a data set has too few rows, or a given model is not for it."""
+    dataset.first_test_rows(options["observations"])
+    if given is not None:
+        check_fits(given, dataset)
+    if options["tune"] and len(dataset.validation) < LEAST_ROWS:
+        raise ValidationError(
+            f"takes at least {LEAST_ROWS} validation rows, and '{dataset.name}' has "
+            f"{len(dataset.validation)}",
+            attr="tune",
+        )
 
 
 def _check_given(dataset, model, weights, epochs, model_options, dataset_options):
