@@ -181,7 +181,7 @@ def test_tuned_study_goes_on(tmp_path, monkeypatch):
 
     # an untuned one in its place leaves no picture of a tuning
     monkeypatch.undo()
-    study("diabetes", output=tmp_path, overwrite=True, **{**TINY, "n_draws": 4})
+    study("diabetes", output=tmp_path, overwrite=True, **{**options, "tune": False})
     assert not (tmp_path / "tuning.png").exists()
 
 
