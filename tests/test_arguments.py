@@ -371,6 +371,7 @@ def test_is_refused_by_name(function, name, values, monkeypatch):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.filterwarnings("ignore:.* may not agree")  # it is read too briefly
 @pytest.mark.parametrize(
     "kwargs",
     [

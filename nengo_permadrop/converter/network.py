@@ -111,6 +111,9 @@ class Converter(nengo.Network):
         and dropouts are those of the first copy; the others have their own.
     calibration : `.Calibration` or None
         What `.calibrate` has corrected, if it has been called.
+    certificate : `.Certificate` or None
+        How well it agrees, as simulations have shown, if `.tune` made it: it is not
+        warned of where it is sampled with the times that this was found for.
 
     Raises
     ------
@@ -194,6 +197,7 @@ class Converter(nengo.Network):
         self.first_layer = first_layer
         self.redraw = redraw
         self.calibration = None
+        self.certificate = None
 
         builder = NetworkBuilder(self)
         with self:
@@ -376,8 +380,9 @@ class Converter(nengo.Network):
             Rows that rates and bias are for, ``(n_observations, ...)`` an input; 256 of
             them, at the most, evenly spaced. By default they are made up, with mean 0
             and variance 1, or what a batch normalisation of the inputs has seen.
-        certificate : object, optional
-            A certificate of agreement, which is shown with the rest.
+        certificate : `.Certificate`, optional
+            As `.certify` gives it, which is shown with the rest. By default the one
+            that the converter has.
 
         Returns
         -------
@@ -391,7 +396,9 @@ class Converter(nengo.Network):
         """
         from nengo_permadrop.converter.reporting import conversion_report
 
-        return conversion_report(self, X, certificate)
+        return conversion_report(
+            self, X, self.certificate if certificate is None else certificate
+        )
 
     def copy(self, add_to_container=None):
         """

@@ -227,6 +227,7 @@ class Search:
             seed=self.seed,
             options={**times, **known, "outputs": list(spiking.output_names)},
         )
+        conv.certificate = certificate
         return conv, certificate, place
 
     def table(self):
