@@ -1,6 +1,5 @@
 """The search of `.tune`: settings, what they cost, and whether they agree."""
 
-import contextlib
 import json
 import math
 import sys
@@ -262,7 +261,7 @@ class Search:
 
     def _judged(self, combination, presentation):
         time, settle = presentation
-        conv = self._calibrated(combination, presentation, quiet=True)
+        conv = self._calibrated(combination, presentation)
         spiking = self._rows.spiking(conv, presentation)
         bias, spread, rejected = self._predicted(self._rows, spiking)
         return {
@@ -280,7 +279,7 @@ class Search:
     def _check(self, combination, trial):
         """Whether it agrees on the other rows, too."""
         presentation = trial["presentation_time"], trial["settle"]
-        conv = self._calibrated(combination, presentation, quiet=True)
+        conv = self._calibrated(combination, presentation)
         spiking = self._others.spiking(conv, presentation)
         trial["held_out"] = self._predicted(self._others, spiking)[2]
         trial["agrees"] = trial["held_out"] <= self.goal.max_rejection
@@ -292,21 +291,19 @@ class Search:
             return math.nan, math.nan, 1.0
         return predicted(spiking, rows.classical, self.goal.n_draws, seed=self.seed)
 
-    def _calibrated(self, combination, presentation, quiet=False):
+    def _calibrated(self, combination, presentation):
         """
         A conversion with its settings, calibrated for what is read.
 
-        So it also answers well before it has quite settled. With ``quiet``, what a
-        calibration may warn of isn't said.
+        So it also answers well before it has quite settled. What a calibration may warn
+        of isn't said: whether it is good enough, is judged.
         """
         conv = self._combinations.converted(combination)
         if combination.calibration == "none":
             return conv
         time, settle = presentation
-        with contextlib.ExitStack() as stack:
-            if quiet:
-                stack.enter_context(warnings.catch_warnings())
-                warnings.simplefilter("ignore")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             calibrate(
                 conv,
                 self._fitted,
