@@ -1,18 +1,21 @@
 """
 Do converted networks agree with nothing but defaults, and after a calibration?
 
-Three measurements, each a table:
+Four measurements, each a table:
 
-``--part default``: twenty networks as people have them (five data sets, two depths, relu
-and SoftLIF), converted and sampled with defaults, 100 draws of 60 observations.
+``--part default``: twenty networks as people have them (five data sets, two depths,
+relu and SoftLIF), converted and sampled with defaults, 100 draws of 60 observations.
 
 ``--part calibrated``: the networks of the study, relu and SoftLIF, five training seeds
 each, calibrated on validation rows without targets, 1000 draws of 50 other
 observations, presentations of 0.2 s. relu: firing rates from rows, currents calibrated.
 SoftLIF: a first layer of exactly its activation's rates, weights fitted.
 
-``--part short``: combo-small with presentations of 0.08 s, 100 draws of 50 observations,
-beside the default; ``spikes`` is for a presentation.
+``--part short``: combo-small with presentations of 0.08 s, 100 draws of 50
+observations, beside the default; ``spikes`` is for a presentation.
+
+``--part tuned``: the same networks, tuned on 200 validation rows for ``--draws`` draws
+of 50 other observations, beside what a draw costs by default.
 
 The classical network's draws against others of its own are the control. Bias is the
 root mean square over observations and outputs of the mean difference between draws with
@@ -26,6 +29,7 @@ are in it already are not measured again.
 
 import argparse
 import csv
+import itertools
 import sys
 import time
 import warnings
@@ -36,6 +40,7 @@ import numpy as np
 
 import nengo_permadrop as npd
 from nengo_permadrop.converter.meanfield.model import MeanField
+from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.metrics.differences import Differences
 from nengo_permadrop.models import for_dataset, train_for_dataset
 from nengo_permadrop.sampling.pairs import classical_samples
@@ -45,6 +50,8 @@ COLUMNS = {
     "default": "data,layers,activation,rejected,control,bias (sd),spread,warned",
     "calibrated": "data,activation,seed,rejected,control,uniformity p,control p,"
     "bias (sd),spread",
+    "tuned": "data,activation,seed,draws,default spikes,spikes,times (s),synapse,rates,"
+    "method,predicted,rejected,control,uniformity p,bias (sd),spread",
     "short": "seed,times (s),synapse,spikes,rejected,control,bias (sd),spread,verdict",
 }
 SETS = ("friedman", "raw targets", "diabetes", "digits", "breast cancer")
@@ -58,15 +65,14 @@ def main():
     option("--seeds", nargs="+", type=int, default=range(5), help="of training")
     option("--datasets", nargs="+", default=["diabetes", "digits", "combo-small"])
     option("--activations", nargs="+", default=["relu", "softlif"])
-    option("--draws", type=int, default=1000, help="of part calibrated")
+    option("--draws", type=int, default=1000, help="of parts calibrated and tuned")
     option("--output", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     columns = COLUMNS[args.part].split(",")
     table = Table(columns, args.output, f"conversion_{args.part}.csv")
     start = time.perf_counter()
-    {"default": default, "calibrated": calibrated, "short": short}[args.part](
-        args, table
-    )
+    parts = {"default": default, "calibrated": calibrated, "tuned": tuned}
+    {**parts, "short": short}[args.part](args, table)
     print(f"{time.perf_counter() - start:.0f} s")
 
 
@@ -206,6 +212,41 @@ def calibrated(args, table):
                 )
 
 
+def tuned(args, table):
+    """The study's networks with the fewest spikes that agree."""
+    for name, activation, seed in itertools.product(
+        args.datasets, args.activations, args.seeds
+    ):
+        if table.has(name, activation, seed, args.draws):
+            continue
+        kmodel, rows, X = trained(name, activation, seed)
+        conv = npd.Converter(kmodel, seed=seed)
+        tuning = npd.tune(conv, rows, args.draws, seed=seed)
+        spiking = npd.sample(
+            tuning.conv, X, args.draws, seed=100 + seed, progress=False, **tuning.times
+        )
+        found = compared(tuning.conv, kmodel, X, spiking)
+        chosen = tuning.table.iloc[tuning.chosen]
+        table.add(
+            name,
+            activation,
+            seed,
+            args.draws,
+            f"{spikes_of(conv, X, presentation_times(conv)[0]):.0f}",
+            f"{tuning.spikes:.0f}",
+            f"{tuning.presentation_time:g}; from {tuning.settle:g}",
+            chosen["synapse"],
+            chosen["rates"],
+            chosen["calibration"],
+            f"{tuning.certificate.rejection_rate(args.draws):.3f}",
+            f"{found['rejected']:.3f}",
+            f"{found['control']:.3f}",
+            f"{found['uniformity']:.2g}",
+            f"{found['bias']:.4f}",
+            f"{found['spread']:.3f}",
+        )
+
+
 def short(args, table):
     """combo-small in half of the default's time."""
     settings = (
@@ -222,22 +263,26 @@ def short(args, table):
             words = f"{shown[0]:g}; from {shown[1]:g}"
             if table.has(seed, words):
                 continue
-            model = MeanField(conv)
-            inputs = match_inputs(X, conv.graph.input_shapes)
-            masks = model.draw_masks(len(inputs[0]), np.random.RandomState(0))
-            spikes = model.spikes(model.forward(inputs, masks)) * shown[0]
             found = compared(conv, kmodel, X, spiking)
             table.add(
                 seed,
                 words,
                 f"Alpha({synapse.tau:g})",
-                f"{spikes:.0f}",
+                f"{spikes_of(conv, X, shown[0]):.0f}",
                 f"{found['rejected']:.3f}",
                 f"{found['control']:.3f}",
                 f"{found['bias']:.3f}",
                 f"{found['spread']:.3f}",
                 "agree" if found["verdict"] else "differ",
             )
+
+
+def spikes_of(conv, X, presentation_time):
+    """Spikes of a draw, on average, by the mean-field model."""
+    model = MeanField(conv)
+    inputs = match_inputs(X, conv.graph.input_shapes)
+    masks = model.draw_masks(len(inputs[0]), np.random.RandomState(0))
+    return model.spikes(model.forward(inputs, masks)) * presentation_time
 
 
 def trained(name, activation, seed):
