@@ -123,6 +123,7 @@ class Search:
         self._check_rows()
         self.trials, self.found = [], None
         self._n_tried = 0
+        self._last = None, None  # what a network was made for, and the network
         self._doubtful = []  # agrees on the rows tuned on, but not on the others
 
     def run(self, store=None):
@@ -189,9 +190,9 @@ class Search:
                 continue
             time, spikes = trial["presentation_time"], trial["spikes"]
             cost = cost_of(time, spikes, self.goal.objective)
-            if not trial["agrees"]:
+            if not trial["agrees"] and trial["held_out"] < 1:
                 self._doubtful.append((trial["held_out"], cost, combination, place))
-            elif self.found is None or cost < self.found[0]:
+            elif trial["agrees"] and (self.found is None or cost < self.found[0]):
                 self.found = cost, combination, place
 
     def chosen(self):
@@ -298,10 +299,17 @@ class Search:
         So it also answers well before it has quite settled. What a calibration may warn
         of isn't said: whether it is good enough, is judged.
         """
-        conv = self._combinations.converted(combination)
-        if combination.calibration == "none":
-            return conv
         time, settle = presentation
+        made_for = combination, time, settle
+        if made_for == self._last[0]:  # to check it after it was judged
+            return self._last[1]
+        conv = self._combinations.converted(combination)
+        if combination.calibration != "none":
+            self._calibrate(conv, combination.calibration, time, settle)
+        self._last = made_for, conv
+        return conv
+
+    def _calibrate(self, conv, method, time, settle):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             calibrate(
@@ -310,11 +318,10 @@ class Search:
                 max(_LEAST_MASKS, -(-_N_FITTED // len(self._fitted[0]))),
                 presentation_time=time,
                 settle=settle,
-                method=combination.calibration,
+                method=method,
                 seed=self.seed,
                 dt=self.options["dt"],
             )
-        return conv
 
     def _check_rows(self):
         n_constant = self._rows.n_constant + self._others.n_constant

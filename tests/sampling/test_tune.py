@@ -235,6 +235,12 @@ def test_warns_where_nothing_agrees_on_other_rows(conv, judged):
     assert not tuning.table["agrees"].iloc[tuning.chosen]
 
 
+def test_where_nothing_comes_through_for_other_rows(conv, judged):
+    judged["held_out"] = lambda trial: 1.0
+    with pytest.raises(ValidationError, match="nothing that was tried agrees"):
+        npd.tune(conv, X, budget=1)
+
+
 def test_weights_where_currents_fail(conv, judged):
     judged["agrees"] = lambda combination, time: combination.calibration == "weights"
     tuning = npd.tune(conv, X, synapses=0.005, rates=1)
