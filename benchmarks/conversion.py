@@ -304,7 +304,7 @@ def compared(conv, kmodel, X, spiking):
     )
     agreement = npd.ks_agreement(spiking, classical, seed=0)
     own = npd.ks_agreement(control, classical, seed=0)
-    found = Differences(spiking.values, paired.values)
+    found = Differences(paired.values, spiking.values)  # the classical one first
     square = np.mean(found.bias**2) - np.mean(found.bias_variance)
     return {
         "rejected": agreement.rejection_rate(),
