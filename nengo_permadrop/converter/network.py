@@ -8,6 +8,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.checks import warn_if_unlikely
+from nengo_permadrop.converter.layer_objects import LayerObjects
 from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
@@ -428,27 +429,6 @@ class Converter(nengo.Network):
         state = super().__getstate__()
         state["model"] = None
         return state
-
-
-class LayerObjects(dict):
-    """
-    The Nengo object of each layer: an ensemble's neurons, or a Node.
-
-    A layer that is linear has no object of its own; its name gives the object that its
-    values go into. A layer that only hands on values (dropout, reshaping) gives the
-    object that they come from.
-
-    Keys are paths (``drug_encoder[1]/dense_2``); the last part alone will do where it
-    is unambiguous.
-    """
-
-    def __missing__(self, name):
-        matches = [path for path in self if path.rpartition("/")[2] == name]
-        if len(matches) == 1:
-            return self[matches[0]]
-        if matches:
-            raise KeyError(f"'{name}' is ambiguous; use one of {', '.join(matches)}")
-        raise KeyError(f"no layer '{name}'; there are {', '.join(self)}")
 
 
 def _some(paths):

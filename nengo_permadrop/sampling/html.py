@@ -62,11 +62,11 @@ def tuning_html(tuning):
         for i in shown
     ]
     rest = len(table) - len(shown)
+    others = f"<p>... and {rest} other settings</p>" if rest else ""
     return (
         f'<p style="border-left: .4em solid {color}; padding-left: .6em">'
         f"{html.escape(tuning.words())}</p>{picture}"
-        f"{html_table(rows, _COLUMNS.values())}"
-        f"<p>{rest} more settings were judged, and are no better in any way.</p>"
+        f"{html_table(rows, _COLUMNS.values())}{others}"
     )
 
 

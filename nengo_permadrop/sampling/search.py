@@ -1,6 +1,5 @@
 """The search of `.tune`: settings, what they cost, and whether they agree."""
 
-import contextlib
 import json
 import math
 import sys
@@ -124,6 +123,7 @@ class Search:
         self._check_rows()
         self.trials, self.found = [], None
         self._n_tried = 0
+        self._last = None, None  # what a network was made for, and the network
         self._doubtful = []  # agrees on the rows tuned on, but not on the others
 
     def run(self, store=None):
@@ -190,9 +190,9 @@ class Search:
                 continue
             time, spikes = trial["presentation_time"], trial["spikes"]
             cost = cost_of(time, spikes, self.goal.objective)
-            if not trial["agrees"]:
+            if not trial["agrees"] and trial["held_out"] < 1:
                 self._doubtful.append((trial["held_out"], cost, combination, place))
-            elif self.found is None or cost < self.found[0]:
+            elif trial["agrees"] and (self.found is None or cost < self.found[0]):
                 self.found = cost, combination, place
 
     def chosen(self):
@@ -263,7 +263,7 @@ class Search:
 
     def _judged(self, combination, presentation):
         time, settle = presentation
-        conv = self._calibrated(combination, presentation, quiet=True)
+        conv = self._calibrated(combination, presentation)
         spiking = self._rows.spiking(conv, presentation)
         bias, spread, rejected = self._predicted(self._rows, spiking)
         return {
@@ -281,7 +281,7 @@ class Search:
     def _check(self, combination, trial):
         """Whether it agrees on the other rows, too."""
         presentation = trial["presentation_time"], trial["settle"]
-        conv = self._calibrated(combination, presentation, quiet=True)
+        conv = self._calibrated(combination, presentation)
         spiking = self._others.spiking(conv, presentation)
         trial["held_out"] = self._predicted(self._others, spiking)[2]
         trial["agrees"] = trial["held_out"] <= self.goal.max_rejection
@@ -293,32 +293,36 @@ class Search:
             return math.nan, math.nan, 1.0
         return predicted(spiking, rows.classical, self.goal.n_draws, seed=self.seed)
 
-    def _calibrated(self, combination, presentation, quiet=False):
+    def _calibrated(self, combination, presentation):
         """
         A conversion with its settings, calibrated for what is read.
 
-        So it also answers well before it has quite settled. With ``quiet``, what a
-        calibration may warn of isn't said.
+        So it also answers well before it has quite settled. What a calibration may warn
+        of isn't said: whether it is good enough, is judged.
         """
-        conv = self._combinations.converted(combination)
-        if combination.calibration == "none":
-            return conv
         time, settle = presentation
-        with contextlib.ExitStack() as stack:
-            if quiet:
-                stack.enter_context(warnings.catch_warnings())
-                warnings.simplefilter("ignore")
+        made_for = combination, time, settle
+        if made_for == self._last[0]:  # to check it after it was judged
+            return self._last[1]
+        conv = self._combinations.converted(combination)
+        if combination.calibration != "none":
+            self._calibrate(conv, combination.calibration, time, settle)
+        self._last = made_for, conv
+        return conv
+
+    def _calibrate(self, conv, method, time, settle):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             calibrate(
                 conv,
                 self._fitted,
                 max(_LEAST_MASKS, -(-_N_FITTED // len(self._fitted[0]))),
                 presentation_time=time,
                 settle=settle,
-                method=combination.calibration,
+                method=method,
                 seed=self.seed,
                 dt=self.options["dt"],
             )
-        return conv
 
     def _check_rows(self):
         n_constant = self._rows.n_constant + self._others.n_constant

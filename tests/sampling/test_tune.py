@@ -10,6 +10,7 @@ from kmodels import hidden, keras, layers, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
+from nengo_permadrop.metrics import certificate
 from nengo_permadrop.sampling import search
 from nengo_permadrop.sampling.search import Search, evenly
 from nengo_permadrop.targets.registry import get_target
@@ -35,6 +36,7 @@ def _few(monkeypatch):
     monkeypatch.setattr(search, "_MOST_ROWS", 6)
     monkeypatch.setattr(search, "_MOST_FITTED", 8)
     monkeypatch.setattr(search, "_N_FITTED", 128)
+    monkeypatch.setattr(certificate, "_RESAMPLES", 5)
 
 
 @pytest.fixture(name="judged")
@@ -172,7 +174,8 @@ def test_goes_on_from_a_checkpoint(conv, few, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         npd.tune(conv, X, checkpoint=tmp_path / "tuning", **options)
     monkeypatch.setattr(Search, "_tried", tried)
-    found = npd.tune(conv, X, checkpoint=tmp_path / "tuning", **options)
+    other = npd.Converter(KMODEL)  # with other masks, as a script run again has
+    found = npd.tune(other, X, checkpoint=tmp_path / "tuning", **options)
     assert found.table.equals(expected)
     monkeypatch.setattr(Search, "_tried", None)  # all is known
     again = npd.tune(conv, X, checkpoint=tmp_path / "tuning", **options)
@@ -230,6 +233,12 @@ def test_warns_where_nothing_agrees_on_other_rows(conv, judged):
         tuning = npd.tune(conv, X, budget=1)
     assert tuning.presentation_time == tuning.table["presentation_time"].max()
     assert not tuning.table["agrees"].iloc[tuning.chosen]
+
+
+def test_where_nothing_comes_through_for_other_rows(conv, judged):
+    judged["held_out"] = lambda trial: 1.0
+    with pytest.raises(ValidationError, match="nothing that was tried agrees"):
+        npd.tune(conv, X, budget=1)
 
 
 def test_weights_where_currents_fail(conv, judged):
