@@ -5,7 +5,8 @@
 # the same of RegularSpiking, StochasticSpiking and PoissonSpiking, whose step() multiplies
 # by their amplitude; but their rates() is that of the type they are made from, without it.
 # Decoded values are therefore wrong by that factor, with no error or warning: an ensemble
-# of RegularSpiking(LIFRate(), amplitude=0.01) that is given 0.5 represents 0.005.
+# of RegularSpiking(LIFRate(), amplitude=0.01) that is given 0.5 represents 0.005. (Amplitudes
+# came to LIF with nengo/nengo#1325, these types with nengo/nengo#1609.)
 set -euo pipefail
 
 work=$(mktemp -d)

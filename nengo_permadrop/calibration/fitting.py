@@ -64,8 +64,8 @@ def calibrate(
     With ``method="weights"``, all weights and biases are fitted to the rate network's
     answers, by gradients through the rate curves that the neurons have at the noise
     that they get (see `nengo_permadrop.calibration.weights`); then the outputs are
-    corrected as above. It takes longer, and corrects more: half of what is left of
-    SoftLIF's tail.
+    corrected as above. It takes longer. Where the first layer is exact (see
+    `.Converter`), it leaves less than the lines do; elsewhere, about as much.
 
     The converter is changed in place, and keeps the `.Calibration` as ``calibration``;
     it can be sampled, pickled and sent to workers as before. ``conv.verify`` still

@@ -59,3 +59,33 @@ def test_outputs_of_combo_small(outputs):
     assert kmodel.output_shape == (None, outputs)
     conv = npd.Converter(kmodel)
     assert conv.output.size_out == outputs
+
+
+@pytest.mark.parametrize("activation, kind", [("softlif", SoftLIF), ("relu", None)])
+def test_activation_of_hidden_layers(activation, kind):
+    kind = kind or keras.layers.Activation
+    for model, n in (
+        (models.mlp(3, (5, 4), activation=activation), 2),
+        (models.combo_small(3, 2, units=4, activation=activation), 9),
+    ):
+        found = [each for each in model._flatten_layers() if isinstance(each, kind)]
+        assert len(found) == n
+        assert all(layer.name.endswith(f"_{activation}") for layer in found)
+        conv = npd.Converter(model)
+        assert bool(conv.firing_rates) is (activation == "relu")
+    # the initial weights are the same, whatever follows them
+    one, other = (
+        models.mlp(3, (5,), seed=3, activation=a) for a in ("softlif", "relu")
+    )
+    for a, b in zip(one.get_weights(), other.get_weights()):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("build", [models.mlp, models.combo_small])
+@pytest.mark.parametrize("activation", ["tanh", None, 1, ["relu"]])
+def test_unknown_activations(build, activation):
+    given = (3,) if build is models.mlp else (3, 2)
+    with pytest.raises(
+        ValidationError, match="activation: must be one of softlif, relu"
+    ):
+        build(*given, activation=activation)
