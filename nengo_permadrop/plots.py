@@ -1,5 +1,5 @@
 """
-Plots of SoftLIF neurons, predictive distributions and their agreement.
+Plots of SoftLIF neurons, predictive distributions, their agreement, and tunings.
 
 Every function draws into the `matplotlib.axes.Axes` that it is given, or into those of
 a new figure, and returns them. None shows a figure or changes Matplotlib's settings.
@@ -357,6 +357,53 @@ def plot_calibration(samples, y, *, output=0, ax=None):
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
     return finished(ax, "Level of the interval", "Fraction of targets inside")
+
+
+def plot_frontier(tuning, *, ax=None):
+    """
+    What a tuning's settings cost, and how far off the network is with each.
+
+    Parameters
+    ----------
+    tuning : `.Tuning`
+    ax : `matplotlib.axes.Axes`, optional
+        A new figure's, if not given.
+
+    Returns
+    -------
+    ax : `matplotlib.axes.Axes`
+        A dot for each setting: filled where the networks agree. The line joins those
+        that no other one beats in both spikes and bias, the ring is around the chosen
+        one. Settings with which hardly a spike comes through have no bias.
+    """
+    ax = axes_or_new(ax)
+    table, frontier = tuning.table, tuning.frontier
+    ax.plot(frontier["spikes"], frontier["bias"], label="frontier", **REFERENCE)
+    for agrees, label in ((True, "agrees"), (False, "doesn't agree")):
+        shown = table[table["agrees"] == agrees]
+        ax.scatter(
+            shown["spikes"],
+            shown["bias"],
+            s=24,
+            facecolor=COLORS[0] if agrees else "none",
+            edgecolor=COLORS[0],
+            label=label,
+            zorder=2,
+        )
+    chosen = table.iloc[[tuning.chosen]]
+    ax.scatter(
+        chosen["spikes"],
+        chosen["bias"],
+        s=110,
+        facecolor="none",
+        edgecolor=COLORS[1],
+        linewidth=1.5,
+        label="chosen",
+        zorder=3,
+    )
+    ax.set_xscale("log")
+    ax.set_title(f"{tuning.n_draws} draws")
+    return finished(ax, "Spikes of a draw", "Bias (standard deviations)")
 
 
 def _labelled(samples):

@@ -371,6 +371,7 @@ def test_is_refused_by_name(function, name, values, monkeypatch):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.filterwarnings("ignore:.* may not agree")  # it is read too briefly
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -402,6 +403,7 @@ def test_other_kinds_of_numbers_are_welcome(kwargs):
     assert type(found.seed) is int
 
 
+@pytest.mark.filterwarnings("ignore:.* may not agree")  # it is read too briefly
 def test_a_seed_works_on_every_backend():
     kwargs = {"n_draws": 1, "presentation_time": 0.06, "settle": 0.05}
     for seed in (0, 2**32 - 1):

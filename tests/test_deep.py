@@ -90,7 +90,7 @@ def test_calibration_levels(conv):
     assert numbers == list(range(1, len(conv.all_ensembles)))
 
 
-@pytest.mark.filterwarnings("ignore:.* will hardly agree")
+@pytest.mark.filterwarnings("ignore:.* may not agree")
 def test_sampling(conv):
     with small_stack():
         batched = sampled(conv)

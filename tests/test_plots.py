@@ -1,5 +1,6 @@
 import nengo
 import numpy as np
+import pandas as pd
 import pytest
 from nengo.exceptions import ValidationError
 
@@ -7,6 +8,7 @@ from nengo_permadrop import SoftLIF, plots
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.metrics.coverage import calibration_curve
 from nengo_permadrop.samples.samples import PredictiveSamples
+from nengo_permadrop.sampling.tune import Tuning
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 pyplot.switch_backend("Agg")
@@ -29,6 +31,14 @@ def _close_figures():
 
 def draw(name, pair, **kwargs):
     agreement = ks_agreement(*pair)
+    table = pd.DataFrame(
+        {
+            "spikes": [100.0, 10.0, 30.0, 20.0, 1.0],
+            "bias": [0.1, 0.3, 0.2, 0.35, np.nan],
+            "agrees": [True, False, True, False, False],
+        }
+    )
+    tuning = Tuning(None, 100, "spikes", None, table, chosen=2)
     arguments = {
         "plot_softlif": (),
         "plot_softlif_derivative": (),
@@ -36,6 +46,7 @@ def draw(name, pair, **kwargs):
         "plot_pvalue_histogram": (agreement,),
         "plot_most_extreme": (agreement,),
         "plot_ecdfs": (*pair, 0),
+        "plot_frontier": (tuning,),
         "plot_predictive": (pair,),
         "plot_calibration": (pair, np.zeros((12, 2))),
     }
@@ -242,3 +253,17 @@ def test_other_names_are_refused(name, attr, rng):
     }[name]
     with pytest.raises(ValidationError, match=f"{attr} differ.*another order"):
         getattr(plots, name)(*arguments)
+
+
+def test_frontier(pair):
+    """Agreeing settings are filled, the chosen one has a ring."""
+    ax = draw("plot_frontier", pair)
+    (line,) = ax.lines
+    assert line.get_xydata().tolist() == [[10, 0.3], [30, 0.2], [100, 0.1]]
+    agreeing, others, ring = ax.collections
+    assert agreeing.get_offsets().tolist() == [[100, 0.1], [30, 0.2]]
+    assert len(agreeing.get_facecolor()) == 1 and len(others.get_facecolor()) == 0
+    assert ring.get_offsets().tolist() == [[30, 0.2]]
+    assert ax.get_xscale() == "log"
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["frontier", "agrees", "doesn't agree", "chosen"]

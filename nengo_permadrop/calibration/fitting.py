@@ -231,7 +231,7 @@ def _spiking_twin(conv):
         target=conv.target,
         synapse=conv.synapse,
         dropout=conv.dropout,
-        scale_firing_rates=conv.firing_rates,
+        scale_firing_rates=conv.firing_rates or None,
         first_layer=conv.first_layer,
         seed=0,
     )

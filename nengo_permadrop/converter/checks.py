@@ -17,9 +17,10 @@ from nengo_permadrop.converter.timing import READ_TIME, path_delay
 from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
 from nengo_permadrop.targets.registry import get_target
 
-# Bias, in standard deviations of the classical draws, at which 11% of the tests between
-# 100 and 100 draws have a p-value under 0.05 (without any, it is 3.5%; at 0.2, 18%)
-LIMIT = 0.15
+# Bias, in standard deviations of the classical draws, at which 7% of the tests between
+# 100 and 100 draws have a p-value under 0.05, and one set of 60 tests in seven has more
+# than 10% such (without any bias, it is 3.5%; at 0.15, 11% and two sets in three)
+LIMIT = 0.1
 
 # Spread, relative to that of the classical draws, at which 10% of such tests do; its
 # inverse is as bad
@@ -72,6 +73,8 @@ def warn_if_unlikely(conv, X, dt=0.001, output=None, times=None):
     AgreementWarning
         If there is anything.
     """
+    if times is not None and _certified(conv, *times):
+        return ()
     read_time = READ_TIME if times is None else times[0] - times[1]
     expectation = expect(conv, X, dt, quick=True, read_time=read_time)
     found = unlikely(conv, expectation, output, times)
@@ -79,11 +82,20 @@ def warn_if_unlikely(conv, X, dt=0.001, output=None, times=None):
         name = "This network" if conv.label is None else f"Network {conv.label!r}"
         words = "".join(f"\n- {each}" for each in found)
         warnings.warn(
-            f"{name} will hardly agree with its classical network:{words}",
+            f"{name} may not agree with its classical network:{words}",
             AgreementWarning,
             stacklevel=2,
         )
     return found
+
+
+def _certified(conv, presentation_time, settle):
+    """Whether simulations with these times have shown what else is only expected."""
+    if conv.certificate is None:
+        return False
+    options = conv.certificate.options
+    shown = options["presentation_time"], options["settle"]
+    return bool(np.allclose(shown, (presentation_time, settle)))
 
 
 def unlikely(conv, expectation, output=None, times=None, fitted=True):

@@ -8,6 +8,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.checks import warn_if_unlikely
+from nengo_permadrop.converter.layer_objects import LayerObjects
 from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
@@ -111,6 +112,9 @@ class Converter(nengo.Network):
         and dropouts are those of the first copy; the others have their own.
     calibration : `.Calibration` or None
         What `.calibrate` has corrected, if it has been called.
+    certificate : `.Certificate` or None
+        How well it agrees, as simulations have shown, if `.tune` made it: it is not
+        warned of where it is sampled with the times that this was found for.
 
     Raises
     ------
@@ -194,6 +198,7 @@ class Converter(nengo.Network):
         self.first_layer = first_layer
         self.redraw = redraw
         self.calibration = None
+        self.certificate = None
 
         builder = NetworkBuilder(self)
         with self:
@@ -225,7 +230,7 @@ class Converter(nengo.Network):
                 target=self.target,
                 synapse=self.synapse,
                 dropout=self.dropout,
-                scale_firing_rates=self.firing_rates,
+                scale_firing_rates=self.firing_rates or None,
                 first_layer=self.first_layer,
                 redraw=self.redraw,
                 label=label,
@@ -376,8 +381,9 @@ class Converter(nengo.Network):
             Rows that rates and bias are for, ``(n_observations, ...)`` an input; 256 of
             them, at the most, evenly spaced. By default they are made up, with mean 0
             and variance 1, or what a batch normalisation of the inputs has seen.
-        certificate : object, optional
-            A certificate of agreement, which is shown with the rest.
+        certificate : `.Certificate`, optional
+            As `.certify` gives it, which is shown with the rest. By default the one
+            that the converter has.
 
         Returns
         -------
@@ -391,7 +397,9 @@ class Converter(nengo.Network):
         """
         from nengo_permadrop.converter.reporting import conversion_report
 
-        return conversion_report(self, X, certificate)
+        return conversion_report(
+            self, X, self.certificate if certificate is None else certificate
+        )
 
     def copy(self, add_to_container=None):
         """
@@ -421,27 +429,6 @@ class Converter(nengo.Network):
         state = super().__getstate__()
         state["model"] = None
         return state
-
-
-class LayerObjects(dict):
-    """
-    The Nengo object of each layer: an ensemble's neurons, or a Node.
-
-    A layer that is linear has no object of its own; its name gives the object that its
-    values go into. A layer that only hands on values (dropout, reshaping) gives the
-    object that they come from.
-
-    Keys are paths (``drug_encoder[1]/dense_2``); the last part alone will do where it
-    is unambiguous.
-    """
-
-    def __missing__(self, name):
-        matches = [path for path in self if path.rpartition("/")[2] == name]
-        if len(matches) == 1:
-            return self[matches[0]]
-        if matches:
-            raise KeyError(f"'{name}' is ambiguous; use one of {', '.join(matches)}")
-        raise KeyError(f"no layer '{name}'; there are {', '.join(self)}")
 
 
 def _some(paths):

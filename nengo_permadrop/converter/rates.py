@@ -72,6 +72,11 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent", multipl
                 _FIXED,
             )
         return dict.fromkeys(scalable, rate)
+    if given == {}:
+        raise ValidationError(
+            "names no layer; give None for rates that are chosen for each",
+            attr="scale_firing_rates",
+        )
     named = _named(given or {}, scalable, fixed)
     if len(named) == len(scalable):
         return named
@@ -101,6 +106,11 @@ def rates_from(graph, given=None, X=None):
     if given is not None and not isinstance(given, dict):
         return dict.fromkeys(scalable, "given")
     found = "weights" if X is None else "rows"
+    if given == {}:
+        raise ValidationError(
+            "names no layer; give None for rates that are chosen for each",
+            attr="scale_firing_rates",
+        )
     named = _named(given or {}, scalable, fixed)
     return {path: "given" if path in named else found for path in scalable}
 

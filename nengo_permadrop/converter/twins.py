@@ -28,7 +28,7 @@ def rate_twin(conv, smooth=False, copies=1):
         smooth_graph(conv.graph) if smooth else conv.graph,
         neurons="rate",
         dropout=conv.dropout,
-        scale_firing_rates=conv.firing_rates,
+        scale_firing_rates=conv.firing_rates or None,
         copies=copies,
         seed=0,
     )

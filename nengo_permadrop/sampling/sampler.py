@@ -161,7 +161,7 @@ def sample(
     Warns
     -----
     AgreementWarning
-        If theory says that a converted network of spiking neurons will hardly agree
+        If theory says that a converted network of spiking neurons may not agree
         with the classical one for these observations, and why: how often its neurons
         fire, or a ``settle`` before the answer has come through the synapses.
     UserWarning
@@ -356,7 +356,7 @@ class Sampler:
         return X, store
 
     def _warn(self, problem):
-        """Warn if the network will hardly agree with the classical one."""
+        """Warn if the network may not agree with the classical one."""
         times = problem.presentation_time, problem.settle
         # windows of a single run may be shorter than the network takes to settle
         times = None if self.run == "single" else times

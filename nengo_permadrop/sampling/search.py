@@ -1,6 +1,6 @@
 """The search of `.tune`: settings, what they cost, and whether they agree."""
 
-import copy
+import json
 import math
 import sys
 import warnings
@@ -10,41 +10,24 @@ import numpy as np
 import pandas as pd
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.calibration.fitting import METHODS, calibrate
-from nengo_permadrop.converter.meanfield.model import MeanField
-from nengo_permadrop.converter.network import Converter
-from nengo_permadrop.converter.rates import firing_rates
-from nengo_permadrop.metrics.certificate import certificate_of
+from nengo_permadrop.calibration.fitting import calibrate
+from nengo_permadrop.metrics.certificate import certificate_of, predicted
+from nengo_permadrop.metrics.residuals import without_spread
+from nengo_permadrop.sampling.combinations import Combinations, cost_of
 from nengo_permadrop.sampling.pairs import classical_samples
 from nengo_permadrop.sampling.sampler import sample_unchecked
 from nengo_permadrop.support.inputs import match_inputs
-from nengo_permadrop.support.isolation import own_network
-from nengo_permadrop.support.validation import check_choice, check_real_array
-from nengo_permadrop.targets.registry import get_target
-
-CALIBRATIONS = ("auto", "none", *METHODS)
 
 # One row of so many isn't tuned on, but checks what was found
 HOLD_OUT = 4
 
-_LEAST_ROWS = 20
+LEAST_ROWS = 20  # that are asked for
+
 _MOST_ROWS = 40  # that settings are judged by, and that check what was found
+_MOST_FITTED = 100  # that are calibrated on
+_N_FITTED = 1600  # pairs of a row and masks, of these; of few rows, more masks
+_LEAST_MASKS = 16
 _N_PAIRS = 100  # of draws, for each row
-
-# Multiples of the target's firing rate, and of its default synapse's time constant
-_RATES = (0.25, 0.5, 1.0, 2.0)
-_SYNAPSES = (0.4, 0.6, 1.0, 1.5)
-
-# Presentations, from short to long: the part of the settling time that isn't read, and
-# seconds that are
-_PRESENTATIONS = (
-    (0.6, 0.01),
-    (0.8, 0.01),
-    (1.0, 0.02),
-    (1.0, 0.04),
-    (1.0, 0.06),
-    (1.2, 0.1),
-)
 
 
 @dataclass(frozen=True)
@@ -54,30 +37,46 @@ class Goal:
     n_draws: int
     max_rejection: float
     objective: str
-    budget: int
-    most_time: float
+    budget: float
+    calibration: str
 
 
-@dataclass(frozen=True, eq=False)
-class _Combination:
+class Rows:
     """
-    A conversion with some firing rates and synapse.
+    Observations, and the classical network's draws for them.
 
-    Attributes
+    Parameters
     ----------
     conv : `.Converter`
-    rates : float
-        Multiple of the target's firing rate.
-    rate : float
-        Spikes a second of the whole network.
-    presentations : list of (presentation_time, settle)
-        In seconds, from short to long.
+    X : list of (n, size) ndarray
+        All rows; those that are taken are evenly spaced.
+    seed : int
+    options : dict
+        Of `.sample`.
     """
 
-    conv: Converter
-    rates: float
-    rate: float
-    presentations: list
+    def __init__(self, conv, X, seed, options):
+        self._conv, self._seed, self._options = conv, seed, options
+        X = evenly(X, _MOST_ROWS)
+        varies = ~without_spread(self._draws(X)).any(axis=1)
+        self.n_constant = int(np.count_nonzero(~varies))
+        self.X = [x[varies] for x in X]
+        self.n = len(self.X[0])
+        # draws of a row depend on its number
+        self.classical = self._draws(self.X) if self.n else None
+
+    def _draws(self, X):
+        kept = ("output", "dt", "executor", "max_memory")
+        known = {name: self._options[name] for name in kept}
+        options = {"seed": self._seed, "progress": False, **known}
+        return classical_samples(self._conv, X, _N_PAIRS, **options)
+
+    def spiking(self, conv, presentation):
+        """Draws of a spiking network with the same masks."""
+        time, settle = presentation
+        times = {"presentation_time": time, "settle": settle}
+        options = {"seed": self._seed, "progress": False, **times, **self._options}
+        return sample_unchecked(conv, self.X, _N_PAIRS, **options)
 
 
 class Search:
@@ -87,225 +86,299 @@ class Search:
     Parameters
     ----------
     conv : `.Converter`
-    X
+    X, rates, synapses, most_time
         As in `.tune`.
     goal : `Goal`
-    calibration : str
     seed : int
     options : dict
         Of `.sample`.
-    tell : bool
+    progress : bool
         Whether to tell on standard error what is tried.
+
+    Attributes
+    ----------
+    trials : list of dict
+        In the order in which they were made.
+    found : (cost, `.Combination`, int) or None
+        The cheapest that agrees, and its place among the trials.
     """
 
-    def __init__(self, conv, X, goal, calibration, seed, options, tell):
-        check_choice(calibration, "calibration", CALIBRATIONS)
-        if conv.calibration is not None:
-            raise ValidationError(
-                "got a calibrated network, whose corrections hold for its own settings "
-                "only: give it as it was converted, and let it calibrate",
-                attr="conv",
-            )
+    def __init__(
+        self, conv, X, goal, *, rates, synapses, most_time, seed, options, progress
+    ):
         X = match_inputs(X, conv.graph.input_shapes)
-        if len(X[0]) < _LEAST_ROWS:
+        if len(X[0]) < LEAST_ROWS:
             raise ValidationError(
-                f"at least {_LEAST_ROWS} rows are needed, got {len(X[0])}", attr="X"
+                f"at least {LEAST_ROWS} rows are needed, got {len(X[0])}", attr="X"
             )
         held_out = np.arange(len(X[0])) % HOLD_OUT == HOLD_OUT - 1
-        self.conv, self.goal, self.calibration = conv, goal, calibration
-        self.seed, self.options, self.tell = seed, options, tell
-        self._fitted = [x[~held_out] for x in X]
-        self._rows = [x[:_MOST_ROWS] for x in self._fitted]
-        self._others = [x[held_out][:_MOST_ROWS] for x in X]
-        self._classical = self._classical_answers(self._rows)
-        self._trials, self._found = [], []
+        self.conv, self.goal, self.seed = conv, goal, seed
+        self.options, self.progress = options, progress
+        self._fitted = evenly([x[~held_out] for x in X], _MOST_FITTED)
+        self._combinations = Combinations(
+            conv, self._fitted, rates, synapses, most_time, options["dt"], seed
+        )
+        self._rows = Rows(conv, [x[~held_out] for x in X], seed, options)
+        self._others = Rows(conv, [x[held_out] for x in X], seed, options)
+        self._check_rows()
+        self.trials, self.found = [], None
+        self._n_tried = 0
+        self._last = None, None  # what a network was made for, and the network
+        self._doubtful = []  # agrees on the rows tuned on, but not on the others
 
-    def run(self, rates=None, synapses=None):
-        """Try all combinations of rates and synapses that could be the cheapest."""
-        first = self.conv.first_layer
-        stages = [(self.calibration, first)]
-        if self.calibration == "auto":
-            stages = [("currents", first), ("weights", "exact")]
-        for calibration, first_layer in stages:
-            if not self._found:
-                self._run(rates, synapses, calibration, first_layer)
+    def run(self, store=None):
+        """
+        Try all combinations of rates and synapses that could be the cheapest.
 
-    def _run(self, rates, synapses, calibration, first_layer):
-        for combination in self._combinations(rates, synapses, first_layer):
-            least = self._cost(combination, combination.presentations[0])
-            if self._found and least >= self._found[0][0]:
-                continue  # even its shortest presentation is dearer
-            self._try(combination, calibration)
-            if len(self._trials) >= self.goal.budget:
-                break
-
-    def best(self):
-        """The cheapest conversion that agrees, and its row of the table."""
-        if not self._found:
+        Parameters
+        ----------
+        store : `.Checkpoint`, optional
+            Where it is kept what was found of each.
+        """
+        for calibration, first_layer in self._stages():
+            if self.found is None and self._n_tried < self.goal.budget:
+                self._run(calibration, first_layer, store)
+        if self.found is None and not self._doubtful:
+            nearest = min(self.trials, key=lambda trial: trial["rejection_rate"])
             raise ValidationError(
-                f"nothing that was tried agrees at {self.goal.n_draws} draws:\n"
-                f"{self.table().to_string(index=False)}\n"
-                f"{self._advice()}",
+                f"nothing that was tried agrees at {self.goal.n_draws} draws; nearest "
+                f"were presentations of {nearest['presentation_time']:g} s with "
+                f"{nearest['synapse']}, where {nearest['rejection_rate']:.1%} of tests "
+                f"would reject. {self._advice()}",
                 attr="conv",
             )
-        _, combination, trial = self._found[0]
-        return combination.conv, trial
+
+    def _stages(self):
+        first_layer = self.conv.first_layer
+        if self.goal.calibration != "auto":
+            return [(self.goal.calibration, first_layer)]
+        stages = [("currents", first_layer)]
+        if not self._combinations.gated:  # weights can't be fitted there
+            stages.append(("weights", "exact"))
+        return stages
+
+    def _run(self, calibration, first_layer, store):
+        objective = self.goal.objective
+        made = self._combinations.make(calibration, first_layer, objective)
+        for number, combination in enumerate(made):
+            if self._n_tried >= self.goal.budget:
+                break
+            if not self._cheaper(combination.presentations[:1], combination.rate):
+                continue  # even its shortest presentation is dearer
+            self._n_tried += 1
+            name = f"{calibration}-{number}"
+            self._take(combination, self._once(store, name, combination))
+
+    def _once(self, store, name, combination):
+        """The trials of a combination; those that were kept, if it has any."""
+        if store is None:
+            return self._tried(combination)
+        kept = store.load(name)
+        if kept is not None:
+            return json.loads(str(kept))
+        trials = self._tried(combination)
+        store.save(name, np.array(json.dumps(trials)))
+        return trials
+
+    def _take(self, combination, trials):
+        """Keep trials of a combination, and see if one is the cheapest."""
+        for trial in trials:
+            place = len(self.trials)
+            self.trials.append(trial)
+            self._tell(trial)
+            if math.isnan(trial["held_out"]):
+                continue
+            time, spikes = trial["presentation_time"], trial["spikes"]
+            cost = cost_of(time, spikes, self.goal.objective)
+            if not trial["agrees"] and trial["held_out"] < 1:
+                self._doubtful.append((trial["held_out"], cost, combination, place))
+            elif trial["agrees"] and (self.found is None or cost < self.found[0]):
+                self.found = cost, combination, place
+
+    def chosen(self):
+        """
+        What was found, calibrated, and checked on rows that it was not tuned on.
+
+        Returns
+        -------
+        conv : `.Converter`
+        certificate : `.Certificate`
+        place : int
+            Among the trials.
+        """
+        if self.found is None:
+            rate, _, combination, place = min(self._doubtful, key=lambda each: each[:2])
+            warnings.warn(
+                f"on rows that weren't tuned on, {rate:.1%} of tests would reject, and "
+                "nothing else that was tried agrees better there. Tune with more rows, "
+                "or with a smaller max_rejection",
+                stacklevel=3,
+            )
+        else:
+            _, combination, place = self.found
+        trial = self.trials[place]
+        times = {name: trial[name] for name in ("presentation_time", "settle")}
+        conv = self._calibrated(combination, times.values())
+        spiking = self._others.spiking(conv, times.values())
+        known = {name: self.options[name] for name in ("dt", "backend")}
+        certificate = certificate_of(
+            spiking,
+            self._others.classical,
+            seed=self.seed,
+            options={**times, **known, "outputs": list(spiking.output_names)},
+        )
+        conv.certificate = certificate
+        return conv, certificate, place
 
     def table(self):
         """All trials, in the order in which they were made."""
-        return pd.DataFrame(self._trials)
+        return pd.DataFrame(self.trials)
 
-    def checked(self, conv, trial):
-        """The certificate for rows that nothing was chosen by."""
-        certificate = self._certified(
-            conv, trial, self._others, self._classical_answers(self._others)
-        )
-        rate = certificate.rejection_rate(self.goal.n_draws)
-        if rate > 2 * self.goal.max_rejection:
-            warnings.warn(
-                f"on the rows that it was not tuned on, {rate:.1%} of tests would "
-                f"reject, more than the {self.goal.max_rejection:.1%} of the others. "
-                "Tune with more rows, or with a smaller max_rejection",
-                stacklevel=3,
-            )
-        return certificate
+    def _cheaper(self, presentations, rate):
+        """Those that are cheaper than what has been found."""
+        if self.found is None:
+            return list(presentations)
+        best, objective = self.found[0], self.goal.objective
+        return [
+            (time, settle)
+            for time, settle in presentations
+            if cost_of(time, rate * time, objective) < best
+        ]
 
-    def _combinations(self, rates, synapses, first_layer):
-        """All of them, those first that could be cheapest."""
-        target = get_target(self.conv.target)
-        scalable = bool(self.conv.firing_rates)
-        multiples = _RATES if rates is None else check_real_array(rates, "rates")
-        found = []
-        for multiple in map(float, np.ravel(multiples) if scalable else [math.nan]):
-            hertz = None
-            if scalable:
-                scaled = copy.copy(target)
-                scaled.firing_rate = multiple * target.firing_rate
-                hertz = firing_rates(
-                    self.conv.graph, scaled, X=self._rows, dropout=self.conv.dropout
-                )
-            for synapse in self._synapses(target, synapses):
-                conv = self._converted(hertz, synapse, first_layer)
-                model = MeanField(conv, self.options["dt"])
-                masks = model.draw_masks(
-                    len(self._rows[0]), np.random.RandomState(self.seed)
-                )
-                rate = model.spikes(model.forward(self._rows, masks))
-                times = self._presentations(conv)
-                if times:
-                    found.append(_Combination(conv, multiple, rate, times))
-        if not found:
-            raise ValidationError(
-                f"no presentation is as short as {self.goal.most_time} s; allow more",
-                attr="most_time",
-            )
-        return sorted(found, key=lambda each: self._cost(each, each.presentations[0]))
+    def _tried(self, combination):
+        """What is worth knowing of a combination; as JSON can hold it."""
+        times = self._cheaper(combination.presentations, combination.rate)
+        trials = {}
 
-    def _synapses(self, target, given):
-        if given is not None:
-            return [target.synapse(synapse, "spiking") for synapse in given]
-        default = target.default_synapse
-        return [type(default)(factor * default.tau) for factor in _SYNAPSES]
+        def agrees(place):
+            if place not in trials:
+                trials[place] = self._judged(combination, times[place])
+            return trials[place]["agrees"]
 
-    def _converted(self, hertz, synapse, first_layer):
-        conv = self.conv
-        with own_network(0):
-            made = Converter(
-                conv.graph if conv.model is None else conv.model,
-                target=conv.target,
-                synapse=synapse,
-                dropout=conv.dropout,
-                scale_firing_rates=hertz,
-                first_layer=first_layer,
-                redraw=conv.redraw,
-                copies=len(conv.copies),
-                seed=0,
-            )
-        made.take_masks(conv)
-        return made
+        shortest = _bisect(len(times), agrees)
+        for place in range(shortest, len(times)):
+            if agrees(place) and self._check(combination, trials[place]):
+                break
+        return list(trials.values())
 
-    def _presentations(self, conv):
-        """Times from short to long, in whole steps."""
-        dt, needed = self.options["dt"], conv.settling_time
-        found = []
-        for part, read in _PRESENTATIONS:
-            settle = math.ceil(part * needed / dt - 1e-6) * dt
-            time = round(settle + max(read, dt), 9)
-            if time <= self.goal.most_time + 1e-9:
-                found.append((time, round(settle, 9)))
-        return found
+    def _judged(self, combination, presentation):
+        time, settle = presentation
+        conv = self._calibrated(combination, presentation)
+        spiking = self._rows.spiking(conv, presentation)
+        bias, spread, rejected = self._predicted(self._rows, spiking)
+        return {
+            **combination.settings,
+            "presentation_time": time,
+            "settle": settle,
+            "spikes": float(self._combinations.spike_rate(conv) * time),
+            "bias": bias,
+            "spread": spread,
+            "rejection_rate": rejected,
+            "held_out": math.nan,
+            "agrees": rejected <= self.goal.max_rejection,
+        }
 
-    def _cost(self, combination, presentation):
-        time, _ = presentation
-        return time if self.goal.objective == "time" else combination.rate * time
+    def _check(self, combination, trial):
+        """Whether it agrees on the other rows, too."""
+        presentation = trial["presentation_time"], trial["settle"]
+        conv = self._calibrated(combination, presentation)
+        spiking = self._others.spiking(conv, presentation)
+        trial["held_out"] = self._predicted(self._others, spiking)[2]
+        trial["agrees"] = trial["held_out"] <= self.goal.max_rejection
+        return trial["agrees"]
 
-    def _try(self, combination, calibration):
-        """Find its shortest presentation that agrees, by bisection."""
-        if calibration != "none":
+    def _predicted(self, rows, spiking):
+        """Bias, spread and rejection rate."""
+        if without_spread(spiking).any():  # hardly a spike has come through
+            return math.nan, math.nan, 1.0
+        return predicted(spiking, rows.classical, self.goal.n_draws, seed=self.seed)
+
+    def _calibrated(self, combination, presentation):
+        """
+        A conversion with its settings, calibrated for what is read.
+
+        So it also answers well before it has quite settled. What a calibration may warn
+        of isn't said: whether it is good enough, is judged.
+        """
+        time, settle = presentation
+        made_for = combination, time, settle
+        if made_for == self._last[0]:  # to check it after it was judged
+            return self._last[1]
+        conv = self._combinations.converted(combination)
+        if combination.calibration != "none":
+            self._calibrate(conv, combination.calibration, time, settle)
+        self._last = made_for, conv
+        return conv
+
+    def _calibrate(self, conv, method, time, settle):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             calibrate(
-                combination.conv,
+                conv,
                 self._fitted,
-                method=calibration,
+                max(_LEAST_MASKS, -(-_N_FITTED // len(self._fitted[0]))),
+                presentation_time=time,
+                settle=settle,
+                method=method,
                 seed=self.seed,
                 dt=self.options["dt"],
             )
-        times = combination.presentations
-        if self._found:  # longer ones are dearer than what has been found
-            best = self._found[0][0]
-            times = [t for t in times if self._cost(combination, t) < best]
-        below, above = -1, len(times)
-        while above - below > 1 and len(self._trials) < self.goal.budget:
-            # the longest first: if that doesn't agree, none does
-            middle = len(times) - 1 if above == len(times) else (below + above) // 2
-            trial = self._judged(combination, times[middle], calibration)
-            if not trial["agrees"]:
-                below = middle
-                continue
-            above = middle
-            cost = self._cost(combination, times[middle])
-            self._found.append((cost, combination, trial))
-            self._found.sort(key=lambda each: each[0])
 
-    def _judged(self, combination, presentation, calibration):
-        time, settle = presentation
-        trial = {
-            "calibration": calibration,
-            "first_layer": combination.conv.first_layer,
-            "rates": combination.rates,
-            "synapse": getattr(combination.conv.synapse, "tau", math.nan),
-            "presentation_time": time,
-            "settle": settle,
-            "spikes": combination.rate * time,
-        }
-        found = self._certified(combination.conv, trial, self._rows, self._classical)
-        trial["bias"], trial["spread"] = found.bias, found.spread
-        trial["rejection_rate"] = found.rejection_rate(self.goal.n_draws)
-        trial["agrees"] = trial["rejection_rate"] <= self.goal.max_rejection
-        self._trials.append(trial)
-        if self.tell:
-            print(
-                f"tune: {len(self._trials)}: {trial['spikes']:.0f} spikes in {time:g} "
-                f"s, bias {found.bias:.3f}, {trial['rejection_rate']:.1%} rejected",
-                file=sys.stderr,
-                flush=True,
+    def _check_rows(self):
+        n_constant = self._rows.n_constant + self._others.n_constant
+        if n_constant == 0:
+            return
+        n_all = n_constant + self._rows.n + self._others.n
+        if min(self._rows.n, self._others.n) < LEAST_ROWS // HOLD_OUT:
+            raise ValidationError(
+                f"all classical draws of {n_constant} of {n_all} rows are the same in "
+                "an output: no dropout reaches it there, so that there is no spread to "
+                "measure a difference in. Give other rows, or another output",
+                attr="X",
             )
-        return trial
-
-    def _certified(self, conv, trial, rows, classical):
-        times = {name: trial[name] for name in ("presentation_time", "settle")}
-        spiking = sample_unchecked(
-            conv, rows, _N_PAIRS, seed=self.seed, **times, **self.options
+        warnings.warn(
+            f"all classical draws of {n_constant} of {n_all} rows are the same in an "
+            "output, as no dropout reaches it there; these rows are left out",
+            stacklevel=4,
         )
-        return certificate_of(spiking, classical, seed=self.seed, options=times)
 
-    def _classical_answers(self, rows):
-        kept = ("output", "dt", "executor", "max_memory", "progress")
-        known = {name: self.options[name] for name in kept if name in self.options}
-        return classical_samples(self.conv, rows, _N_PAIRS, seed=self.seed, **known)
+    def _tell(self, trial):
+        if not self.progress:
+            return
+        held_out = trial["held_out"]
+        others = "" if math.isnan(held_out) else f" ({held_out:.1%} on other rows)"
+        print(
+            f"tune: {trial['spikes']:.0f} spikes in {trial['presentation_time']:g} s, "
+            f"bias {trial['bias']:.3f}, {trial['rejection_rate']:.1%} rejected{others}",
+            file=sys.stderr,
+            flush=True,
+        )
 
     def _advice(self):
-        if self.calibration != "auto":
+        if self._n_tried >= self.goal.budget:
+            return "Allow more combinations (budget)"
+        if self._combinations.most_time < math.inf:
+            return "Allow more time (most_time, or redraw of the converter)"
+        if self.goal.calibration not in ("auto", "weights"):
             return "Try calibration='auto'"
-        if self.goal.most_time < math.inf:
-            return "Allow more time (most_time)"
-        return "Try fewer draws, higher rates or slower synapses"
+        return "Try fewer draws, or other rates and synapses"
+
+
+def _bisect(n, agrees):
+    """The first place that agrees; ``n`` if the last one doesn't."""
+    below, above = -1, n
+    while above - below > 1:
+        # the last first: if that doesn't agree, none does
+        middle = n - 1 if above == n else (below + above) // 2
+        if agrees(middle):
+            above = middle
+        else:
+            below = middle
+    return above
+
+
+def evenly(X, most):
+    """At most so many rows, evenly spaced."""
+    n = len(X[0])
+    chosen = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
+    return [x[chosen] for x in X]

@@ -17,6 +17,7 @@ PICTURES = (
     "predictive",
     "calibration",
 )
+TUNING = "tuning"  # of tuned studies only
 LABELS = ("spiking", "classical")
 CONTROL_LABELS = ("classical", "classical again")
 
@@ -32,7 +33,7 @@ def draw_pictures(study):
     Returns
     -------
     pictures : {str: bytes}
-        By file name.
+        By file name; that of the tuning only if there was one.
     """
     spiking, classical = study.samples_spiking, study.samples_classical
     most_extreme = study.agreement.most_extreme.index
@@ -71,11 +72,12 @@ def draw_pictures(study):
     )
     calibration, axes = _figure(2)
     uncertainty.draw_calibration(study, axes)
-    figures = (softlif, means, pvalues, ecdfs, predictive, calibration)
-    return {
-        f"{name}.png": _png(figure)
-        for name, figure in zip(PICTURES, figures, strict=True)
-    }
+    drawn = (softlif, means, pvalues, ecdfs, predictive, calibration)
+    figures = dict(zip(PICTURES, drawn, strict=True))
+    if study.tuning is not None:
+        figures[TUNING], (ax,) = _figure(1)
+        plots.plot_frontier(study.tuning, ax=ax)
+    return {f"{name}.png": _png(figure) for name, figure in figures.items()}
 
 
 def typical(study):

@@ -7,7 +7,7 @@ import numpy as np
 from nengo_permadrop.metrics.ks import ks_pvalue
 from nengo_permadrop.sources.keras.saving import save_model
 from nengo_permadrop.study import uncertainty
-from nengo_permadrop.study.pictures import PICTURES, draw_pictures, typical
+from nengo_permadrop.study.pictures import PICTURES, TUNING, draw_pictures, typical
 from nengo_permadrop.support.files import write_bytes, write_text
 from nengo_permadrop.support.folders import prepare_folder, told_if_full
 from nengo_permadrop.support.optional import require
@@ -77,10 +77,10 @@ def write_rest(study, directory):
     return [directory / name for name in names]
 
 
-def file_names():
-    """Names of all files that a study writes."""
+def file_names(tuned=False):
+    """Names of all files that a study writes; one that is ``tuned`` writes more."""
     samples = [f"samples_{name}.npz" for name in NETWORKS]
-    pictures = [f"{name}.png" for name in PICTURES]
+    pictures = [f"{name}.png" for name in (*PICTURES, *[TUNING] * tuned)]
     return [*samples, MODEL, "summary.tsv", "agreement.json", *pictures, PAGE]
 
 
@@ -175,6 +175,7 @@ def to_dict(study):
         "network": study.network,
         "r2": study.r2,
         "options": study.options,
+        "tuning": _tuning(study),
         "seed": study.options["seed"],
         "seeds": study.seeds,
         "times": study.times,
@@ -185,6 +186,16 @@ def to_dict(study):
     for i in uncertainty.not_fitted(study):
         found["recalibration"][i] = None
     return {**plain(found), "undefined": reasons}
+
+
+def _tuning(study):
+    """What was tuned, without what the certificate says of single rows."""
+    if study.tuning is None:
+        return None
+    found = study.tuning.to_dict()
+    for name in ("biases", "spreads", "differences"):
+        del found["certificate"][name]
+    return found
 
 
 def undefined(study):

@@ -49,7 +49,7 @@ class Study:
         spiking network, "epochs" (None if they aren't known) and "parameters" of the
         classical one.
     options : dict
-        What the study was called with.
+        What the study was called with, and the times that were chosen.
     seeds : {str: int}
         Of its parts; all derived from the one in ``options``.
     times : {str: float}
@@ -57,7 +57,9 @@ class Study:
     versions : {str: str}
         Of Python and packages.
     calibration : `.Calibration` or None
-        Of the spiking network, if that was asked for.
+        Of the spiking network, if that was asked for, or chosen by tuning.
+    tuning : `.Tuning` or None
+        What the spiking network's settings were chosen by, if that was asked for.
     """
 
     dataset: datasets.Dataset
@@ -76,6 +78,7 @@ class Study:
     times: dict
     versions: dict
     calibration: object = None
+    tuning: object = None
 
     def verdict(self):
         """

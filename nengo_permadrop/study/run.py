@@ -16,6 +16,8 @@ from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
 from nengo_permadrop.samples.samples import MASKS
+from nengo_permadrop.sampling.search import LEAST_ROWS
+from nengo_permadrop.sampling.tune import check_n_draws
 from nengo_permadrop.study import report
 from nengo_permadrop.study.folder import StudyFolder
 from nengo_permadrop.study.steps import StudyRun, identity, n_bytes
@@ -48,6 +50,7 @@ SEEDED = (
     "score",
     "validation",
     "calibration",
+    "tuning",
 )
 
 
@@ -72,6 +75,7 @@ def study(
     anneal=None,
     calibrate=False,
     synapse=None,
+    tune=False,
     trust=False,
     overwrite=False,
 ):
@@ -133,6 +137,11 @@ def study(
     synapse : float, optional
         Time constant of Lowpass synapses, in seconds; by default the converter's
         synapses. Longer ones take noise off the spikes, and take longer to settle.
+    tune : bool, optional
+        Choose synapses and times, firing rates and a calibration on validation rows, so
+        that the networks are predicted to agree at ``n_draws`` with the fewest spikes;
+        see `.tune`. The batched simulator judges them, whatever ``backend`` is. Instead
+        of ``presentation_time``, ``settle``, ``calibrate`` and ``synapse``.
     trust : bool, optional
         Load ``model`` whatever code that runs, as in `.load_model`.
     overwrite : bool, optional
@@ -146,7 +155,8 @@ def study(
     ------
     nengo.exceptions.ValidationError
         If an argument is out of range or unknown, or ``output`` holds another study or
-        a finished one; before anything is trained.
+        a finished one; before anything is trained. If ``tune`` finds no settings; what
+        has been trained is kept.
     OSError
         If ``output`` can't be written to or has no room, or a file is missing; also
         before. If the disk becomes full later, what is finished is kept.
@@ -177,6 +187,7 @@ def study(
         "anneal": anneal,
         "calibrate": calibrate,
         "synapse": synapse,
+        "tune": tune,
     }
     _check(options)
     if output is not None:
@@ -189,9 +200,7 @@ def study(
     if model is not None:
         given, record = trained(model, weights, trust)
     dataset = _loaded(dataset, seeds, record, dataset_options)
-    dataset.first_test_rows(observations)  # if there are so many
-    if given is not None:
-        check_fits(given, dataset)
+    _check_data(dataset, options, given)
     warn_of_other_rows(record, dataset)
     options = {"dataset": dataset.name, **options, "model": _name(model)}
     # neurons of a target may have rates of their own, which the network must learn
@@ -204,7 +213,7 @@ def study(
     folder = StudyFolder(
         output,
         identity(dataset, given, options, epochs, model_options),
-        names=report.file_names(),
+        names=report.file_names(tuned=True),
         overwrite=overwrite,
         n_bytes=n_bytes(dataset, model, options),
     )
@@ -237,6 +246,8 @@ def _loaded(dataset, seeds, record, dataset_options):
 
 def _times(options, model, target):
     """Presentation time and settle, by default as the network needs them."""
+    if options["tune"]:
+        return {}  # which will choose them
     # of the network before training: weights make no difference to it
     with own_network(0):
         untrained = Converter(model, target=target, synapse=options["synapse"])
@@ -247,6 +258,8 @@ def _times(options, model, target):
 
 
 def _check(options):
+    if options["tune"]:
+        _check_tuned(options)
     for attr in ("anneal", "synapse"):
         if options[attr] is not None:
             check_number(options[attr], attr, 0, low_open=True)
@@ -260,6 +273,34 @@ def _check(options):
             f"{options['backend']!r} is a backend of the classical network; choose one "
             "that simulates spiking networks, such as 'batched'",
             attr="backend",
+        )
+
+
+def _check_tuned(options):
+    """Raise if something is given that tuning chooses, or it can't be tuned."""
+    given = [
+        name
+        for name in ("presentation_time", "settle", "synapse", "calibrate")
+        if options[name] is not None and options[name] is not False
+    ]
+    if given:
+        raise ValidationError(
+            f"chooses {' and '.join(given)} itself; leave out one or the other",
+            attr="tune",
+        )
+    check_n_draws(options["n_draws"])
+
+
+def _check_data(dataset, options, given):
+    """Raise if a data set has too few rows, or a given model is not for it."""
+    dataset.first_test_rows(options["observations"])
+    if given is not None:
+        check_fits(given, dataset)
+    if options["tune"] and len(dataset.validation) < LEAST_ROWS:
+        raise ValidationError(
+            f"takes at least {LEAST_ROWS} validation rows, and '{dataset.name}' has "
+            f"{len(dataset.validation)}",
+            attr="tune",
         )
 
 

@@ -10,6 +10,7 @@ from nengo_permadrop.execution.pool import process_pool
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.sampler import sample
+from nengo_permadrop.sampling.tune import tune
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.result import Study
@@ -22,6 +23,9 @@ from nengo_permadrop.version import version
 
 # Most validation rows that are calibrated on
 CALIBRATION_ROWS = 100
+
+# Most validation rows that are tuned on, and that check what was found
+TUNING_ROWS = 200
 
 # What the answers don't depend on
 _WITHOUT_EFFECT = ("workers",)
@@ -55,6 +59,7 @@ class StudyRun:
         self.folder = folder
         self.steps = steps
         self.shown = dataset.first_test_rows(options["observations"])
+        self.tuning = None
 
     def train(self, is_trained, epochs, epochs_before):
         """
@@ -148,7 +153,24 @@ class StudyRun:
                     settle=self.options["settle"],
                     seed=self.seeds["calibration"],
                 )
+        if self.options["tune"]:
+            conv = self._tuned(conv)
         return conv, error
+
+    def _tuned(self, conv):
+        """The network with the cheapest settings; its times become the study's."""
+        words = "looking for the cheapest settings with which the networks agree"
+        with self.steps("tuning", words):
+            self.tuning = tune(
+                conv,
+                self.dataset.validation.take(slice(TUNING_ROWS)).inputs,
+                self.options["n_draws"],
+                seed=self.seeds["tuning"],
+                progress=self.steps.progress,
+                checkpoint=self.folder.part("tuning"),
+            )
+        self.options = {**self.options, **self.tuning.times}
+        return self.tuning.conv
 
     def draw(self, conv):
         """All draws by name; those of a network are written before the next one's."""
@@ -225,6 +247,7 @@ class StudyRun:
             times=self.steps.times,
             versions=versions(),
             calibration=conv.calibration,
+            tuning=self.tuning,
             **{f"samples_{name}": each for name, each in samples.items()},
         )
 

@@ -13,6 +13,8 @@ import numpy as np
 BLUE, VERMILION = "#0072B2", "#D55E00"
 GREEN = "#009E73"
 
+_DASHES = 'stroke-dasharray="4 3"'
+
 N_OBSERVATIONS = 8
 N_BINS = 24
 
@@ -44,11 +46,60 @@ def histogram_svg(counts, words, level=None, width=120, height=22):
         y = height - level / top * height
         line = (
             f'<line x1="0" x2="{width}" y1="{y:.1f}" y2="{y:.1f}" '
-            f'stroke="{VERMILION}" stroke-dasharray="4 3"/>'
+            f'stroke="{VERMILION}" {_DASHES}/>'
         )
     return (
         f'<svg role="img" aria-label="{html.escape(words)}" width="{width}" '
         f'height="{height}"><path d="{bars}" fill="{BLUE}"/>{line}</svg>'
+    )
+
+
+def scatter_svg(points, words, line=(), ring=None, width=240, height=120):
+    """
+    Dots, as an SVG element for the text of a page.
+
+    Parameters
+    ----------
+    points : (n, 3) array_like
+        Of each, how far it is to the right and up, and whether it is filled. Those that
+        aren't finite are left out.
+    words : str
+        What it shows, for those who can't see it.
+    line : list of int, optional
+        Points that a dashed line joins.
+    ring : int, optional
+        Point with a ring around it.
+    width, height : int, optional
+        In pixels.
+
+    Returns
+    -------
+    svg : str
+    """
+    points = np.asarray(points, dtype=float).reshape(-1, 3)
+    shown = np.flatnonzero(np.isfinite(points).all(axis=1))
+    low, high = np.zeros(2), np.ones(2)
+    if len(shown):
+        low, high = points[shown, :2].min(axis=0), points[shown, :2].max(axis=0)
+    part = (points[:, :2] - low) / np.where(high > low, high - low, 1)
+    margin = 8
+    x = margin + part[:, 0] * (width - 2 * margin)
+    y = height - margin - part[:, 1] * (height - 2 * margin)
+    places = " ".join(f"{x[i]:.1f},{y[i]:.1f}" for i in line if i in shown)
+    parts = [f'<polyline points="{places}" fill="none" stroke="#888888" {_DASHES}/>']
+    parts += [
+        f'<circle cx="{x[i]:.1f}" cy="{y[i]:.1f}" r="3" stroke="{BLUE}" '
+        f'fill="{BLUE if points[i, 2] else "none"}"/>'
+        for i in shown
+    ]
+    if ring is not None and ring in shown:
+        parts.append(
+            f'<circle cx="{x[ring]:.1f}" cy="{y[ring]:.1f}" r="6" fill="none" '
+            f'stroke="{VERMILION}" stroke-width="1.5"/>'
+        )
+    return (
+        f'<svg role="img" aria-label="{html.escape(words)}" width="{width}" '
+        f'height="{height}">{"".join(parts)}</svg>'
     )
 
 

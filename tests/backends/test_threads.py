@@ -17,7 +17,7 @@ from nengo_permadrop.backends.precision import precision_changes, precision_stay
 BACKENDS = ["batched", "nengo", "nengo_dl", "nengo_loihi", "keras"]
 N_DRAWS = 4
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:.* will hardly agree",
+    "ignore:.* may not agree",
     "ignore:.*learned with rates",
     "ignore:NengoLoihi does not",
 )

@@ -11,7 +11,7 @@ from nengo_permadrop.calibration.fitting import _line
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 
 # of networks that need it
-pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 
 FAST = dict(n_draws=8, presentation_time=0.15, settle=0.05)
 

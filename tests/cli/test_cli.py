@@ -185,8 +185,26 @@ def test_study_passes_its_options_on(studies, capsys, tmp_path):
     assert dataset == "combo-small"
     assert (options["n_draws"], options["seed"]) == (7, 3)
     assert options["output"] == str(tmp_path) and options["settle"] is None
+    assert options["tune"] is False
     out = capsys.readouterr().out.splitlines()
     assert out[-1] == "They agree: so they do."
+
+
+def test_tuned_study(studies, capsys, tmp_path):
+    assert cli.main(["study", "--tune", "-o", str(tmp_path)]) == 0
+    ((_, options),) = studies
+    assert options["tune"] is True
+
+
+@pytest.mark.parametrize(
+    "given", [["--calibrate"], ["--settle", "0.1"], ["--synapse", "0.01"]]
+)
+def test_what_tuning_chooses_is_not_given(given, capsys, tmp_path):
+    folder = tmp_path / "study"
+    assert cli.main(["study", "--tune", *given, "-o", str(folder)]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"tune: chooses {given[0][2:]} itself" in line
+    assert not folder.exists()
 
 
 def test_study_as_json(studies, capsys):

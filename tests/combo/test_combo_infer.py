@@ -35,7 +35,7 @@ from nengo_permadrop.sources.keras.loading import load_model, load_weights
 pytest.importorskip("sklearn")
 
 # of presentations that are too short
-pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 
 N_DRAWS = 5
 SHORT = dict(presentation_time=0.03, settle=0.025)  # seconds; enough to compare

@@ -25,7 +25,7 @@ from nengo_permadrop.support import files
 from nengo_permadrop.support.errors import DamagedFileError
 
 FAST = dict(presentation_time=0.02, settle=0.01, progress=False)
-pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 IDENTITY = {"seed": 1, "model": "a" * 64}
 
 

@@ -22,7 +22,7 @@ from nengo_permadrop.execution.pool import usable_cpus
 pytest.importorskip("distributed")
 import dask  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,8 @@ def test_what_is_interrupted_ends_silently(monkeypatch, capfd):
                 output.truncate()
             raise KeyboardInterrupt
         assert [output.getvalue() for output in outputs.values()] == ["", "", ""]
-        assert steps == ["client", "cluster"]
+        # clients of other tests may be collected, and closed, meanwhile
+        assert list(dict.fromkeys(steps)) == ["client", "cluster"]
         assert capfd.readouterr() == ("", "")
         tell("distributed.batched", "distributed.core", "asyncio")
         told = [output.getvalue() for output in outputs.values()]

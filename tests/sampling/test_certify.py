@@ -12,7 +12,7 @@ import nengo_permadrop as npd
 X = np.concatenate(observations(mlp(), 40))
 
 
-@pytest.mark.filterwarnings("ignore:.* will hardly agree")  # such short times
+@pytest.mark.filterwarnings("ignore:.* may not agree")  # such short times
 def test_predicted_and_seen_rejections():
     """
     A network that is read too early, with tests of other draws, against Keras.

@@ -21,7 +21,7 @@ from nengo_permadrop.sources.keras.layers import keras
 
 # short presentations, for speed
 FAST = dict(presentation_time=0.03, settle=0.01, progress=False)
-pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import nengo_permadrop as npd
 from nengo_permadrop.sampling import tuning
 
 pytest.importorskip("arviz")
-pytestmark = pytest.mark.filterwarnings("ignore:.* will hardly agree")
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 
 
 @pytest.fixture(scope="module")

@@ -188,6 +188,13 @@ def test_annealed_and_calibrated(result, tmp_path):
     assert np.allclose(table["KSIs9"], changed.agreement.statistic[:, 9], atol=5e-5)
 
 
+def test_too_few_validation_rows_to_tune_on(monkeypatch):
+    monkeypatch.setattr(fit, "train", None)
+    data = datasets.load("combo-small", n_cells=6, n_drugs=5, n_validation=5, n_test=9)
+    with pytest.raises(ValidationError, match="tune: takes at least 20 validation row"):
+        study(data, tune=True, **{**TINY, "model_options": {"units": 5}})
+
+
 def test_shared_masks_are_told(recwarn):
     with pytest.warns(UserWarning, match="share their masks"):
         shared = study("diabetes", masks="draw", **{**TINY, "epochs": 1})
@@ -305,6 +312,10 @@ def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
         (dict(anneal=0), "anneal"),
         (dict(synapse=0), "synapse"),
         (dict(backend="abacus"), "abacus"),
+        (dict(tune=True, calibrate=True), "tune: chooses calibrate itself"),
+        (dict(tune=True, synapse=0.01, settle=0.0), "chooses settle and synapse"),
+        (dict(tune=True, presentation_time=0.1), "chooses presentation_time"),
+        (dict(tune=True, n_draws=3), "n_draws: no test of 3 draws rejects"),
     ],
 )
 def test_bad_arguments_before_anything_is_trained(kwargs, attr, monkeypatch):

@@ -15,6 +15,7 @@ import nengo_permadrop as npd
 from nengo_permadrop import cli, models
 from nengo_permadrop.combo import training
 from nengo_permadrop.combo.data.generator import generate_files
+from nengo_permadrop.sampling import search
 from nengo_permadrop.study import folder as study_folder
 from nengo_permadrop.study import report
 from nengo_permadrop.study import steps as study_run
@@ -132,6 +133,56 @@ def test_annealed_and_calibrated_study_goes_on(tmp_path, monkeypatch):
         one, other = (getattr(each, f"samples_{name}") for each in (result, expected))
         assert np.array_equal(one.values, other.values)
     assert result.network["epochs"] == expected.network["epochs"] == 2
+
+
+def test_tuned_study_goes_on(tmp_path, monkeypatch):
+    """After it was ended in the middle of tuning, and after that."""
+    few = {"_N_PAIRS": 40, "_MOST_ROWS": 10, "_MOST_FITTED": 10, "_N_FITTED": 160}
+    for name, value in few.items():
+        monkeypatch.setattr(search, name, value)
+    options = {**TINY, "tune": True, "model_options": {"units": (12, 12)}}
+    expected = study("diabetes", **options)
+    tried = search.Search._tried
+
+    def interrupted(self, combination):
+        if self.trials:
+            raise KeyboardInterrupt()
+        return tried(self, combination)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search.Search, "_tried", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            study("diabetes", output=tmp_path, **options)
+    monkeypatch.setattr(fit, "train", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(study_run.StudyRun, "result", None)
+        with pytest.raises(TypeError):
+            study("diabetes", output=tmp_path, **options)
+    monkeypatch.setattr(search.Search, "_tried", None)
+    result = study("diabetes", output=tmp_path, **options)
+    for name in NAMES:
+        one, other = (getattr(each, f"samples_{name}") for each in (result, expected))
+        assert np.array_equal(one.values, other.values)
+    assert result.tuning.table.equals(expected.tuning.table)
+
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == set(report.file_names(tuned=True))
+    found = json.loads((tmp_path / "agreement.json").read_text())
+    times = result.tuning.times
+    assert {name: found["options"][name] for name in times} == times
+    assert {name: result.samples_spiking.meta[name] for name in times} == times
+    settings = found["tuning"]["settings"]
+    assert settings["calibration"] == "currents" and settings["rates"] is None
+    assert len(found["tuning"]["trials"]) == len(result.tuning.table)
+    assert not any(place.startswith("tuning") for place in found["undefined"])
+    page = (tmp_path / "report.html").read_text()
+    assert "What it costs" in page and settings["synapse"] in page
+    assert f"shown for {result.tuning.presentation_time} s" in page
+
+    # an untuned one in its place leaves no picture of a tuning
+    monkeypatch.undo()
+    study("diabetes", output=tmp_path, overwrite=True, **{**options, "tune": False})
+    assert not (tmp_path / "tuning.png").exists()
 
 
 def test_training_on_combo_goes_on_after_its_last_epoch(tmp_path, monkeypatch):

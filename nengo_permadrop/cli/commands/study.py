@@ -148,6 +148,12 @@ def _add_network(command):
         action="store_true",
         help="correct gains and biases of the spiking network on validation rows",
     )
+    option(
+        "--tune",
+        action="store_true",
+        help="choose synapses, times, firing rates and a calibration on validation "
+        "rows, so that the networks agree with the fewest spikes",
+    )
 
 
 def run(args):
@@ -173,6 +179,7 @@ def run(args):
         anneal=args.anneal,
         calibrate=args.calibrate,
         synapse=args.synapse,
+        tune=args.tune,
         trust=args.trust,
         overwrite=args.overwrite,
     )
