@@ -200,15 +200,17 @@ def test_errors_name_the_layer(given, error, words):
         caught.match(word)
 
 
-@pytest.mark.parametrize("given", (None, {}, 100))
-def test_layers_that_have_learned_their_rates_have_no_others(given):
+def test_layers_that_have_learned_their_rates_have_no_others():
     model = mlp(units=(6, 6))
-    if given == 100:
-        with pytest.raises(ConversionError, match="no layer of the model is relu"):
-            npd.Converter(model, scale_firing_rates=given)
-        return
-    rows = observations(model, 3)
-    assert npd.Converter(model, X=rows, scale_firing_rates=given).firing_rates == {}
+    with pytest.raises(ConversionError, match="no layer of the model is relu"):
+        npd.Converter(model, scale_firing_rates=100)
+    conv = npd.Converter(model, X=observations(model, 3), copies=2)
+    assert [copy.firing_rates for copy in conv.copies] == [{}, {}]
+
+
+def test_a_table_of_no_rates_is_refused():
+    with pytest.raises(ValidationError, match="names no layer; give None"):
+        npd.Converter(mlp(units=(6,), activation="relu"), scale_firing_rates={})
 
 
 @pytest.mark.parametrize("kind", ("relu", "sigmoid", "tanh"))
