@@ -92,7 +92,7 @@ class Converter(nengo.Network):
         The first input and output. Connect to the input with ``synapse=None``.
     inputs, outputs : {str: `nengo.Node`}
         By name, in the model's order.
-    layers : `LayerObjects`
+    layers : `.LayerObjects`
         The Nengo object of each layer, by name.
     dropouts : list of `.Dropout`
         The permanent dropouts, in the model's order.

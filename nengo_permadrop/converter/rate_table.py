@@ -13,7 +13,7 @@ def rate_table(layers):
 
     Parameters
     ----------
-    layers : iterable of `LayerReport`
+    layers : iterable of `.LayerReport`
 
     Returns
     -------
@@ -36,7 +36,7 @@ def rate_table(layers):
 
 
 def rate_row(layer):
-    """The cells of a `LayerReport` in a table of rates, a tuple of str."""
+    """The cells of a `.LayerReport` in a table of rates, a tuple of str."""
 
     def cell(value, words):
         return "-" if value is None else words.format(value)

@@ -1,4 +1,4 @@
-"""What became of a model when it was converted: `ConversionReport`."""
+"""What became of a model when it was converted: `.ConversionReport`."""
 
 import textwrap
 from dataclasses import asdict, dataclass
@@ -15,7 +15,7 @@ _WIDTH = 79
 @dataclass(frozen=True)
 class LayerReport:
     """
-    A layer of neurons in a `ConversionReport`.
+    A layer of neurons in a `.ConversionReport`.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class LayerReport:
 @dataclass(frozen=True)
 class DropoutReport:
     """
-    A permanent dropout in a `ConversionReport`.
+    A permanent dropout in a `.ConversionReport`.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class ConversionReport:
     ----------
     target : str
     neurons : {"spiking", "rate"}
-    layers : tuple of `LayerReport`
+    layers : tuple of `.LayerReport`
         In the model's order.
     dropouts : tuple of `DropoutReport`
     n_rows : int

@@ -28,7 +28,7 @@ def conversion_report(conv, X=None, certificate=None):
 
     Returns
     -------
-    report : `ConversionReport`
+    report : `.ConversionReport`
     """
     rows = _made_up(conv.graph) if X is None else rows_of(conv.graph, X)
     expectation = expect(conv, rows)
@@ -77,7 +77,7 @@ def _made_up(graph):
 
 
 def _layers(conv, expectation):
-    """The `LayerReport` of each layer of neurons."""
+    """The `.LayerReport` of each layer of neurons."""
     activity = {}
     if expectation is not None:
         activity = {layer.path: layer for layer in expectation.layers}
