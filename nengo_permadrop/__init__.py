@@ -28,7 +28,7 @@ _LAZY = {
     "load_samples": "nengo_permadrop.samples.loading",
     "read_model": "nengo_permadrop.sources.registry",
     "sample": "nengo_permadrop.sampling.sampler",
-    "tune": "nengo_permadrop.sampling.tune",
+    "tune": "nengo_permadrop.sampling.cheapest",
     "tune_window": "nengo_permadrop.sampling.tuning",
 }
 

@@ -8,7 +8,7 @@ from nengo_permadrop import SoftLIF, plots
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.metrics.coverage import calibration_curve
 from nengo_permadrop.samples.samples import PredictiveSamples
-from nengo_permadrop.sampling.tune import Tuning
+from nengo_permadrop.sampling.cheapest import Tuning
 
 pyplot = pytest.importorskip("matplotlib.pyplot")
 pyplot.switch_backend("Agg")

@@ -19,7 +19,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.graph.evaluate import evaluate
+from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.support.inputs import match_inputs

@@ -17,7 +17,7 @@ from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
 from nengo_permadrop.samples.samples import MASKS
 from nengo_permadrop.sampling.search import LEAST_ROWS
-from nengo_permadrop.sampling.tune import check_n_draws
+from nengo_permadrop.sampling.cheapest import check_n_draws
 from nengo_permadrop.study import report
 from nengo_permadrop.study.folder import StudyFolder
 from nengo_permadrop.study.steps import StudyRun, identity, n_bytes

@@ -10,7 +10,7 @@ from nengo_permadrop.execution.pool import process_pool
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.sampler import sample
-from nengo_permadrop.sampling.tune import tune
+from nengo_permadrop.sampling.cheapest import tune
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.result import Study

@@ -332,7 +332,7 @@ def _kept(digest):
 
     @numba.njit(cache=True, nogil=True)
     def run_block(*args):
-        """See `_run_block`."""
+        """The block, compiled with the sources that it was made of."""
         _ = digest
         _run_block(*args)
 

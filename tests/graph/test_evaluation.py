@@ -8,7 +8,7 @@ from kmodels import combo, layers, observations
 from nengo.exceptions import ValidationError
 from scipy import sparse
 
-from nengo_permadrop.graph.evaluate import affine, evaluate
+from nengo_permadrop.graph.evaluation import affine, evaluate
 from nengo_permadrop.graph.graph import Activation, Affine, Drop, Operation
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.neurons.activations import activation_names
