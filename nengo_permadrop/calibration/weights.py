@@ -13,12 +13,12 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.converter.meanfield.fittable import why_not_weights
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.support.isolation import outside_networks, own_network
-from nengo_permadrop.targets.registry import get_target
 
 # One row of so many isn't fitted but judged by, at the most so many, with as many masks
 _JUDGED, _ROWS, _MASKS = 4, 64, 32
@@ -29,32 +29,9 @@ _DECAY_1, _DECAY_2 = 0.9, 0.99  # of Adam's moments
 _CHECKED = 20  # steps between two judgements
 
 
-def why_not(conv):
-    """
-    Why a converter's weights can't be fitted.
-
-    Returns
-    -------
-    reason : str or None
-        None if they can.
-    """
-    for dropout in conv.dropouts:
-        if any(mask.gate is not None for mask in dropout.masks):
-            return (
-                f"gates redraw the masks of '{dropout.path}', and weights aren't "
-                "fitted there; convert without redraw, or use method='currents'"
-            )
-    if get_target(conv.target).whole_steps:
-        return (
-            f"rates of neurons on target {conv.target!r} have steps, so that fitted "
-            "weights make answers worse; use method='currents'"
-        )
-    return None
-
-
 def check_weights(conv):
     """Raise a ValidationError if a converter's weights can't be fitted."""
-    reason = why_not(conv)
+    reason = why_not_weights(conv)
     if reason is not None:
         raise ValidationError(reason, attr="method", obj=conv)
 

@@ -13,6 +13,7 @@ from nengo.exceptions import ValidationError
 from scipy.special import ndtr
 
 from nengo_permadrop.converter.expected import SILENT, expect
+from nengo_permadrop.converter.meanfield.fittable import why_not_weights
 from nengo_permadrop.converter.timing import READ_TIME, path_delay
 from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
 from nengo_permadrop.targets.registry import get_target
@@ -277,15 +278,16 @@ def _fix(conv, layers):
             f"gamma={GAMMA:g}), or {_correction(conv)}."
         )
     fix = _correction(conv)
-    if conv.first_layer == "converted" and any(x.kind == "softlif" for x in layers):
+    softlif = any(layer.kind == "softlif" for layer in layers)
+    # where the first layer is computed by a host it is exact already
+    if conv.first_layer == "converted" and softlif and not conv.off_chip:
         fix = f"convert with first_layer='exact', or {fix}"
     return f"{fix[0].upper()}{fix[1:]}."
 
 
 def _correction(conv):
     """How to calibrate, and more than has been done."""
-    gated = any(mask.gate is not None for each in conv.dropouts for mask in each.masks)
-    method = "" if gated else ", method='weights'"
+    method = ", method='weights'" if why_not_weights(conv) is None else ""
     how = f"npd.calibrate(conv, rows{method})"
     if conv.calibration is None:
         return f"correct it with {how}"

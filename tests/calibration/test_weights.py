@@ -170,7 +170,7 @@ def two_outputs():
 
 
 # an output of SoftLIF neurons isn't near that of LIF neurons under the threshold
-@pytest.mark.filterwarnings("ignore:This network will hardly agree")
+@pytest.mark.filterwarnings("ignore::nengo_permadrop.converter.checks.AgreementWarning")
 @pytest.mark.parametrize("make", (combo, two_outputs), ids=("combo", "outputs"))
 @pytest.mark.parametrize(
     "options", ({"copies": 3}, {"redraw": 0.06}, {"first_layer": "exact"}), ids=str

@@ -12,6 +12,8 @@ import nengo_permadrop as npd
 from nengo_permadrop.converter.checks import (
     LIMIT,
     SPREAD_LIMIT,
+    _correction,
+    _fix,
     largest,
     not_settled,
     unlikely,
@@ -294,3 +296,15 @@ def test_where_rates_come_from():
     assert npd.Converter(mlp()).rates_from == {}
     with pytest.raises(ValidationError, match="no layer 'nothing'"):
         npd.Converter(kmodel, scale_firing_rates={"nothing": 1.0})
+
+
+@pytest.mark.parametrize("redraw", (None, 0.05))
+def test_what_is_advised_for_loihi_can_be_followed(redraw):
+    pytest.importorskip("nengo_loihi")
+    kmodel = mlp(units=(6, 6), target="loihi")
+    with nengo.Network(seed=0):
+        conv = npd.Converter(kmodel, target="loihi", redraw=redraw)
+    assert "weights" not in _correction(conv)
+    assert "method='weights'" in _correction(npd.Converter(mlp(units=(6, 6))))
+    rows = [x.reshape(8, -1) for x in observations(kmodel, 8)]
+    assert "exact" not in _fix(conv, expect(conv, rows).layers)

@@ -257,6 +257,7 @@ def test_activations_that_are_not_finite_are_named(value):
         npd.Converter(model)
 
 
+@pytest.mark.filterwarnings("ignore::nengo_permadrop.converter.checks.AgreementWarning")
 @pytest.mark.parametrize("factor", (1e6, 1e-6, 1e-30))
 @pytest.mark.parametrize("activation", ("relu", "sigmoid", "tanh"))
 def test_any_scale_of_activations_gives_the_same_spikes(activation, factor):
