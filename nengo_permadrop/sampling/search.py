@@ -11,6 +11,7 @@ import pandas as pd
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.calibration.fitting import calibrate
+from nengo_permadrop.converter.meanfield.fittable import why_not_weights
 from nengo_permadrop.metrics.certificate import certificate_of, predicted
 from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.sampling.combinations import Combinations, cost_of
@@ -153,7 +154,7 @@ class Search:
         if self.goal.calibration != "auto":
             return [(self.goal.calibration, first_layer)]
         stages = [("currents", first_layer)]
-        if not self._combinations.gated:  # weights can't be fitted there
+        if why_not_weights(self.conv) is None:
             stages.append(("weights", "exact"))
         return stages
 
