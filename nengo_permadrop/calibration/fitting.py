@@ -127,6 +127,34 @@ def calibrate(
         print(npd.calibrate(conv, X_validation, presentation_time=0.2, settle=0.1))
         samples = npd.sample(conv, X_test, presentation_time=0.2, settle=0.1)
     """
+    calibration = calibrate_quietly(
+        conv,
+        X_calibration,
+        n_draws,
+        presentation_time=presentation_time,
+        settle=settle,
+        seed=seed,
+        gains=gains,
+        method=method,
+        dt=dt,
+    )
+    _warn_of_limits(calibration)
+    return calibration
+
+
+def calibrate_quietly(
+    conv,
+    X_calibration,
+    n_draws,
+    *,
+    presentation_time=None,
+    settle=None,
+    seed=0,
+    gains=True,
+    method="currents",
+    dt=0.001,
+):
+    """As `calibrate`, without its warning: for those that judge what comes of it."""
     _check_converter(conv)
     if check_choice(method, "method", METHODS) == "weights":
         check_weights(conv)
@@ -171,7 +199,6 @@ def calibrate(
             corrections[part] = gain, bias
             correct(spiking, part, gain, bias)
     after = _errors(measured(parts), reference, held_out)
-    _warn_of_limits(corrections)
 
     calibration = Calibration(
         tuple(
@@ -257,12 +284,13 @@ def _line(spiking, rate, gains):
     return gain, mean_rate - gain * mean_spiking
 
 
-def _warn_of_limits(corrections):
+def _warn_of_limits(calibration):
     beyond = []
-    for part, (gain, _) in corrections.items():
+    for correction in calibration.corrections:
+        gain = np.ones(0) if correction.gain is None else correction.gain
         n = np.count_nonzero((gain <= 1 / _MOST_GAIN) | (gain >= _MOST_GAIN))
         if n > 0:
-            beyond.append(f"'{part.name}' ({n} of {gain.size})")
+            beyond.append(f"'{correction.layer}' ({n} of {gain.size})")
     if beyond:
         warnings.warn(
             f"gains of {', '.join(beyond)} would have to be corrected by more than "

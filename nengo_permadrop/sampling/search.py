@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.calibration.fitting import calibrate
+from nengo_permadrop.calibration.fitting import calibrate_quietly
 from nengo_permadrop.converter.meanfield.fittable import why_not_weights
 from nengo_permadrop.metrics.certificate import certificate_of, predicted
 from nengo_permadrop.metrics.residuals import without_spread
@@ -312,18 +312,16 @@ class Search:
         return conv
 
     def _calibrate(self, conv, method, time, settle):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            calibrate(
-                conv,
-                self._fitted,
-                max(_LEAST_MASKS, -(-_N_FITTED // len(self._fitted[0]))),
-                presentation_time=time,
-                settle=settle,
-                method=method,
-                seed=self.seed,
-                dt=self.options["dt"],
-            )
+        calibrate_quietly(
+            conv,
+            self._fitted,
+            max(_LEAST_MASKS, -(-_N_FITTED // len(self._fitted[0]))),
+            presentation_time=time,
+            settle=settle,
+            method=method,
+            seed=self.seed,
+            dt=self.options["dt"],
+        )
 
     def _check_rows(self):
         n_constant = self._rows.n_constant + self._others.n_constant
