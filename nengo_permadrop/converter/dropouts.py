@@ -71,6 +71,11 @@ class Dropout:
     masks: list
 
     @property
+    def gated(self):
+        """Whether gates drop its units, not the weights of connections."""
+        return any(mask.gate is not None for mask in self.masks)
+
+    @property
     def structure(self):
         """What dropouts have in common that can have the same masks."""
         return self.path, self.rate, [mask.size_in for mask in self.masks]

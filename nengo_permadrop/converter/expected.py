@@ -19,6 +19,7 @@ from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.neurons.activations import activation_neurons
+from nengo_permadrop.support.inputs import evenly_spaced
 
 # (row, masks) pairs that are looked at where it must be quick, and rows of them
 N_PAIRS, N_QUICK_ROWS = 128, 16
@@ -141,9 +142,9 @@ def expect(conv, X, dt=0.001, quick=False, read_time=READ_TIME):
     n_rows = len(X[0])
     if n_rows == 0:
         return None
-    if quick and n_rows > N_QUICK_ROWS:
-        chosen = np.linspace(0, n_rows - 1, N_QUICK_ROWS).astype(int)
-        X, n_rows = [x[chosen] for x in X], N_QUICK_ROWS
+    if quick:
+        X = evenly_spaced(X, N_QUICK_ROWS)
+        n_rows = len(X[0])
     n_masks = max(_N_MASKS, N_PAIRS // n_rows)
     masks = model.draw_masks(n_masks * n_rows, np.random.RandomState(_SEED))
     rows = [np.tile(np.asarray(x, float), (n_masks, 1)) for x in X]

@@ -22,7 +22,7 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.neurons.activations import activation_neurons
-from nengo_permadrop.support.inputs import match_inputs
+from nengo_permadrop.support.inputs import evenly_spaced, match_inputs
 from nengo_permadrop.support.validation import check_number
 
 # The quantile of a layer's activations, over units, rows and masks, that has the
@@ -106,11 +106,6 @@ def rates_from(graph, given=None, X=None):
     if given is not None and not isinstance(given, dict):
         return dict.fromkeys(scalable, "given")
     found = "weights" if X is None else "rows"
-    if given == {}:
-        raise ValidationError(
-            "names no layer; give None for rates that are chosen for each",
-            attr="scale_firing_rates",
-        )
     named = _named(given or {}, scalable, fixed)
     return {path: "given" if path in named else found for path in scalable}
 
@@ -196,10 +191,7 @@ def made_up(graph):
 
 def rows_of(graph, X):
     """Rows that a user gave, checked; `N_ROWS` of them, evenly spaced, at the most."""
-    X = match_inputs(X, graph.input_shapes)
-    n = len(X[0])
-    chosen = np.unique(np.linspace(0, n - 1, min(n, N_ROWS)).astype(int))
-    return [x[chosen] for x in X]
+    return evenly_spaced(match_inputs(X, graph.input_shapes), N_ROWS)
 
 
 def activate(operation, x):

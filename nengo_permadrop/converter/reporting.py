@@ -142,7 +142,7 @@ def _approximations(conv):
             "rates are quantised, and at most one spike a step. The chip also rounds "
             "weights."
         )
-    if any(mask.gate is not None for drop in conv.dropouts for mask in drop.masks):
+    if any(dropout.gated for dropout in conv.dropouts):
         yield (
             "Masks are redrawn by gates: units are dropped by inhibition, which takes "
             "a few milliseconds to come and to end."

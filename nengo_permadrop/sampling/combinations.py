@@ -116,11 +116,7 @@ class Combinations:
     @property
     def gated(self):
         """Whether masks are redrawn by gates."""
-        return any(
-            mask.gate is not None
-            for dropout in self.conv.dropouts
-            for mask in dropout.masks
-        )
+        return any(dropout.gated for dropout in self.conv.dropouts)
 
     def make(self, calibration, first_layer, objective):
         """

@@ -70,6 +70,27 @@ def match_inputs(X, shapes):
     return arrays
 
 
+def evenly_spaced(X, most):
+    """
+    Some rows of a table, from the first to the last.
+
+    Parameters
+    ----------
+    X : list of (n_observations, size) ndarray
+        At least one row of each input.
+    most : int
+        Number of rows, if there are so many.
+
+    Returns
+    -------
+    rows : list of (n, size) ndarray
+        The same rows of each input.
+    """
+    n = len(X[0])
+    chosen = np.linspace(0, n - 1, min(n, most)).astype(int)
+    return [x[chosen] for x in X]
+
+
 def _checked(x, name, shape):
     shape = tuple(shape)
     size = math.prod(shape)

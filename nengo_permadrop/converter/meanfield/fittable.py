@@ -17,7 +17,7 @@ def why_not_weights(conv):
         None if it can.
     """
     for dropout in conv.dropouts:
-        if any(mask.gate is not None for mask in dropout.masks):
+        if dropout.gated:
             return (
                 f"gates redraw the masks of '{dropout.path}', and weights aren't "
                 "fitted there; convert without redraw, or use method='currents'"
