@@ -7,7 +7,7 @@ Five measurements, each a table:
 relu and SoftLIF), converted and sampled with defaults, 100 draws of 60 observations.
 
 ``--part calibrated``: the networks of the study, relu and SoftLIF, five training seeds
-each, calibrated on up to 1000 rows without targets, 1000 draws of 50 other
+each, calibrated on up to 1500 rows without targets, 1000 draws of 50 other
 observations, presentations of 0.2 s. relu: firing rates from rows, twice the default,
 currents calibrated. SoftLIF: a first layer of exactly its activation's rates, weights
 fitted.
@@ -78,7 +78,7 @@ def main():
     option("--datasets", nargs="+", default=["diabetes", "digits", "combo-small"])
     option("--activations", nargs="+", default=["relu", "softlif"])
     option("--draws", type=int, default=1000, help="of parts calibrated and tuned")
-    option("--rows", type=int, default=1000, help="that weights are fitted on")
+    option("--rows", type=int, default=1500, help="that weights are fitted on")
     option("--output", type=Path, metavar="FOLDER")
     args = parser.parse_args()
     columns = COLUMNS[args.part].split(",")
@@ -399,13 +399,13 @@ def trained(name, activation, seed):
     """
     A network of the study, inputs to calibrate on, and 50 test observations.
 
-    The former are up to 1000 of the validation and training rows.
+    The former are up to 1500 of the validation and training rows.
     """
     data = npd.datasets.load(name, seed=seed)
     kmodel = for_dataset(data, seed=seed, activation=activation)
     train_for_dataset(kmodel, data, seed=seed)
     rows = {
-        key: np.concatenate([x, data.train.inputs[key]])[:1000]
+        key: np.concatenate([x, data.train.inputs[key]])[:1500]
         for key, x in data.validation.inputs.items()
     }
     return kmodel, rows, data.test.take(slice(50)).inputs

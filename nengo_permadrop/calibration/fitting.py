@@ -33,6 +33,9 @@ METHODS = ("currents", "weights")
 # One observation of so many is not fitted, but kept to measure the error with
 HOLD_OUT = 4
 
+# Of the rows that weights are fitted to, so many are simulated at the most
+_MEASURED = 192
+
 # Gains that are further off than this say that something else is wrong
 _MOST_GAIN = 1.25
 
@@ -181,15 +184,18 @@ def calibrate_quietly(
         spiking, rate = _spiking_twin(conv), rate_twin(conv)
     levels = find_levels(spiking)
     parts = [part for level in levels for part in level]
-    reference = mean_currents(rate, parts, X, options, dt, 0.0)
     held_out = np.arange(len(X[0])) % HOLD_OUT == HOLD_OUT - 1
+    fitted = [x[~held_out] for x in X]
+    if method == "weights":
+        X, held_out = _fewer(X, held_out)
+    reference = mean_currents(rate, parts, X, options, dt, 0.0)
 
     def measured(chosen):
         return mean_currents(spiking, chosen, X, options, presentation_time, settle)
 
     before = _errors(measured(parts), reference, held_out)
     if method == "weights":
-        fit_weights(spiking, [x[~held_out] for x in X], seed, dt)
+        fit_weights(spiking, fitted, seed, dt)
     corrections = {}
     for level in levels if method == "currents" else levels[-1:]:
         for part, current in measured(level).items():
@@ -210,7 +216,7 @@ def calibrate_quietly(
             )
             for part in parts
         ),
-        n_observations=int(np.count_nonzero(~held_out)),
+        n_observations=len(fitted[0]),
         n_held_out=int(np.count_nonzero(held_out)),
         options=options,
     )
@@ -250,6 +256,17 @@ def _check_options(options, n_observations):
             f"({options['presentation_time']} s), got {options['settle']} s",
             attr="settle",
         )
+
+
+def _fewer(X, held_out):
+    """Some rows to measure outputs with, evenly spaced, and which aren't fitted."""
+    chosen = [
+        np.flatnonzero(rows)[np.linspace(0, rows.sum() - 1, most).astype(int)]
+        for rows, n in ((~held_out, _MEASURED), (held_out, _MEASURED // (HOLD_OUT - 1)))
+        for most in [min(n, rows.sum())]
+    ]
+    rows = np.sort(np.concatenate(chosen))
+    return [x[rows] for x in X], held_out[rows]
 
 
 def _spiking_twin(conv):

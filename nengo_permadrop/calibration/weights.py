@@ -3,27 +3,33 @@ Fitting the weights of a spiking network to the answers of the classical one.
 
 Correcting the mean current of each neuron leaves what no line can correct: LIF neurons
 are silent below their threshold, where SoftLIF still answers a little. All weights and
-biases together can make more of that good. They are fitted by gradients through the
-mean-field model of the spiking network (`nengo_permadrop.converter.meanfield`), that is
-through the rates that its neurons have at the noise that they get, to the classical
-network's answers for the same rows and masks. No targets are needed.
+biases together can make more of that good, with connections from all layers past the
+last one to the outputs (`nengo_permadrop.calibration.bypass`). They are fitted by
+gradients through the mean-field model of the spiking network
+(`nengo_permadrop.converter.meanfield`), that is through the rates that its neurons have
+at the noise that they get, to the classical network's answers for the same rows and
+masks. No targets are needed.
 """
 
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.calibration.bypass import (
+    add_bypass,
+    remove_bypass,
+    with_weights,
+)
 from nengo_permadrop.converter.meanfield.fittable import why_not_weights
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.dropout.nodes import Shift
-from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.support.isolation import outside_networks, own_network
 
 # One row of so many isn't fitted but judged by, at the most so many, with as many masks
 _JUDGED, _ROWS, _MASKS = 4, 64, 32
 
-_STEPS, _BATCH = 150, 512
+_STEPS, _BATCH = 400, 512
 _LEARNING_RATE = 1e-3  # relative to the weights' root mean square, at the beginning
 _DECAY_1, _DECAY_2 = 0.9, 0.99  # of Adam's moments
 _CHECKED = 20  # steps between two judgements
@@ -40,6 +46,9 @@ def fit_weights(conv, X, seed, dt):
     """
     Fit a spiking network's weights and biases, in place.
 
+    Connections are added, see `nengo_permadrop.calibration.bypass`; not if no fit is
+    better than none.
+
     Parameters
     ----------
     conv : `.Converter`
@@ -55,6 +64,7 @@ def fit_weights(conv, X, seed, dt):
     """
     with own_network(0):
         classical = MeanField(rate_twin(conv), dt)
+    add_bypass(conv)
     model = MeanField(conv, dt)
     rng = np.random.RandomState(seed)
     fitted, others = _split(len(X[0]))
@@ -62,7 +72,7 @@ def fit_weights(conv, X, seed, dt):
     scales = [_inverse_spread(answers) for answers in judged.answers]
 
     best = _bias(model, judged, scales)
-    kept = _parameters(model)
+    first = kept = _parameters(model)
     adam = _Adam(model)
     for step in range(_STEPS):
         pairs = _Pairs(model, classical, X, rng.choice(fitted, size=_BATCH), rng)
@@ -79,6 +89,8 @@ def fit_weights(conv, X, seed, dt):
             if bias < best:
                 best, kept = bias, _parameters(model)
     _write(model, kept, conv)
+    if kept is first:
+        remove_bypass(conv)
 
 
 def _split(n):
@@ -108,18 +120,32 @@ class _Pairs:
 
 
 class _Adam:
-    """Adam [Kingma & Ba 2015], its steps relative to the size of what they change."""
+    """
+    Adam [Kingma & Ba 2015], its steps relative to the size of what they change.
+
+    Weights that are all 0 at the beginning take steps of the size that the largest
+    others of their layer do.
+    """
 
     def __init__(self, model):
         self._layers = model.layers
         self._n = 0
         self._moments = {}
+        self._new = [
+            edge
+            for layer in model.layers
+            for edge in layer.edges
+            if not edge.weights.any()
+        ]
 
     def step(self, by_weights, by_bias, rate):
         self._n += 1
         for layer in self._layers:
-            currents = [np.sqrt(np.mean(e.weights**2)) for e in layer.edges]
-            for edge, size in zip(layer.edges, currents):
+            sizes = [np.sqrt(np.mean(e.weights**2)) for e in layer.edges]
+            largest = max(sizes, default=0.0)
+            for edge, size in zip(layer.edges, sizes):
+                if edge in self._new:
+                    size = largest
                 if edge in by_weights:
                     change = self._direction(edge, by_weights[edge])
                     edge.weights = edge.weights - rate * size * change
@@ -169,19 +195,26 @@ def copy_weights(conv, other):
         If it is of another graph; it is as it was then.
     """
     theirs, model = MeanField(other), MeanField(conv)
-    if _shapes(theirs) != _shapes(model):
+    if _shapes(theirs, other.bypass) != _shapes(model, conv.bypass):
         raise ValidationError(
             f"{other} is of another model than {conv}, or has been changed",
             attr="other",
             obj=other,
         )
+    if conv.bypass and not other.bypass:
+        add_bypass(other)
+        theirs = MeanField(other)
     _write(theirs, _parameters(model), other)
 
 
-def _shapes(model):
-    """Of all that is fitted: labels, sizes and weights' shapes, by layer."""
+def _shapes(model, bypass):
+    """Labels, sizes and weights' shapes by layer, without a bypass."""
     return [
-        (layer.obj.label, layer.bias.size, [e.weights.shape for e in layer.edges])
+        (
+            layer.obj.label,
+            layer.bias.size,
+            [e.weights.shape for e in layer.edges if e.conn not in bypass],
+        )
         for layer in model.layers
     ]
 
@@ -190,7 +223,7 @@ def _write(model, parameters, network):
     """Give a network the weights and biases of a model of another one of its graph."""
     for layer, (weights, bias) in zip(model.layers, parameters, strict=True):
         for edge, values in zip(layer.edges, weights, strict=True):
-            edge.conn.transform = _with_weights(edge.conn.transform, values)
+            edge.conn.transform = with_weights(edge.conn.transform, values)
         if layer.curve is not None:
             layer.obj.bias = bias
         elif isinstance(layer.obj.output, Shift):
@@ -201,15 +234,3 @@ def _write(model, parameters, network):
             with outside_networks(), network:
                 constant = nengo.Node(bias, label=f"{layer.obj.label}.bias")
                 nengo.Connection(constant, layer.obj, synapse=None)
-
-
-def _with_weights(transform, weights):
-    if isinstance(transform, PermanentDropout):
-        return PermanentDropout(
-            transform.shape,
-            init=weights,
-            rate=transform.rate,
-            redraw=transform.redraw,
-            redraw_delay=transform.redraw_delay,
-        )
-    return nengo.Dense(transform.shape, init=weights)

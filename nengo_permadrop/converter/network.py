@@ -112,6 +112,8 @@ class Converter(nengo.Network):
         and dropouts are those of the first copy; the others have their own.
     calibration : `.Calibration` or None
         What `.calibrate` has corrected, if it has been called.
+    bypass : list of `nengo.Connection`
+        From layers of neurons past others to the outputs, if it has fitted weights.
     certificate : `.Certificate` or None
         How well it agrees, as simulations have shown, if `.tune` made it: it is not
         warned of where it is sampled with the times that this was found for.
@@ -198,6 +200,7 @@ class Converter(nengo.Network):
         self.first_layer = first_layer
         self.redraw = redraw
         self.calibration = None
+        self.bypass = []
         self.certificate = None
 
         builder = NetworkBuilder(self)

@@ -66,6 +66,12 @@ def parameters(conv):
     return [np.array(each, dtype=float) for each in found]
 
 
+def mask_seeds(conv):
+    """By mask, the seeds of its connections."""
+    masks = [mask for dropout in conv.dropouts for mask in dropout.masks]
+    return [{mask.seed, *(conn.seed for conn in mask.connections)} for mask in masks]
+
+
 def same(a, b):
     a, b = parameters(a), parameters(b)
     return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b))
@@ -129,13 +135,13 @@ def test_the_classical_side_is_untouched(short, kmodel, X):
     graph = pickle.dumps(conv.graph)
     rows = X.copy()
     state = np.random.get_state()[1].copy()
-    masks = [c.seed for d in conv.dropouts for c in d.connections]
+    masks = mask_seeds(conv)
     npd.calibrate(conv, rows[:16], **FAST)
     assert all(np.array_equal(a, b) for a, b in zip(before, kmodel.get_weights()))
     assert pickle.dumps(conv.graph) == graph
     assert np.array_equal(rows, X)
     assert np.array_equal(np.random.get_state()[1], state)
-    assert [c.seed for d in conv.dropouts for c in d.connections] == masks
+    assert mask_seeds(conv) == masks
     assert conv.verify(X) < 1e-4
     assert not same(conv, npd.Converter(kmodel, seed=0))
     classical = npd.sample(kmodel, X[:3], 2, backend="keras", progress=False)
@@ -305,6 +311,6 @@ def test_weights_of_another_graph_are_refused_as_a_whole(kmodel):
 
 def test_a_fit_that_does_not_help_changes_nothing(monkeypatch, kmodel, X):
     conv, plain = npd.Converter(kmodel, seed=0), npd.Converter(kmodel, seed=0)
-    monkeypatch.setattr(weights, "_LEARNING_RATE", 1e3)
+    monkeypatch.setattr(weights, "_LEARNING_RATE", 10.0)
     weights.fit_weights(conv, [X[:16]], seed=0, dt=0.001)
     assert same(conv, plain)
