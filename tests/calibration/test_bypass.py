@@ -42,7 +42,7 @@ def ways(conv):
 
 
 def test_all_layers_but_the_last_get_one_with_their_own_masks():
-    conv = npd.Converter(model(), seed=3)
+    conv = npd.Converter(model(), seed=3, neurons="rate")  # no random voltages
     X = rows(3)
     options = dict(n_draws=4, seed=1, progress=False)
     before = npd.sample(conv, X, **options).values
