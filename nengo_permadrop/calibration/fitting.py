@@ -199,11 +199,9 @@ def calibrate_quietly(
     corrections = {}
     for level in levels if method == "currents" else levels[-1:]:
         for part, current in measured(level).items():
-            gain, bias = _line(
-                current[:, ~held_out], reference[part][:, ~held_out], gains
-            )
-            corrections[part] = gain, bias
-            correct(spiking, part, gain, bias)
+            line = _line(current[:, ~held_out], reference[part][:, ~held_out], gains)
+            corrections[part] = line
+            correct(spiking, part, *line)
     after = _errors(measured(parts), reference, held_out)
 
     calibration = Calibration(
@@ -221,11 +219,7 @@ def calibrate_quietly(
         options=options,
     )
     for copy in conv.copies:
-        if method == "weights":
-            copy_weights(spiking, copy)  # those of the corrected outputs, too
-        else:
-            for part, (gain, bias) in corrections.items():
-                correct(copy, part, gain, bias)
+        _change(copy, corrections, spiking if method == "weights" else None)
         copy.calibration = calibration
     return calibration
 
@@ -256,6 +250,15 @@ def _check_options(options, n_observations):
             f"({options['presentation_time']} s), got {options['settle']} s",
             attr="settle",
         )
+
+
+def _change(conv, corrections, fitted):
+    """Correct a converter, or give it all that was fitted, corrected outputs too."""
+    if fitted is not None:
+        copy_weights(fitted, conv)
+        return
+    for part, (gain, bias) in corrections.items():
+        correct(conv, part, gain, bias)
 
 
 def _fewer(X, held_out):

@@ -1,11 +1,13 @@
 """What a data set is, and how its rows are divided and standardised."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.datasets.preparation import Preparation
 from nengo_permadrop.support.optional import require
 
 
@@ -49,7 +51,9 @@ class Split:
     @property
     def n_features(self):
         """Number of features of each input, {str: int}."""
-        return {name: values.shape[1] for name, values in self.inputs.items()}
+        return {
+            name: math.prod(values.shape[1:]) for name, values in self.inputs.items()
+        }
 
     def take(self, rows):
         """The `Split` of the given rows (a slice or an array of row numbers)."""
@@ -119,6 +123,8 @@ class Dataset:
         Names of the target's columns; of one column, the target's.
     recipe : `Recipe`
         How its network is built and trained.
+    preparation : `.preparation.Preparation` or None
+        How other rows become what its network takes, if that is known.
     """
 
     name: str
@@ -131,6 +137,7 @@ class Dataset:
     source: str
     output_names: tuple
     recipe: Recipe = field(default=Recipe(), kw_only=True)
+    preparation: Preparation | None = field(default=None, kw_only=True)
 
     @property
     def input_names(self):
@@ -182,6 +189,7 @@ def standardised(
     alike=(),
     output_names=None,
     recipe=None,
+    columns=None,
 ):
     """
     Divide rows into the parts of a `Dataset` and standardise them.
@@ -201,6 +209,8 @@ def standardised(
         Names of the target's columns, if it has several.
     recipe : `Recipe`, optional
         As in `Dataset`.
+    columns : {str: list}, optional
+        Names of each input's features, if rows of a table are to be predicted later.
 
     Returns
     -------
@@ -248,6 +258,14 @@ def standardised(
         source=source,
         output_names=output_names,
         recipe=Recipe() if recipe is None else recipe,
+        preparation=Preparation(
+            output_names,
+            target_scaler.mean_,
+            target_scaler.scale_,
+            columns,
+            tuple(rows.labels),
+            {key: (scaler.mean_, scaler.scale_) for key, scaler in scalers.items()},
+        ),
     )
 
 

@@ -6,34 +6,29 @@ and the predictive distributions of both are compared by Kolmogorov-Smirnov test
 Wycoff, Balaprakash & Xia did (International Conference on Neuromorphic Systems 2019).
 """
 
-from nengo.exceptions import ValidationError
-
 from nengo_permadrop import datasets
 from nengo_permadrop.backends.base import get_backend
 from nengo_permadrop.combo.saved import trained, warn_of_other_rows
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.timing import presentation_times
+from nengo_permadrop.datasets.own import own_dataset
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
-from nengo_permadrop.samples.samples import MASKS
-from nengo_permadrop.sampling.cheapest import check_n_draws
-from nengo_permadrop.sampling.search import LEAST_ROWS
 from nengo_permadrop.study import report
+from nengo_permadrop.study.checks import (
+    check_data,
+    check_given,
+    check_options,
+    check_own,
+    name_of,
+    only_model,
+)
 from nengo_permadrop.study.folder import StudyFolder
 from nengo_permadrop.study.steps import StudyRun, identity, n_bytes
 from nengo_permadrop.support.folders import prepare_folder
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.provenance import Steps
-from nengo_permadrop.support.validation import (
-    check_choice,
-    check_integer,
-    check_mapping,
-    check_number,
-    check_path,
-    check_seed,
-    check_times,
-)
-from nengo_permadrop.training.evaluation import check_fits
+from nengo_permadrop.support.validation import check_path
 from nengo_permadrop.training.models import for_dataset
 
 # Parts of a study that take randomness; a part's seed depends on its place here
@@ -53,12 +48,16 @@ SEEDED = (
     "tuning",
 )
 
+_OBSERVATIONS = 100  # of the test rows, by default
+
 
 def study(
-    dataset="diabetes",
+    dataset=None,
+    X=None,
+    y=None,
     *,
     n_draws=100,
-    observations=100,
+    observations=None,
     backend="batched",
     seed=0,
     output=None,
@@ -76,20 +75,37 @@ def study(
     calibrate=False,
     synapse=None,
     tune=False,
+    columns=None,
+    ids=(),
     trust=False,
     overwrite=False,
 ):
     """
-    Train, convert, draw from both networks, and compare.
+    Convert a classical network, draw from both, and compare.
+
+    ``study(model, X, y)`` is of a trained network and rows of one's own,
+    ``study("digits")`` trains one on a data set first.
 
     Parameters
     ----------
-    dataset : str or `.datasets.Dataset`, optional
-        A name that `.datasets.load` knows, or a data set.
+    dataset : str, path-like, `keras.Model` or `.datasets.Dataset`, optional
+        With ``X``, the trained network or its file, as ``model`` is; without, a name
+        that `.datasets.load` knows, or a data set. By default "diabetes".
+    X : array_like, list, {str: array_like}, `pandas.DataFrame`, str or path-like
+        Rows of one's own: arrays for the network's inputs, a table, or a file (.csv,
+        .tsv, .parquet, .npz, .npy). For a trained network half of them are for
+        validation, 500 at the most, and the others for the test; they are given to it
+        as they are. Without a network one is trained on 60% of them, and inputs and
+        target are standardised for it.
+    y : array_like, str, int, or list of str, optional
+        Targets, in the units of the network's answers; or names or numbers of the
+        columns of ``X``, or keys, that hold them. An .npz file's "y" is taken by
+        itself.
     n_draws : int, optional
         Draws from each predictive distribution, at least 2.
     observations : int, optional
-        So many of the test rows, from the first one on.
+        So many of the test rows, from the first one on; by default 100, or all if
+        there are fewer.
     backend : str, optional
         What simulates the spiking network. "nengo_loihi" trains and converts for Loihi.
     seed : int, optional
@@ -142,6 +158,11 @@ def study(
         that the networks are predicted to agree at ``n_draws`` with the fewest spikes;
         see `.tune`. The batched simulator judges them, whatever ``backend`` is. Instead
         of ``presentation_time``, ``settle``, ``calibrate`` and ``synapse``.
+    columns : {str: list}, optional
+        Names or numbers of the columns of ``X`` that each input of the network takes,
+        if it has several; "a:b" is all columns from a to b.
+    ids : sequence of str or int, optional
+        Columns of ``X`` that name a row.
     trust : bool, optional
         Load ``model`` whatever code that runs, as in `.load_model`.
     overwrite : bool, optional
@@ -174,7 +195,12 @@ def study(
 
         result = study("diabetes", n_draws=100, output="study-diabetes")
         print(result.verdict().words)
+
+        result = npd.study(kmodel, X, y, output="study-mine")
     """
+    if X is not None and dataset is not None:
+        dataset, model = None, only_model(dataset, model)
+    own = {"X": X, "y": y, "columns": columns, "ids": ids}
     options = {
         "n_draws": n_draws,
         "observations": observations,
@@ -189,20 +215,28 @@ def study(
         "synapse": synapse,
         "tune": tune,
     }
-    _check(options)
+    check_options(options)
     if output is not None:
         check_path(output, "output")
-    _check_given(dataset, model, weights, epochs, model_options, dataset_options)
+    if X is None and dataset is None:
+        dataset = "diabetes"
+    check_given(dataset, model, weights, epochs, model_options, dataset_options)
+    check_own(own, dataset_options)
     if output is not None:
         prepare_folder(output)
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
         given, record = trained(model, weights, trust)
-    dataset = _loaded(dataset, seeds, record, dataset_options)
-    _check_data(dataset, options, given)
-    warn_of_other_rows(record, dataset)
-    options = {"dataset": dataset.name, **options, "model": _name(model)}
+    if X is not None:
+        dataset = _own(own, given, seeds)
+    else:
+        dataset = _loaded(dataset, seeds, record, dataset_options)
+        warn_of_other_rows(record, dataset)
+    if observations is None:
+        options["observations"] = min(_OBSERVATIONS, len(dataset.test))
+    check_data(dataset, options, given)
+    options = {"dataset": dataset.name, **options, "model": name_of(model)}
     # neurons of a target may have rates of their own, which the network must learn
     target = get_backend(backend).target
     model_options = {"target": target, **(model_options or {})}
@@ -219,17 +253,42 @@ def study(
     )
     with folder:
         run = StudyRun(dataset, model, target, options, seeds, folder, Steps(progress))
-        before = len(record["history"]) if record else None
-        n_epochs = run.train(given is not None, epochs, before)
-        r2 = run.score()
-        conv, error = run.convert()
-        samples = run.draw(conv)
-        result = run.result(conv, error, n_epochs, r2, samples)
-        if output is not None:
-            with run.steps("report", f"writing the report to {output}"):
-                report.write_rest(result, folder.directory)
-            folder.finish()
+        return _run(run, given is not None, epochs, record, output)
+
+
+def _run(run, is_trained, epochs, record, output):
+    """All steps of a study, from the training to the report."""
+    before = len(record["history"]) if record else None
+    n_epochs = run.train(is_trained, epochs, before)
+    r2 = run.score()
+    conv, error = run.convert()
+    samples = run.draw(conv)
+    result = run.result(conv, error, n_epochs, r2, samples)
+    if output is not None:
+        with run.steps("report", f"writing the report to {output}"):
+            report.write_rest(result, run.folder.directory)
+        run.folder.finish()
     return result
+
+
+def _own(own, model, seeds):
+    """The data set of one's own rows, for a trained network or a new one."""
+    return own_dataset(
+        own["X"],
+        own["y"],
+        shapes=None if model is None else input_shapes(model),
+        columns=own["columns"],
+        ids=own["ids"],
+        trained=model is not None,
+        seed=seeds["data"],
+    )
+
+
+def input_shapes(model):
+    """Of the inputs of a Keras model, {str: tuple}, by name."""
+    names = [tensor.name.partition(":")[0] for tensor in model.inputs]
+    names = getattr(model, "input_names", names)
+    return {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs)}
 
 
 def _loaded(dataset, seeds, record, dataset_options):
@@ -255,80 +314,3 @@ def _times(options, model, target):
         untrained, options["presentation_time"], options["settle"]
     )
     return {"settle": settle, "presentation_time": presentation_time}
-
-
-def _check(options):
-    if options["tune"]:
-        _check_tuned(options)
-    for attr in ("anneal", "synapse"):
-        if options[attr] is not None:
-            check_number(options[attr], attr, 0, low_open=True)
-    for attr, least in (("n_draws", 2), ("observations", 1), ("workers", 1)):
-        check_integer(options[attr], attr, least)
-    check_seed(options["seed"])
-    check_times(options["presentation_time"], options["settle"])
-    check_choice(options["masks"], "masks", MASKS)
-    if get_backend(options["backend"]).takes != "network":
-        raise ValidationError(
-            f"{options['backend']!r} is a backend of the classical network; choose one "
-            "that simulates spiking networks, such as 'batched'",
-            attr="backend",
-        )
-
-
-def _check_tuned(options):
-    """Raise if something is given that tuning chooses, or it can't be tuned."""
-    given = [
-        name
-        for name in ("presentation_time", "settle", "synapse", "calibrate")
-        if options[name] is not None and options[name] is not False
-    ]
-    if given:
-        raise ValidationError(
-            f"chooses {' and '.join(given)} itself; leave out one or the other",
-            attr="tune",
-        )
-    check_n_draws(options["n_draws"])
-
-
-def _check_data(dataset, options, given):
-    """Raise if a data set has too few rows, or a given model is not for it."""
-    dataset.first_test_rows(options["observations"])
-    if given is not None:
-        check_fits(given, dataset)
-    if options["tune"] and len(dataset.validation) < LEAST_ROWS:
-        raise ValidationError(
-            f"takes at least {LEAST_ROWS} validation rows, and '{dataset.name}' has "
-            f"{len(dataset.validation)}",
-            attr="tune",
-        )
-
-
-def _check_given(dataset, model, weights, epochs, model_options, dataset_options):
-    if epochs is not None:
-        check_integer(epochs, "epochs", 1)
-    check_mapping(model_options, "model_options")
-    check_mapping(dataset_options, "dataset_options")
-    if not isinstance(dataset, str) and not hasattr(dataset, "test"):
-        raise ValidationError(
-            f"must be a data set or its name, got {dataset!r}", attr="dataset"
-        )
-    if dataset_options and not isinstance(dataset, str):
-        raise ValidationError(
-            f"are for a data set that is loaded by its name; {dataset.name!r} is "
-            "loaded already",
-            attr="dataset_options",
-        )
-    if model is None and weights is not None:
-        raise ValidationError(
-            "are those of a model; give the model too", attr="weights"
-        )
-    if model is not None and (epochs is not None or model_options):
-        raise ValidationError(
-            "is given trained, it can't have other options or epochs; leave them out",
-            attr="model",
-        )
-
-
-def _name(model):
-    return model if model is None else str(getattr(model, "name", model))
