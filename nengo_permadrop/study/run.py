@@ -228,11 +228,7 @@ def study(
     given, record = None, {}
     if model is not None:
         given, record = trained(model, weights, trust)
-    if X is not None:
-        dataset = _own(own, given, seeds)
-    else:
-        dataset = _loaded(dataset, seeds, record, dataset_options)
-        warn_of_other_rows(record, dataset)
+    dataset = _loaded(dataset, own, given, record, seeds, dataset_options)
     if observations is None:
         options["observations"] = min(_OBSERVATIONS, len(dataset.test))
     check_data(dataset, options, given)
@@ -271,19 +267,6 @@ def _run(run, is_trained, epochs, record, output):
     return result
 
 
-def _own(own, model, seeds):
-    """The data set of one's own rows, for a trained network or a new one."""
-    return own_dataset(
-        own["X"],
-        own["y"],
-        shapes=None if model is None else input_shapes(model),
-        columns=own["columns"],
-        ids=own["ids"],
-        trained=model is not None,
-        seed=seeds["data"],
-    )
-
-
 def input_shapes(model):
     """Of the inputs of a Keras model, {str: tuple}, by name."""
     names = [tensor.name.partition(":")[0] for tensor in model.inputs]
@@ -291,16 +274,27 @@ def input_shapes(model):
     return {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs)}
 
 
-def _loaded(dataset, seeds, record, dataset_options):
-    """The data set, loaded as the training of a given model loaded it."""
-    if not isinstance(dataset, str):
-        return dataset
-    options = {
-        "seed": seeds["data"],
-        **(record.get("data_options") or {}),
-        **(dataset_options or {}),
-    }
-    return datasets.load(dataset, **options)
+def _loaded(dataset, own, model, record, seeds, dataset_options):
+    """One's own rows, or the data set, as the training of a given model loaded it."""
+    if own["X"] is not None:
+        return own_dataset(
+            own["X"],
+            own["y"],
+            shapes=None if model is None else input_shapes(model),
+            columns=own["columns"],
+            ids=own["ids"],
+            trained=model is not None,
+            seed=seeds["data"],
+        )
+    if isinstance(dataset, str):
+        options = {
+            "seed": seeds["data"],
+            **(record.get("data_options") or {}),
+            **(dataset_options or {}),
+        }
+        dataset = datasets.load(dataset, **options)
+    warn_of_other_rows(record, dataset)
+    return dataset
 
 
 def _times(options, model, target):
