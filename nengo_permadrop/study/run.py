@@ -215,15 +215,13 @@ def study(
         "synapse": synapse,
         "tune": tune,
     }
-    check_options(options)
-    if output is not None:
-        check_path(output, "output")
     if X is None and dataset is None:
         dataset = "diabetes"
+    check_options(options)
     check_given(dataset, model, weights, epochs, model_options, dataset_options)
     check_own(own, dataset_options)
     if output is not None:
-        prepare_folder(output)
+        prepare_folder(check_path(output, "output"))
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
@@ -235,8 +233,7 @@ def study(
     options = {"dataset": dataset.name, **options, "model": name_of(model)}
     # neurons of a target may have rates of their own, which the network must learn
     target = get_backend(backend).target
-    model_options = {"target": target, **(model_options or {})}
-    model = given
+    model_options, model = {"target": target, **(model_options or {})}, given
     if given is None:
         model = for_dataset(dataset, seed=seeds["weights"], **model_options)
     options.update(_times(options, model, target))
