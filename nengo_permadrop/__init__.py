@@ -26,6 +26,7 @@ _LAZY = {
     "energy": "nengo_permadrop.accounting",
     "ks_agreement": "nengo_permadrop.metrics.comparison",
     "load_samples": "nengo_permadrop.samples.loading",
+    "predict": "nengo_permadrop.study.prediction",
     "read_model": "nengo_permadrop.sources.registry",
     "sample": "nengo_permadrop.sampling.sampler",
     "tune": "nengo_permadrop.sampling.cheapest",

@@ -21,6 +21,9 @@ from nengo_permadrop.support.plain import (
 
 MODEL = "model.h5"
 PAGE = "report.html"
+FOUND = "agreement.json"
+# How other rows become what the network takes, for `.predict`
+PREPARATION = "preparation.json"
 # Whose draws are files, in the order in which they are drawn
 NETWORKS = ("spiking", "classical", "control", "validation")
 
@@ -68,20 +71,24 @@ def write_rest(study, directory):
     """
     save_model(study.model, directory / MODEL)
     write_text(directory / "summary.tsv", summary_table(study))
-    write_text(directory / "agreement.json", to_json(to_dict(study)) + "\n")
+    names = [MODEL, "summary.tsv", FOUND]
+    if study.dataset.preparation is not None:
+        content = to_json(study.dataset.preparation.to_dict())
+        write_text(directory / PREPARATION, content + "\n")
+        names.append(PREPARATION)
+    write_text(directory / FOUND, to_json(to_dict(study)) + "\n")
     pictures = draw_pictures(study)
     for name, picture in pictures.items():
         write_bytes(directory / name, picture)
     write_text(directory / PAGE, render(study, pictures))
-    names = (MODEL, "summary.tsv", "agreement.json", *pictures, PAGE)
-    return [directory / name for name in names]
+    return [directory / name for name in (*names, *pictures, PAGE)]
 
 
 def file_names(tuned=False):
     """Names of all files that a study writes; one that is ``tuned`` writes more."""
     samples = [f"samples_{name}.npz" for name in NETWORKS]
     pictures = [f"{name}.png" for name in (*PICTURES, *[TUNING] * tuned)]
-    return [*samples, MODEL, "summary.tsv", "agreement.json", *pictures, PAGE]
+    return [*samples, MODEL, "summary.tsv", FOUND, PREPARATION, *pictures, PAGE]
 
 
 def summary_table(study):

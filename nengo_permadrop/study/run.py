@@ -14,6 +14,7 @@ from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.datasets.own import own_dataset
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.study import report
 from nengo_permadrop.study.checks import (
     check_data,
@@ -264,20 +265,13 @@ def _run(run, is_trained, epochs, record, output):
     return result
 
 
-def input_shapes(model):
-    """Of the inputs of a Keras model, {str: tuple}, by name."""
-    names = [tensor.name.partition(":")[0] for tensor in model.inputs]
-    names = getattr(model, "input_names", names)
-    return {name: tuple(tensor.shape[1:]) for name, tensor in zip(names, model.inputs)}
-
-
 def _loaded(dataset, own, model, record, seeds, dataset_options):
     """One's own rows, or the data set, as the training of a given model loaded it."""
     if own["X"] is not None:
         return own_dataset(
             own["X"],
             own["y"],
-            shapes=None if model is None else input_shapes(model),
+            shapes=None if model is None else read_model(model).input_shapes,
             columns=own["columns"],
             ids=own["ids"],
             trained=model is not None,

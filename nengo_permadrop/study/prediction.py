@@ -1,0 +1,265 @@
+"""Predictions, and how sure they are, for rows without targets."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.backends.base import get_backend
+from nengo_permadrop.converter.network import Converter
+from nengo_permadrop.datasets.features import own_rows
+from nengo_permadrop.datasets.preparation import Preparation
+from nengo_permadrop.datasets.tables import read_table
+from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.metrics.recalibration import Recalibration
+from nengo_permadrop.samples.samples import PredictiveSamples
+from nengo_permadrop.sampling.sampler import sample
+from nengo_permadrop.sources.keras.loading import load_model
+from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.study.report import FOUND, MODEL, PREPARATION
+from nengo_permadrop.support.files import atomic_path
+from nengo_permadrop.support.folders import prepare_folder
+from nengo_permadrop.support.isolation import own_network
+from nengo_permadrop.support.validation import (
+    check_integer,
+    check_levels,
+    check_number,
+    check_path,
+    check_seed,
+    check_times,
+)
+
+_ENDINGS = (".csv", ".tsv", ".parquet")
+# Parts of a prediction that take randomness; a part's seed depends on its place here
+_NETWORK, _DRAWS = range(2)
+
+
+def predict(
+    model,
+    data,
+    n_draws=100,
+    *,
+    output=None,
+    level=0.9,
+    quantiles=(),
+    backend="batched",
+    columns=None,
+    ids=(),
+    seed=0,
+    presentation_time=None,
+    settle=None,
+    trust=False,
+    executor=None,
+    progress=True,
+    checkpoint=None,
+):
+    """
+    Predict rows: mean, spread, and an interval for each.
+
+    The interval is that of the draws: from the ``(1 - level) / 2`` to the
+    ``(1 + level) / 2`` quantile of the predictive distribution. Dropout alone doesn't
+    make it hold ``level`` of the targets. Where ``model`` is the folder of a study, the
+    spread of the draws is multiplied by the factor that the study has fitted on
+    validation rows (see `.recalibrate`), and its report says how many test targets such
+    intervals hold.
+
+    Parameters
+    ----------
+    model : str, path-like, `keras.Model` or `.Converter`
+        A trained network, its file, or the folder of a study (``study -o``), which also
+        knows how its rows were prepared.
+    data : str, path-like, `pandas.DataFrame`, array_like, list or {str: array_like}
+        Rows, as in `nengo_permadrop.study`; of a study's folder, with the columns that
+        it was given, in any order and beside any others.
+    n_draws : int, optional
+        Draws from each predictive distribution, at least 2.
+    output : str or path-like, optional
+        File for the table (.csv, .tsv or .parquet), which appears whole or not at all.
+    level : float, optional
+        Probability that the interval holds in the predictive distribution, between 0
+        and 1.
+    quantiles : sequence of float, optional
+        Further columns.
+    backend : str, optional
+        What predicts; "keras" asks the classical network.
+    columns, ids
+        As in `nengo_permadrop.study`. Of a study's folder, by default, its own.
+    seed : int, optional
+        Decides everything random.
+    presentation_time, settle, executor, progress, checkpoint
+        As in `.sample`.
+    trust : bool, optional
+        Load ``model`` whatever code that runs, as in `.load_model`.
+
+    Returns
+    -------
+    table : `pandas.DataFrame`
+        One row per observation and output: what names the row, Output (if there are
+        several), N (draws), Mean, Std, Lower and Upper (the interval), and quantiles
+        such as Q0.05; in the units of the network's answers, or of the study's target.
+        ``table.attrs`` has "level" and "recalibration", the factors on the spread or
+        None.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If an argument is out of range, or rows aren't what the network takes; before
+        anything is simulated.
+    OSError
+        If a file is missing, or ``output`` can't be written to; also before.
+
+    Examples
+    --------
+    ::
+
+        table = npd.predict("model.h5", "rows.csv", output="predicted.csv")
+        npd.study("model.h5", "old.csv", "y", output="study-mine")
+        table = npd.predict("study-mine", "new.csv")  # recalibrated
+    """
+    check_integer(n_draws, "n_draws", 2)
+    check_number(level, "level", 0, 1, low_open=True)
+    quantiles = np.atleast_1d(check_levels(quantiles, "quantiles"))
+    check_seed(seed)
+    check_times(presentation_time, settle)
+    get_backend(backend)
+    if output is not None:
+        _check_output(output)
+
+    model, preparation, recalibration = _loaded(model, trust)
+    if preparation is not None:
+        columns = preparation.columns if columns is None else columns
+    rows, given = _rows(model, data, columns, ids, preparation)
+    samples = sample(
+        _network(model, backend, seed),
+        rows.inputs if preparation is None else preparation.inputs(rows.inputs),
+        n_draws=n_draws,
+        backend=backend,
+        seed=derive_seed(seed, _DRAWS),
+        presentation_time=presentation_time,
+        settle=settle,
+        executor=executor,
+        progress=progress,
+        checkpoint=checkpoint,
+    )
+    samples = _in_units(samples, preparation)
+    if recalibration is not None:
+        samples = recalibration.apply(samples)
+    table = _table(samples, given, level, quantiles)
+    table.attrs.update(
+        level=float(level),
+        recalibration=None if recalibration is None else recalibration.scale.tolist(),
+    )
+    if output is not None:
+        _write(table, Path(output))
+    return table
+
+
+def _check_output(output):
+    path = Path(check_path(output, "output"))
+    if path.suffix.lower() not in _ENDINGS:
+        raise ValidationError(
+            f"'{path}' ends in none of {', '.join(_ENDINGS)}", attr="output"
+        )
+    if path.is_dir():
+        raise ValidationError(f"'{path}' is a folder; give a file", attr="output")
+    prepare_folder(path.parent)
+
+
+def _loaded(model, trust):
+    """A network, and what a study's folder knows of it: preparation, recalibration."""
+    if not isinstance(model, (str, os.PathLike)):
+        return model, None, None
+    folder = Path(model)
+    if not (folder.is_dir() and (folder / FOUND).exists()):
+        return load_model(model, trust=trust), None, None
+    if not (folder / PREPARATION).exists():
+        raise ValidationError(
+            f"the study in '{folder}' doesn't say how rows become what its network "
+            f"takes; give '{folder / MODEL}', and rows that are prepared",
+            attr="model",
+        )
+    preparation = Preparation.from_dict(
+        _json(folder / PREPARATION), folder / PREPARATION
+    )
+    scale = _json(folder / FOUND).get("recalibration")
+    recalibration = None
+    if scale and all(isinstance(each, float) for each in scale):
+        recalibration = Recalibration(np.array(scale))
+    return load_model(folder / MODEL, trust=trust), preparation, recalibration
+
+
+def _json(path):
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        found = error
+    if not isinstance(found, dict):
+        raise ValidationError(
+            f"'{path}' isn't what a study wrote ({found}); run the study again",
+            attr="model",
+        )
+    return found
+
+
+def _rows(model, data, columns, ids, preparation):
+    """What the network takes, before it is scaled, and what names each row."""
+    graph = model.graph if isinstance(model, Converter) else read_model(model)
+    table = read_table(data)
+    if table.columns is None and preparation is not None and columns is not None:
+        # arrays of one's own hardly have the names that a file's had
+        named = {each for names in columns.values() for each in names}
+        columns = columns if named <= set(table.names) else None
+    if not len(ids) and preparation is not None:
+        ids = [name for name in preparation.ids if name in table.names]
+    own = own_rows(
+        table, graph.input_shapes, columns=columns, ids=ids, needs_target=False
+    )
+    return own.rows, own.rows.labels
+
+
+def _network(model, backend, seed):
+    if isinstance(model, Converter) or get_backend(backend).takes != "network":
+        return model
+    with own_network(derive_seed(seed, _NETWORK)):
+        return Converter(model, target=get_backend(backend).target)
+
+
+def _in_units(samples, preparation):
+    if preparation is None:
+        return samples
+    return PredictiveSamples(
+        samples.values * preparation.target_std + preparation.target_mean,
+        output_names=list(preparation.output_names),
+        backend=samples.backend,
+        seed=samples.seed,
+        masks=samples.masks,
+        meta=samples.meta,
+    )
+
+
+def _table(samples, labels, level, quantiles):
+    names = {f"Q{q:g}": q for q in quantiles}
+    tail = (1 - level) / 2
+    summary = samples.summary()
+    n_outputs = samples.n_outputs
+    for i, (name, values) in enumerate(labels.items()):
+        summary.insert(i, name, np.repeat(values, n_outputs), allow_duplicates=True)
+    summary = summary.drop(columns=["Observation", "Min", "Max"])
+    if n_outputs == 1:
+        summary = summary.drop(columns="Output")
+    summary["Lower"] = samples.quantile(tail).ravel()
+    summary["Upper"] = samples.quantile(1 - tail).ravel()
+    for name, q in names.items():
+        summary[name] = samples.quantile(q).ravel()
+    return summary
+
+
+def _write(table, path):
+    with atomic_path(path) as temporary:
+        if path.suffix.lower() == ".parquet":
+            table.to_parquet(temporary, index=False)
+        else:
+            separator = "," if path.suffix.lower() == ".csv" else "\t"
+            table.to_csv(temporary, sep=separator, index=False, float_format="%.6g")
