@@ -36,6 +36,7 @@ extras_req = {
     "loihi": ["nengo-loihi==1.1.0", "nengo-extras==0.5.0", "numpy<2"],
     "gui": ["nengo-gui==0.6.0", "jedi>=0.18"],
     "plots": ["matplotlib>=3.5", "xarray>=2023.1"],
+    "parquet": ["pyarrow>=14,<22"],  # later ones need NumPy 2, NengoDL an older one
     "arviz": ["arviz>=0.17,<1", "xarray>=2023.1"],  # 1.0 has no InferenceData
     "dask": ["distributed>=2023.10"],  # Client.register_plugin
     "bench": ["snntorch>=0.9", "spikingjelly>=0.0.0.0.14", "torch>=2.0"],

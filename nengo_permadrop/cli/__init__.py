@@ -25,6 +25,7 @@ _COMMANDS = Registry(
         name: f"nengo_permadrop.cli.commands.{name.replace('-', '_')}:"
         for name in (
             "study",
+            "predict",
             "infer",
             "combo-data",
             "combo-train",

@@ -4,6 +4,10 @@ import argparse
 import math
 import os
 
+import shtab
+
+ROWS = "a .csv, .tsv, .parquet, .npz or .npy file"
+
 
 def add_command(commands, name, run, description):
     """
@@ -57,6 +61,46 @@ def add_times(command):
         help="part of it at the beginning that is not read (default: until the "
         "network has settled, 0.04 for two layers)",
     )
+
+
+def add_data(option):
+    """Let shells complete an option or argument that is a file."""
+    option.complete = shtab.FILE
+
+
+def add_columns(command):
+    """Add the options that say what the columns of a user's rows are."""
+    command.add_argument(
+        "--id",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="column that names a row and isn't a feature; once for each of several",
+    )
+    command.add_argument(
+        "--input",
+        action="append",
+        type=_assigned,
+        default=[],
+        metavar="NAME=COLUMN,...",
+        help="columns that an input of the network takes, such as drug=d1,d2 or "
+        "drug=d1:d9, or an .npz file's array; once for each of several inputs "
+        "(default: all columns)",
+    )
+
+
+def columns_of(args):
+    """What `add_columns` read, by input, as `.study.study` takes it, or None."""
+    return dict(args.input) or None
+
+
+def _assigned(text):
+    name, equals, columns = text.partition("=")
+    if not (name and equals and columns):
+        raise argparse.ArgumentTypeError(
+            f"must be NAME=COLUMN,COLUMN,... or NAME=FIRST:LAST, got {text!r}"
+        )
+    return name, columns.split(",")
 
 
 def add_trust(command):
@@ -117,6 +161,24 @@ def rate(text):
     return number
 
 
+def fraction(text):
+    """A probability between 0 and 1."""
+    number = float(text)
+    if not 0 < number < 1:
+        raise argparse.ArgumentTypeError(f"must be between 0 and 1, got {text}")
+    return number
+
+
+def fractions(text):
+    """Numbers from 0 to 1, with commas between them."""
+    found = tuple(float(part) for part in text.split(","))
+    for each in found:
+        if not 0 <= each <= 1:
+            raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {each:g}")
+    return found
+
+
 # the names that argparse puts into "invalid ... value"
 count.__name__ = seed.__name__ = "whole number"
 positive.__name__ = at_least_zero.__name__ = rate.__name__ = "number"
+fraction.__name__, fractions.__name__ = "number", "list of numbers"

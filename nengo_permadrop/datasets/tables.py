@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.support.optional import require
+
 ENDINGS = (".csv", ".tsv", ".parquet", ".npz", ".npy")
 
 
@@ -109,16 +111,15 @@ def _from_file(path):
             separator = "," if ending == ".csv" else "\t"
             return Table(path.name, columns=pd.read_csv(path, sep=separator))
         if ending == ".parquet":
+            require("pyarrow")
             return Table(path.name, columns=pd.read_parquet(path))
-        found = np.load(path, allow_pickle=False)
-        if ending == ".npz":
-            with found:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if ending == ".npz":
                 return Table(path.name, arrays=dict(found))
-        return (
-            Table(path.name, columns=_numbered(found))
-            if found.ndim == 2
-            else Table(path.name, arrays={"X": found})
-        )
+        if found.ndim == 2:
+            return Table(path.name, columns=_numbered(found))
+        return Table(path.name, arrays={"X": found})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
     except (zipfile.BadZipFile, EOFError) as error:

@@ -14,6 +14,7 @@ EXTRAS = {
     "matplotlib.pyplot": "plots",
     "xarray": "plots",
     "arviz": "arviz",
+    "pyarrow": "parquet",
     "sklearn": "study",
     "jinja2": "study",
     "distributed": "dask",

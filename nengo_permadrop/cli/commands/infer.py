@@ -1,10 +1,16 @@
 """``nengo-permadrop infer``: CANDLE's ``infer.py`` for Combo, on spikes."""
 
-import argparse
 import sys
 
 from nengo_permadrop.backends.base import backend_names
-from nengo_permadrop.cli.arguments import add_command, add_times, add_trust, count, seed
+from nengo_permadrop.cli.arguments import (
+    add_command,
+    add_times,
+    add_trust,
+    count,
+    fractions,
+    seed,
+)
 from nengo_permadrop.cli.output import show
 
 
@@ -108,7 +114,7 @@ def _add_options(command):
     )
     option(
         "--quantiles",
-        type=_fractions,
+        type=fractions,
         default=(),
         metavar="Q,Q,...",
         help="further columns, such as 0.05,0.95",
@@ -199,15 +205,3 @@ def _executor(args):
     from nengo_permadrop.execution.cluster import dask_executor
 
     return dask_executor(args.dask)
-
-
-def _fractions(text):
-    fractions = tuple(float(part) for part in text.split(","))
-    for fraction in fractions:
-        if not 0 <= fraction <= 1:
-            raise argparse.ArgumentTypeError(f"must be from 0 to 1, got {fraction:g}")
-    return fractions
-
-
-# the name that argparse puts into "invalid ... value"
-_fractions.__name__ = "list of numbers"

@@ -1,16 +1,22 @@
 """``nengo-permadrop study``: the paper's study."""
 
 import os
+from pathlib import Path
 
 import shtab
+from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
 from nengo_permadrop.backends.base import backend_names
 from nengo_permadrop.cli import codes
 from nengo_permadrop.cli.arguments import (
+    ROWS,
+    add_columns,
     add_command,
+    add_data,
     add_times,
     add_trust,
+    columns_of,
     count,
     positive,
     seed,
@@ -24,24 +30,39 @@ def add(commands):
         commands,
         "study",
         run,
-        "train a classical network, convert it to spiking neurons, and test whether "
-        "both draw from the same predictive distributions",
+        "convert a classical network, yours or one that is trained on a data set, to "
+        "spiking neurons, and test whether both draw from the same predictive "
+        "distributions",
     )
+    _add_rows(command)
     _add_study(command)
     _add_output(command)
     _add_running(command)
     _add_network(command)
 
 
-def _add_study(command):
-    """What is studied."""
+def _add_rows(command):
+    """Rows of one's own, or a data set."""
     option = command.add_argument
     option(
         "--dataset",
         choices=datasets.names(),
-        default="diabetes",
-        help="data to learn (default: %(default)s)",
+        help="data to learn (default: diabetes, if there is no --data)",
     )
+    add_data(option("--data", metavar="FILE", help=f"rows of your own, {ROWS}"))
+    option(
+        "--target",
+        action="append",
+        metavar="COLUMN",
+        help="column of --data to predict, by name or number; once for each of several "
+        "(an .npz file's array y is taken by itself)",
+    )
+    add_columns(command)
+
+
+def _add_study(command):
+    """How much is studied."""
+    option = command.add_argument
     option(
         "--data-dir",
         "--data_dir",
@@ -58,9 +79,9 @@ def _add_study(command):
     option(
         "--observations",
         type=count,
-        default=100,
         metavar="N",
-        help="rows of the test data to predict (default: %(default)s)",
+        help="rows of the test data to predict (default: 100, or all if there are "
+        "fewer)",
     )
     option(
         "--seed",
@@ -78,7 +99,8 @@ def _add_output(command):
         "-o",
         "--output",
         metavar="DIR",
-        help="folder for the report and all files (default: study-DATASET)",
+        help="folder for all files (default: study-DATASET, or study-FILE "
+        "of --data)",
     )
     output.complete = shtab.DIRECTORY
     option(
@@ -156,14 +178,38 @@ def _add_network(command):
     )
 
 
+def check(args):
+    """Raise if options don't go together, in the words of the command line."""
+    if args.data is not None:
+        for name in ("dataset", "data_dir"):
+            if getattr(args, name) is not None:
+                raise ValidationError(
+                    f"--{name.replace('_', '-')} says other data than --data; leave "
+                    "out one of them",
+                    attr="data",
+                )
+        return
+    for name in ("target", "id", "input"):
+        if getattr(args, name):
+            raise ValidationError(
+                f"--{name} is said of rows of your own; give them, too: --data FILE",
+                attr=name,
+            )
+
+
 def run(args):
     """Run the study."""
     from nengo_permadrop.study.report import to_dict
     from nengo_permadrop.study.run import study
 
-    output = args.output or f"study-{args.dataset}"
+    check(args)
+    data = args.data if args.data is None else Path(args.data)
+    dataset = args.dataset or ("diabetes" if data is None else None)
+    output = args.output or f"study-{dataset or data.stem}"
     result = study(
-        args.dataset,
+        dataset,
+        data,
+        args.target,
         n_draws=args.n_draws,
         observations=args.observations,
         backend=args.backend,
@@ -180,6 +226,8 @@ def run(args):
         calibrate=args.calibrate,
         synapse=args.synapse,
         tune=args.tune,
+        columns=columns_of(args),
+        ids=args.id,
         trust=args.trust,
         overwrite=args.overwrite,
     )
