@@ -10,7 +10,6 @@ from nengo_permadrop.support.optional import require
 from nengo_permadrop.training.recipe import SOFTLIF
 
 PICTURES = (
-    "softlif",
     "means",
     "pvalues",
     "ecdf_most_extreme",
@@ -18,6 +17,7 @@ PICTURES = (
     "calibration",
 )
 TUNING = "tuning"  # of tuned studies only
+SOFTLIF_PICTURE = "softlif"  # of networks that have such neurons only
 LABELS = ("spiking", "classical")
 CONTROL_LABELS = ("classical", "classical again")
 
@@ -33,14 +33,10 @@ def draw_pictures(study):
     Returns
     -------
     pictures : {str: bytes}
-        By file name; that of the tuning only if there was one.
+        By file name; those of the tuning and of SoftLIF only if there is one.
     """
     spiking, classical = study.samples_spiking, study.samples_classical
     most_extreme = study.agreement.most_extreme.index
-
-    softlif, (rate, slope) = _figure(2)
-    plots.plot_softlif(gamma=SOFTLIF["gamma"], ax=rate)
-    plots.plot_softlif_derivative(gamma=SOFTLIF["gamma"], ax=slope)
 
     means, (left, right) = _figure(2)
     plots.plot_means(classical, spiking, ax=left)
@@ -72,12 +68,21 @@ def draw_pictures(study):
     )
     calibration, axes = _figure(2)
     uncertainty.draw_calibration(study, axes)
-    drawn = (softlif, means, pvalues, ecdfs, predictive, calibration)
+    drawn = (means, pvalues, ecdfs, predictive, calibration)
     figures = dict(zip(PICTURES, drawn, strict=True))
+    if has_softlif(study):
+        figures[SOFTLIF_PICTURE], (rate, slope) = _figure(2)
+        plots.plot_softlif(gamma=SOFTLIF["gamma"], ax=rate)
+        plots.plot_softlif_derivative(gamma=SOFTLIF["gamma"], ax=slope)
     if study.tuning is not None:
         figures[TUNING], (ax,) = _figure(1)
         plots.plot_frontier(study.tuning, ax=ax)
     return {f"{name}.png": _png(figure) for name, figure in figures.items()}
+
+
+def has_softlif(study):
+    """Whether the spiking network's neurons are those that SoftLIF was trained for."""
+    return any("LIF" in name for name in study.network["neuron_types"])
 
 
 def typical(study):

@@ -7,7 +7,15 @@ import numpy as np
 from nengo_permadrop.metrics.ks import ks_pvalue
 from nengo_permadrop.sources.keras.saving import save_model
 from nengo_permadrop.study import uncertainty
-from nengo_permadrop.study.pictures import PICTURES, TUNING, draw_pictures, typical
+from nengo_permadrop.study.judgements import next_step
+from nengo_permadrop.study.pictures import (
+    PICTURES,
+    SOFTLIF_PICTURE,
+    TUNING,
+    draw_pictures,
+    has_softlif,
+    typical,
+)
 from nengo_permadrop.support.files import write_bytes, write_text
 from nengo_permadrop.support.folders import prepare_folder, told_if_full
 from nengo_permadrop.support.optional import require
@@ -87,7 +95,8 @@ def write_rest(study, directory):
 def file_names(tuned=False):
     """Names of all files that a study writes; one that is ``tuned`` writes more."""
     samples = [f"samples_{name}.npz" for name in NETWORKS]
-    pictures = [f"{name}.png" for name in (*PICTURES, *[TUNING] * tuned)]
+    more = [SOFTLIF_PICTURE, *[TUNING] * tuned]
+    pictures = [f"{name}.png" for name in (*PICTURES, *more)]
     return [*samples, MODEL, "summary.tsv", FOUND, PREPARATION, *pictures, PAGE]
 
 
@@ -159,10 +168,12 @@ def to_dict(study):
         What isn't defined is None, and "undefined" says why: a reason by place, such as
         "bias.spiking".
     """
-    verdict = study.verdict()
+    verdict, judgements = study.verdict(), study.judgements()
     found = {
         "agree": bool(verdict),
         "words": verdict.words,
+        "judgements": {name: each._asdict() for name, each in judgements.items()},
+        "next_step": next_step(judgements),
         "warnings": warnings_of(study),
         "rejection_rate": _both(study, lambda each: each.rejection_rate()),
         "uniformity": _both(study, lambda each: each.uniformity._asdict()),
@@ -183,6 +194,9 @@ def to_dict(study):
         "r2": study.r2,
         "options": study.options,
         "tuning": _tuning(study),
+        "certificate": _certificate(study.certificate),
+        "date": study.date,
+        "command": study.command,
         "seed": study.options["seed"],
         "seeds": study.seeds,
         "times": study.times,
@@ -200,8 +214,16 @@ def _tuning(study):
     if study.tuning is None:
         return None
     found = study.tuning.to_dict()
+    return {**found, "certificate": _certificate(study.tuning.certificate)}
+
+
+def _certificate(certificate):
+    """What is certified, without single rows."""
+    if certificate is None:
+        return None
+    found = certificate.to_dict()
     for name in ("biases", "spreads", "differences"):
-        del found["certificate"][name]
+        del found[name]
     return found
 
 
@@ -294,12 +316,6 @@ def warnings_of(study):
         reasons.setdefault(reason, []).append(place)
     for reason, places in reasons.items():
         found.append(f"Not defined: {', '.join(places)}. {_sentence(reason)}")
-    if study.r2["validation"] <= 0:
-        found.append(
-            "The classical network predicts no better than the mean of the target (r2 "
-            f"{study.r2['validation']:.2f} on validation rows); what is compared are "
-            "distributions of an untrained network."
-        )
     return found
 
 
@@ -352,6 +368,7 @@ def render(study, pictures):
     )
     environment.filters["formatted"] = _formatted
     n_draws = study.samples_spiking.n_draws
+    judgements = study.judgements()
     return environment.get_template("report.html.j2").render(
         study=study,
         agreement=study.agreement,
@@ -359,6 +376,9 @@ def render(study, pictures):
         dataset=study.dataset,
         options=study.options,
         verdict=study.verdict(),
+        judgements=judgements,
+        next_step=next_step(judgements),
+        softlif=has_softlif(study),
         warnings=warnings_of(study),
         bias=study.bias(),
         spread=study.spread(),
@@ -366,13 +386,23 @@ def render(study, pictures):
         n_draws=n_draws,
         n_observations=study.samples_spiking.n_observations,
         smallest_rejected=smallest_rejected(n_draws),
-        typical=study.samples_spiking.observation_names[typical(study)[0]],
+        typical=_typical(study),
         pictures={
             name.partition(".")[0]: "data:image/png;base64,"
             + base64.b64encode(picture).decode("ascii")
             for name, picture in pictures.items()
         },
     )
+
+
+def _typical(study):
+    """What is shown of the typical distribution, by name."""
+    index = typical(study)
+    return {
+        "name": study.samples_spiking.observation_names[index[0]],
+        "output": study.samples_spiking.output_names[index[1]],
+        "statistic": study.agreement.statistic[index],
+    }
 
 
 def _shown(value):

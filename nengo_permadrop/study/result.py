@@ -1,6 +1,7 @@
 """What a study found."""
 
 import dataclasses
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,8 @@ from nengo_permadrop.metrics.agreement import Agreement, Verdict
 from nengo_permadrop.metrics.recalibration import Recalibration
 from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.samples.samples import PredictiveSamples
+from nengo_permadrop.study.judgements import judge, next_step
+from nengo_permadrop.support.plain import shortened
 
 
 class _Found(NamedTuple):
@@ -19,7 +22,7 @@ class _Found(NamedTuple):
     reason: str = None
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Study:
     """
     What `.study.study` found.
@@ -44,8 +47,9 @@ class Study:
     r2 : {str: float}
         Coefficient of determination of the mean prediction on "validation" and "test"
         rows.
-    network : {str: int or float}
-        "layers" of neurons, "neurons", "dropouts" and "verification_error" of the
+    network : dict
+        "layers" of neurons, "neurons", "neuron_types" (their number by type),
+        "firing_rates" (see `.Converter`), "dropouts" and "verification_error" of the
         spiking network, "epochs" (None if they aren't known) and "parameters" of the
         classical one.
     options : dict
@@ -60,6 +64,13 @@ class Study:
         Of the spiking network, if that was asked for, or chosen by tuning.
     tuning : `.Tuning` or None
         What the spiking network's settings were chosen by, if that was asked for.
+    certificate : `.Certificate` or None
+        How large the difference is, from draws with the same masks of the first 30
+        observations; None where they don't spread.
+    date : str
+        When it was run.
+    command : str
+        The command line, or "from Python".
     """
 
     dataset: datasets.Dataset
@@ -79,6 +90,42 @@ class Study:
     versions: dict
     calibration: object = None
     tuning: object = None
+    certificate: object = None
+    date: str = ""
+    command: str = ""
+
+    def __repr__(self):
+        spiking = self.samples_spiking
+        judged = self.judgements()
+        step = next_step(judged)
+        lines = [
+            f"Study of {shortened(self.dataset.name)}: {spiking.n_draws} draws, "
+            f"{spiking.n_observations} observations, backend {spiking.backend}",
+            *(
+                line
+                for each in judged.values()
+                for line in (each.question, f"  {each.answer} {each.words}")
+            ),
+            *([] if step is None else ["Next:", f"  {step}"]),
+        ]
+        indented = {True: "    ", False: "  "}
+        return "\n".join(
+            part
+            for line in lines
+            for part in textwrap.wrap(
+                line, 79, subsequent_indent=indented[line.startswith(" ")]
+            )
+        )
+
+    def judgements(self):
+        """
+        Whether the networks agree, are calibrated, and predict well.
+
+        Returns
+        -------
+        judgements : {"agreement", "calibration", "accuracy": `.Judgement`}
+        """
+        return judge(self)
 
     def verdict(self):
         """

@@ -47,6 +47,7 @@ SEEDED = (
     "validation",
     "calibration",
     "tuning",
+    "certificate",
 )
 
 _OBSERVATIONS = 100  # of the test rows, by default

@@ -1,6 +1,9 @@
 """The steps of a study."""
 
+import collections
+
 import nengo
+import numpy as np
 
 from nengo_permadrop.backends.base import get_backend
 from nengo_permadrop.calibration.fitting import calibrate
@@ -8,7 +11,9 @@ from nengo_permadrop.combo.saved import fingerprint
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.execution.pool import process_pool
 from nengo_permadrop.metrics.comparison import ks_agreement
+from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.samples.samples import PredictiveSamples
+from nengo_permadrop.sampling.certificate import certify
 from nengo_permadrop.sampling.cheapest import tune
 from nengo_permadrop.sampling.sampler import sample
 from nengo_permadrop.sources.registry import read_model
@@ -17,7 +22,7 @@ from nengo_permadrop.study.result import Study
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.optional import require
-from nengo_permadrop.support.provenance import versions
+from nengo_permadrop.support.provenance import command, now, versions
 from nengo_permadrop.training import fit
 from nengo_permadrop.version import version
 
@@ -26,6 +31,9 @@ CALIBRATION_ROWS = 100
 
 # Most validation rows that are tuned on, and that check what was found
 TUNING_ROWS = 200
+
+# Observations, and pairs of draws of each, that are certified
+CERTIFIED_ROWS, CERTIFIED_PAIRS = 30, 100
 
 # What the answers don't depend on
 _WITHOUT_EFFECT = ("workers",)
@@ -200,6 +208,22 @@ class StudyRun:
                 found[name] = self._drawn(name, self.model, rows, backend="keras")
         return found
 
+    def certified(self, conv, samples):
+        """A `.Certificate` of some observations; None where they don't spread."""
+        spread = ~without_spread(samples["classical"]).any(axis=1)
+        rows = np.flatnonzero(spread)[:CERTIFIED_ROWS]
+        if len(rows) < 2:
+            return None
+        with self.steps("certificate", "measuring how large their difference is"):
+            return certify(
+                conv,
+                self.shown.take(rows).inputs,
+                n_draws=CERTIFIED_PAIRS,
+                presentation_time=self.options["presentation_time"],
+                settle=self.options["settle"],
+                seed=self.seeds["certificate"],
+            )
+
     def _drawn(self, name, source, rows, **kwargs):
         samples = sample(
             source,
@@ -217,6 +241,7 @@ class StudyRun:
 
     def result(self, conv, error, n_epochs, r2, samples):
         """What was found, a `.Study`."""
+        certificate = self.certified(conv, samples)
         with self.steps("tests", "comparing the distributions"):
             recalibration = uncertainty.fit(samples["validation"], self.dataset)
             agreement = ks_agreement(
@@ -237,6 +262,8 @@ class StudyRun:
             network={
                 "layers": len(conv.all_ensembles),
                 "neurons": conv.n_neurons,
+                "neuron_types": _neuron_types(conv),
+                "firing_rates": dict(conv.firing_rates),
                 "dropouts": len(conv.dropouts),
                 "verification_error": error,
                 "epochs": n_epochs,
@@ -248,8 +275,19 @@ class StudyRun:
             versions=versions(),
             calibration=conv.calibration,
             tuning=self.tuning,
+            certificate=certificate,
+            date=now(),
+            command=command(),
             **{f"samples_{name}": each for name, each in samples.items()},
         )
+
+
+def _neuron_types(conv):
+    """How many neurons of each type, by its name, the most frequent one first."""
+    counts = collections.Counter()
+    for ensemble in conv.all_ensembles:
+        counts[type(ensemble.neuron_type).__name__] += ensemble.n_neurons
+    return dict(counts.most_common())
 
 
 def identity(dataset, given, options, epochs, model_options):

@@ -117,7 +117,7 @@ def undefined_scores(study):
 
 
 def _scored(study):
-    y = _observed(study)
+    y = observed(study)
     found = [{"output": name} for name in study.samples_classical.output_names]
     reasons = {}
     for network in NETWORKS:
@@ -143,7 +143,7 @@ def draw_calibration(study, axes):
     axes : (2,) sequence of `matplotlib.axes.Axes`
         One for before, one for after. Of several outputs, the first is drawn.
     """
-    y = _observed(study)
+    y = observed(study)
     curves = [_before_and_after(study, network) for network in NETWORKS]
     for ax, when, title in zip(
         axes, ("before", "after"), ("as they are", "recalibrated on validation rows")
@@ -158,6 +158,7 @@ def _before_and_after(study, network):
     return {"before": samples, "after": study.recalibration.apply(samples)}
 
 
-def _observed(study):
+def observed(study):
+    """Targets of the rows shown, (n_observations, n_outputs), in their own units."""
     rows = study.dataset.test.take(slice(study.samples_classical.n_observations))
     return study.dataset.in_units(rows.target)

@@ -14,10 +14,16 @@ def axes_or_new(ax):
 
 
 def finished(ax, xlabel, ylabel):
-    """The axes with labels and a legend."""
+    """The axes with labels, and a legend below them, where it covers nothing."""
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    ax.legend(frameon=False)
+    ax.legend(
+        frameon=False,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=2,
+        fontsize="small",
+    )
     return ax
 
 

@@ -1,7 +1,10 @@
 """What was run, on what, and how long it took."""
 
 import contextlib
+import datetime
+import os
 import platform
+import shlex
 import sys
 import time
 
@@ -17,6 +20,23 @@ def versions():
         if name in sys.modules:
             found[name] = sys.modules[name].__version__
     return found
+
+
+def command():
+    """The command line of this process, or the name of the script that it runs."""
+    name = os.path.basename(sys.argv[0]) if sys.argv else ""
+    folder = os.path.basename(os.path.dirname(sys.argv[0])) if sys.argv else ""
+    if name.startswith("nengo-permadrop") or (name, folder) == (
+        "__main__.py",
+        "nengo_permadrop",
+    ):
+        return shlex.join(["nengo-permadrop", *sys.argv[1:]])
+    return f"from Python ({name})" if name else "from Python"
+
+
+def now():
+    """Date and time, with the time zone, to the second."""
+    return datetime.datetime.now().astimezone().isoformat(" ", timespec="seconds")
 
 
 class Steps:
