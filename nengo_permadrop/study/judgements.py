@@ -21,10 +21,13 @@ NEAR = 5
 INTERVAL, COVERAGE_LEVEL = 0.9, 0.01
 # Fewer observations say too little of a coverage
 LEAST_OBSERVATIONS = 20
+# Standard errors by which predictions must be better than the mean, to be called so:
+# what is no better is called so in 5% of cases
+ONE_SIDED = 1.645
 # Less of the targets' variance is called little
 LITTLE_R2 = 0.25
 
-GUIDE = "My network disagrees: what now?"
+GUIDE = "My network disagrees: what now?"  # docs/disagrees.rst
 
 
 class Judgement(NamedTuple):
@@ -240,14 +243,15 @@ def _accuracy(study):
         f"{_errors(study, mean - y, y)}"
     )
     worst = min(r2, found)
-    if worst <= 0:
+    if worst <= 0 or not _shows(mean, y):
         step = "Train it longer, or otherwise."
         if len(study.dataset.train) == 0:
             step = (
                 "Check that rows and targets are scaled as in the network's training; "
                 "if they are, train it longer, or otherwise."
             )
-        answer = "No. What its uncertainty is worth can't be told before it does."
+        answer = "No." if worst <= 0 else "Not so that these rows would show it."
+        answer += " What its uncertainty is worth can't be told before it does."
         return Judgement(question, "bad", answer, words, step)
     if worst < LITTLE_R2:
         return Judgement(
@@ -261,6 +265,15 @@ def _r2(mean, y):
     with np.errstate(divide="ignore", invalid="ignore"):
         left = ((mean - y) ** 2).sum(axis=0) / ((y - y.mean(axis=0)) ** 2).sum(axis=0)
     return float(1 - np.mean(left))
+
+
+def _shows(mean, y):
+    """Whether errors are smaller than those of the mean by more than chance."""
+    gain = ((y - y.mean(axis=0)) ** 2 - (mean - y) ** 2) / y.var(axis=0)
+    gain = gain.mean(axis=1)
+    if len(gain) < 3 or gain.std() == 0:
+        return gain.mean() > 0
+    return gain.mean() > ONE_SIDED * gain.std(ddof=1) / np.sqrt(len(gain))
 
 
 def _errors(study, errors, y):

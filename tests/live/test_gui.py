@@ -1,9 +1,8 @@
 """
 The examples for Nengo GUI, in a real browser; and the view that they show.
 
-A browser test needs Chromium and its driver, and skips without. With
-``NPD_REQUIRE_BROWSER=1`` in the environment it fails instead. With
-``NPD_SCREENSHOTS=docs/_static`` it saves pictures of what it sees there.
+For the browser see ``tests/browsers.py``. With ``NPD_SCREENSHOTS=docs/_static`` it
+saves pictures of what it sees there.
 """
 
 import contextlib
@@ -20,23 +19,12 @@ import nengo
 import numpy as np
 import pytest
 import scipy.stats
+from browsers import SECONDS, new_browser
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.live.gui import DistributionView
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SECONDS = 300  # for anything to happen, on a machine that is busy with other tests
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1300,800",
-)
 # What the view shows, and where the labels of the network are
 READ = """
 const one = (selector) => document.querySelector(selector);
@@ -122,38 +110,9 @@ def test_view_refuses(options, attr):
         view_of([1.0], [0.0], **options)
 
 
-def missing(reason):
-    """Skip, or fail where the browser test is required."""
-    if os.environ.get("NPD_REQUIRE_BROWSER", "0") not in ("", "0"):
-        pytest.fail(f"NPD_REQUIRE_BROWSER is set, but {reason}")
-    pytest.skip(reason)
-
-
 @pytest.fixture(name="browser", scope="module")
 def _browser(tmp_path_factory):
-    for module in ("nengo_gui", "selenium"):
-        try:
-            __import__(module)
-        except ImportError as error:
-            missing(f"{module} can't be imported ({error})")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        missing(
-            "there is no Chromium with its driver (on Debian: apt-get install chromium "
-            "chromium-driver)"
-        )
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(driver)
-    with webdriver.Chrome(options=options, service=service) as browser:
-        browser.set_page_load_timeout(SECONDS)
-        browser.set_script_timeout(SECONDS)
+    with new_browser(tmp_path_factory.mktemp("profile"), "nengo_gui") as browser:
         yield browser
 
 

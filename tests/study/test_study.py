@@ -39,6 +39,7 @@ FILES = {
     "report.html",
     "summary.tsv",
     "agreement.json",
+    "preparation.json",
     "model.h5",
     *PICTURE_FILES,
     *(
