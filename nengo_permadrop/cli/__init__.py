@@ -15,6 +15,7 @@ import shtab
 from nengo_permadrop.cli import codes, interrupts
 from nengo_permadrop.cli.errors import one_line
 from nengo_permadrop.cli.output import write
+from nengo_permadrop.cli.parser import OneLineParser
 from nengo_permadrop.support.registry import Registry
 from nengo_permadrop.version import version
 
@@ -82,13 +83,14 @@ def main(argv=None):
         if args.debug:
             traceback.print_exc()
         else:
-            print(f"nengo-permadrop: {one_line(error)}", file=sys.stderr)
+            text = one_line(error, args.parser)
+            print(f"nengo-permadrop: {text}", file=sys.stderr)
         return codes.ERROR
 
 
 def parser():
     """The parser of the command's arguments, an `argparse.ArgumentParser`."""
-    top = argparse.ArgumentParser(
+    top = OneLineParser(
         prog="nengo-permadrop",
         description="Permanent dropout in spiking neural networks.",
     )

@@ -5,6 +5,7 @@ import math
 import os
 
 import shtab
+from nengo.exceptions import ValidationError
 
 ROWS = "a .csv, .tsv, .parquet, .npz or .npy file"
 
@@ -41,7 +42,7 @@ def add_command(commands, name, run, description):
     command.add_argument(
         "--json", action="store_true", help="print the result as JSON, for programs"
     )
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, parser=command)
     return command
 
 
@@ -78,6 +79,13 @@ def add_columns(command):
         help="column that names a row and isn't a feature; once for each of several",
     )
     command.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="column that isn't used; once for each of several",
+    )
+    command.add_argument(
         "--input",
         action="append",
         type=_assigned,
@@ -90,8 +98,27 @@ def add_columns(command):
 
 
 def columns_of(args):
-    """What `add_columns` read, by input, as `.study.study` takes it, or None."""
-    return dict(args.input) or None
+    """What `add_columns` read, as options of `.study.study` and `.predict`."""
+    columns = dict(args.input) or None
+    return {"columns": columns, "ids": args.id, "ignore": args.ignore}
+
+
+def check_own_rows(args):
+    """Raise if options of a user's rows don't go together with others."""
+    if args.data is not None:
+        for name in ("dataset", "data_dir"):
+            if getattr(args, name) is not None:
+                raise ValidationError(
+                    f"--{name.replace('_', '-')} says other data than --data; leave "
+                    "out one of them",
+                    attr="data",
+                )
+        return
+    for name in ("target", "id", "ignore", "input"):
+        if getattr(args, name, None):
+            raise ValidationError(
+                "is said of rows of your own; give them, too: --data FILE", attr=name
+            )
 
 
 def _assigned(text):

@@ -87,8 +87,11 @@ def load(name, seed=0, **options):
     try:
         inspect.signature(loader).bind(seed=seed, **options)
     except TypeError as error:
-        known = ", ".join(inspect.signature(loader).parameters)
+        parameters = inspect.signature(loader).parameters
+        known = ", ".join(parameters)
+        unknown = [f"'{each}'" for each in options if each not in parameters]
+        found = f"has no option {' and '.join(unknown)}" if unknown else str(error)
         raise ValidationError(
-            f"{error}; data set {name!r} takes {known}", attr="options"
+            f"data set {name!r} {found}; it takes {known}", attr="options"
         ) from error
     return loader(seed=seed, **options)

@@ -39,7 +39,16 @@ class OwnRows(NamedTuple):
     columns: dict
 
 
-def own_rows(table, shapes, *, target=None, columns=None, ids=(), needs_target=True):
+def own_rows(
+    table,
+    shapes,
+    *,
+    target=None,
+    columns=None,
+    ids=(),
+    ignore=(),
+    needs_target=True,
+):
     """
     The rows of a table as a network takes them.
 
@@ -57,6 +66,8 @@ def own_rows(table, shapes, *, target=None, columns=None, ids=(), needs_target=T
         arrays, a key.
     ids : list of columns, optional
         What names a row; its number if there are none.
+    ignore : list of columns, optional
+        What isn't used.
     needs_target : bool, optional
         Whether rows without a target are refused.
 
@@ -71,6 +82,7 @@ def own_rows(table, shapes, *, target=None, columns=None, ids=(), needs_target=T
         what the inputs take.
     """
     parts = _Chosen(table)
+    parts.taken.update(map(parts.name_of, ignore))
     labels = {str(parts.name_of(each)): parts.take(each) for each in ids}
     values, names = _target(parts, target, needs_target)
     if columns:
@@ -162,8 +174,8 @@ class _Chosen:
             )
             raise ValidationError(
                 f"{word} {_listed(text)} of {self.table.name} {verb} hold numbers; say "
-                "that they name the row (ids, --id), or make numbers of them, as the "
-                "network was trained",
+                "that they name the row or aren't used (ids, ignore; --id, --ignore), "
+                "or make numbers of them, as the network was trained",
                 attr="data",
             )
         values = frame.to_numpy(np.float64)
@@ -308,7 +320,7 @@ def _all_arrays(parts, shapes):
     if unused:
         raise ValidationError(
             f"{parts.table.name} also has {_listed(unused)}, which no input takes; "
-            "leave it out, or say that it names the row (ids, --id)",
+            "say that it names the row or isn't used (ids, ignore; --id, --ignore)",
             attr="data",
         )
     return {name: [key] for name, key in keys.items()}
@@ -322,8 +334,8 @@ def _shaped(values, shape, name, where, columns):
     if size != math.prod(shape):
         raise ValidationError(
             f"input '{name}' takes {math.prod(shape)} features, and {where} has {size} "
-            f"for it ({_listed(columns)}); which are the target or name the row is "
-            "said by y and ids (--target, --id)",
+            f"for it ({_listed(columns)}); which are the target, name the row, or "
+            "aren't used is said by y, ids and ignore (--target, --id, --ignore)",
             attr="data",
         )
     return values.reshape(len(values), *shape)

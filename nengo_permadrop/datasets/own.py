@@ -17,7 +17,15 @@ _LEAST_ROWS = 8
 
 
 def own_dataset(
-    data, target=None, *, shapes=None, columns=None, ids=(), trained=True, seed=0
+    data,
+    target=None,
+    *,
+    shapes=None,
+    columns=None,
+    ids=(),
+    ignore=(),
+    trained=True,
+    seed=0,
 ):
     """
     A data set of one's own rows.
@@ -26,7 +34,7 @@ def own_dataset(
     ----------
     data : str, path-like, `pandas.DataFrame`, array_like, list or dict
         See `.tables.read_table`.
-    target, columns, ids
+    target, columns, ids, ignore
         See `.features.own_rows`.
     shapes : {str: tuple of int} or None
         Of the inputs of the network; None if it is yet to be made.
@@ -48,7 +56,7 @@ def own_dataset(
     """
     table = read_table(data)
     rows, names, taken = own_rows(
-        table, shapes, target=target, columns=columns, ids=ids
+        table, shapes, target=target, columns=columns, ids=ids, ignore=ignore
     )
     n_rows = len(rows)
     if n_rows < _LEAST_ROWS:

@@ -45,16 +45,21 @@ def source_of(model):
     nengo_permadrop.ConversionError
         If there is none.
     """
-    for name in source_names():
-        source = get_source(name)
-        if source.takes(model):
-            return source
+    source = known_source(model)
+    if source is not None:
+        return source
     raise ConversionError(
         type(model).__name__,
         f"is not a model of a known source ({', '.join(source_names())})",
         "Convert a keras.Model; load a saved one with "
         "nengo_permadrop.sources.keras.loading.load_model",
     )
+
+
+def known_source(model):
+    """The `.sources.base.Source` that takes a model, or None."""
+    sources = map(get_source, source_names())
+    return next((source for source in sources if source.takes(model)), None)
 
 
 def read_model(model):

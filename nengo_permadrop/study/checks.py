@@ -109,7 +109,7 @@ def _check_dataset(dataset):
 def check_own(own, dataset_options):
     """Raise if something is said of rows of one's own that aren't there, or twice."""
     if own["X"] is None:
-        for name in ("y", "columns", "ids"):
+        for name in ("y", "columns", "ids", "ignore"):
             if own[name] is not None and len(np.atleast_1d(own[name])):
                 raise ValidationError(
                     "is said of rows of one's own; give X (--data), too", attr=name

@@ -47,6 +47,7 @@ def predict(
     backend="batched",
     columns=None,
     ids=(),
+    ignore=(),
     seed=0,
     presentation_time=None,
     settle=None,
@@ -84,7 +85,7 @@ def predict(
         Further columns.
     backend : str, optional
         What predicts; "keras" asks the classical network.
-    columns, ids
+    columns, ids, ignore
         As in `nengo_permadrop.study`. Of a study's folder, by default, its own.
     seed : int, optional
         Decides everything random.
@@ -128,12 +129,10 @@ def predict(
         _check_output(output)
 
     model, preparation, recalibration = _loaded(model, trust)
-    if preparation is not None:
-        columns = preparation.columns if columns is None else columns
-    rows, given = _rows(model, data, columns, ids, preparation)
+    inputs, given = _rows(model, data, columns, ids, ignore, preparation)
     samples = sample(
         _network(model, backend, seed),
-        rows.inputs if preparation is None else preparation.inputs(rows.inputs),
+        inputs,
         n_draws=n_draws,
         backend=backend,
         seed=derive_seed(seed, _DRAWS),
@@ -154,6 +153,24 @@ def predict(
     if output is not None:
         _write(table, Path(output))
     return table
+
+
+def prepared(model, data, *, columns=None, ids=(), ignore=(), trust=False):
+    """
+    A network, and rows as it takes them.
+
+    Parameters
+    ----------
+    model, data, columns, ids, ignore, trust
+        As in `predict`.
+
+    Returns
+    -------
+    model : `keras.Model` or `.Converter`
+    inputs : {str: (n_rows, ...) ndarray}
+    """
+    model, preparation, _ = _loaded(model, trust)
+    return model, _rows(model, data, columns, ids, ignore, preparation)[0]
 
 
 def _check_output(output):
@@ -203,8 +220,10 @@ def _json(path):
     return found
 
 
-def _rows(model, data, columns, ids, preparation):
-    """What the network takes, before it is scaled, and what names each row."""
+def _rows(model, data, columns, ids, ignore, preparation):
+    """What the network takes, and what names each row."""
+    if preparation is not None and columns is None:
+        columns = preparation.columns
     graph = model.graph if isinstance(model, Converter) else read_model(model)
     table = read_table(data)
     if table.columns is None and preparation is not None and columns is not None:
@@ -213,10 +232,17 @@ def _rows(model, data, columns, ids, preparation):
         columns = columns if named <= set(table.names) else None
     if not len(ids) and preparation is not None:
         ids = [name for name in preparation.ids if name in table.names]
-    own = own_rows(
-        table, graph.input_shapes, columns=columns, ids=ids, needs_target=False
+    rows, *_ = own_rows(
+        table,
+        graph.input_shapes,
+        columns=columns,
+        ids=ids,
+        ignore=ignore,
+        needs_target=False,
     )
-    return own.rows, own.rows.labels
+    if preparation is None:
+        return rows.inputs, rows.labels
+    return preparation.inputs(rows.inputs), rows.labels
 
 
 def _network(model, backend, seed):

@@ -79,6 +79,7 @@ def study(
     tune=False,
     columns=None,
     ids=(),
+    ignore=(),
     trust=False,
     overwrite=False,
 ):
@@ -165,6 +166,8 @@ def study(
         if it has several; "a:b" is all columns from a to b.
     ids : sequence of str or int, optional
         Columns of ``X`` that name a row.
+    ignore : sequence of str or int, optional
+        Columns of ``X`` that aren't used.
     trust : bool, optional
         Load ``model`` whatever code that runs, as in `.load_model`.
     overwrite : bool, optional
@@ -202,7 +205,7 @@ def study(
     """
     if X is not None and dataset is not None:
         dataset, model = None, only_model(dataset, model)
-    own = {"X": X, "y": y, "columns": columns, "ids": ids}
+    own = {"X": X, "y": y, "columns": columns, "ids": ids, "ignore": ignore}
     options = {
         "n_draws": n_draws,
         "observations": observations,
@@ -275,6 +278,7 @@ def _loaded(dataset, own, model, record, seeds, dataset_options):
             shapes=None if model is None else read_model(model).input_shapes,
             columns=own["columns"],
             ids=own["ids"],
+            ignore=own["ignore"],
             trained=model is not None,
             seed=seeds["data"],
         )

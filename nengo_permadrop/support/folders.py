@@ -58,9 +58,13 @@ def prepare_folder(directory):
         If that can't be done; the message says why.
     """
     directory = check_folder(directory)
-    directory.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=directory):
-        pass
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:  # which may name a file that nobody knows
+        told = f"can't be written to ({error.strerror}); name another folder"
+        raise type(error)(error.errno, told, os.fspath(directory)) from error
     return directory
 
 

@@ -230,7 +230,7 @@ def test_study_of_own_rows_as_a_command(kmodel, frame, tmp_path, capsys, monkeyp
     for wrong, words in (
         (
             ["study", "--target", "y"],
-            "--target is said of rows of your own.*--data FILE",
+            "--target: is said of rows of your own.*--data FILE",
         ),
         ([*command, "--dataset", "digits"], "--dataset says other data than --data"),
         ([*command, "--data-dir", "x"], "--data-dir says other data"),

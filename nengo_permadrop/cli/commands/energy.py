@@ -1,9 +1,18 @@
 """``nengo-permadrop energy``: what a predictive distribution costs."""
 
-import shtab
-
 from nengo_permadrop import datasets
-from nengo_permadrop.cli.arguments import add_command, add_times, add_trust, count, seed
+from nengo_permadrop.cli.arguments import (
+    ROWS,
+    add_columns,
+    add_command,
+    add_data,
+    add_times,
+    add_trust,
+    check_own_rows,
+    columns_of,
+    count,
+    seed,
+)
 from nengo_permadrop.cli.output import show
 
 
@@ -16,17 +25,18 @@ def add(commands):
         "estimate the energy of a predictive distribution, by counting spikes",
     )
     option = command.add_argument
-    model = option("model", help=".h5 or .keras file, such as the model.h5 of a study")
-    model.complete = shtab.FILE
+    model = ".h5 or .keras file, such as the model.h5 of a study, or a study's folder"
+    add_data(option("model", help=model))
     add_trust(command)
     option(
         "--dataset",
         choices=datasets.names(),
-        default="diabetes",
         help="whose test rows the model was trained to predict; firing rates depend on "
-        "them (default: %(default)s); those of combo are loaded with the options of "
-        "the model's training",
+        "them (default: diabetes, if there is no --data); those of combo are loaded "
+        "with the options of the model's training",
     )
+    add_data(option("--data", metavar="FILE", help=f"rows of your own, {ROWS}"))
+    add_columns(command)
     option(
         "--data-dir",
         "--data_dir",
@@ -35,7 +45,7 @@ def add(commands):
     )
     for names, default, what in (
         (("-n", "--n-draws", "--draws"), 100, "draws of the distribution"),
-        (("--observations",), 10, "test rows to take the mean over"),
+        (("--observations",), 10, "rows to take the mean over"),
     ):
         option(
             *names,
@@ -66,28 +76,15 @@ def run(args):
     import nengo
 
     from nengo_permadrop.accounting.estimate import energy
-    from nengo_permadrop.combo.saved import trained, warn_of_other_rows
     from nengo_permadrop.converter.network import Converter
-    from nengo_permadrop.dropout.seeds import derive_seed
-    from nengo_permadrop.study.run import SEEDED
-    from nengo_permadrop.training.evaluation import check_fits
 
-    model, record = trained(args.model, trust=args.trust)
-    loading = {
-        "seed": derive_seed(args.seed, SEEDED.index("data")),
-        **(record.get("data_options") or {}),
-    }
-    if args.data_dir is not None:
-        loading["data_dir"] = args.data_dir
-    dataset = datasets.load(args.dataset, **loading)
-    shown = dataset.first_test_rows(args.observations)
-    check_fits(model, dataset)
-    warn_of_other_rows(record, dataset)
+    check_own_rows(args)
+    model, inputs = _dataset_rows(args) if args.data is None else _own_rows(args)
     with nengo.Network(seed=args.seed):
         conv = Converter(model)
     estimate = energy(
         conv,
-        shown.inputs,
+        inputs,
         n_draws=args.n_draws,
         presentation_time=args.presentation_time,
         settle=args.settle,
@@ -100,3 +97,34 @@ def run(args):
         "assumptions": estimate.assumptions,
     }
     show(args, found, str(estimate))
+
+
+def _dataset_rows(args):
+    """A model, and the first test rows of the data set that it was trained on."""
+    from nengo_permadrop.combo.saved import trained, warn_of_other_rows
+    from nengo_permadrop.dropout.seeds import derive_seed
+    from nengo_permadrop.study.run import SEEDED
+    from nengo_permadrop.training.evaluation import check_fits
+
+    model, record = trained(args.model, trust=args.trust)
+    loading = {
+        "seed": derive_seed(args.seed, SEEDED.index("data")),
+        **(record.get("data_options") or {}),
+    }
+    if args.data_dir is not None:
+        loading["data_dir"] = args.data_dir
+    dataset = datasets.load(args.dataset or "diabetes", **loading)
+    shown = dataset.first_test_rows(args.observations)
+    check_fits(model, dataset)
+    warn_of_other_rows(record, dataset)
+    return model, shown.inputs
+
+
+def _own_rows(args):
+    """A model, and the first rows of the user's file."""
+    from nengo_permadrop.study.prediction import prepared
+
+    model, inputs = prepared(
+        args.model, args.data, **columns_of(args), trust=args.trust
+    )
+    return model, {name: x[: args.observations] for name, x in inputs.items()}

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import shtab
-from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
 from nengo_permadrop.backends.base import backend_names
@@ -16,6 +15,7 @@ from nengo_permadrop.cli.arguments import (
     add_data,
     add_times,
     add_trust,
+    check_own_rows,
     columns_of,
     count,
     positive,
@@ -178,31 +178,12 @@ def _add_network(command):
     )
 
 
-def check(args):
-    """Raise if options don't go together, in the words of the command line."""
-    if args.data is not None:
-        for name in ("dataset", "data_dir"):
-            if getattr(args, name) is not None:
-                raise ValidationError(
-                    f"--{name.replace('_', '-')} says other data than --data; leave "
-                    "out one of them",
-                    attr="data",
-                )
-        return
-    for name in ("target", "id", "input"):
-        if getattr(args, name):
-            raise ValidationError(
-                f"--{name} is said of rows of your own; give them, too: --data FILE",
-                attr=name,
-            )
-
-
 def run(args):
     """Run the study."""
     from nengo_permadrop.study.report import to_dict
     from nengo_permadrop.study.run import study
 
-    check(args)
+    check_own_rows(args)
     data = args.data if args.data is None else Path(args.data)
     dataset = args.dataset or ("diabetes" if data is None else None)
     output = args.output or f"study-{dataset or data.stem}"
@@ -226,8 +207,7 @@ def run(args):
         calibrate=args.calibrate,
         synapse=args.synapse,
         tune=args.tune,
-        columns=columns_of(args),
-        ids=args.id,
+        **columns_of(args),
         trust=args.trust,
         overwrite=args.overwrite,
     )

@@ -28,6 +28,9 @@ from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN, copy_weights
 from nengo_permadrop.support.errors import DamagedFileError
 from nengo_permadrop.support.optional import require
 
+# What names of Keras's model files end in
+ENDINGS = (".h5", ".hdf5", ".keras")
+
 # A part of a .keras file may unpack to so many times its size; Keras doesn't compress
 MAX_EXPANSION = 20
 
@@ -77,6 +80,11 @@ def load_model(path, custom_objects=None, trust=False):
             "that loading would run. Save the model as .h5 or .keras; or, if you trust "
             "whoever made the folder, load it with trust=True (--trust)",
             attr="model",
+        )
+    if path.suffix.lower() not in ENDINGS and not require("h5py").is_hdf5(path):
+        raise ValidationError(
+            f"{path} is no file of a Keras model; these end in {', '.join(ENDINGS)}",
+            attr="path",
         )
     with tempfile.TemporaryDirectory() as folder:
         copy, shapes = _checked_copy(path, Path(folder), custom_objects)
