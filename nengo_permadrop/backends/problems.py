@@ -14,9 +14,34 @@ from nengo_permadrop.converter.timing import (
 )
 from nengo_permadrop.dropout.gates import mask_processes
 from nengo_permadrop.dropout.transforms import PermanentDropout
-from nengo_permadrop.sources.registry import get_source
+from nengo_permadrop.graph.graph import ModelGraph
+from nengo_permadrop.sources.registry import get_source, known_source
 from nengo_permadrop.support.inputs import match_inputs
-from nengo_permadrop.support.isolation import outside_networks
+from nengo_permadrop.support.isolation import outside_networks, own_network
+
+
+def as_taken(model, engine, dropout):
+    """
+    What a backend takes: a source's model is converted for one that takes networks.
+
+    Parameters
+    ----------
+    model, dropout
+        As in `sample`.
+    engine : `.Backend`
+
+    Returns
+    -------
+    model : object
+    dropout : str or None
+        None if the network has it already.
+    """
+    is_model = not isinstance(model, (nengo.Network, ModelGraph))
+    if engine.takes != "network" or not (is_model and known_source(model)):
+        return model, dropout
+    with own_network(0):  # its masks are those of sample()'s seed, whatever it has
+        options = {} if dropout is None else {"dropout": dropout}
+        return Converter(model, target=engine.target, **options), None
 
 
 def make_problem(

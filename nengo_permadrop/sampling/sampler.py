@@ -9,19 +9,18 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import Replicas, get_backend, output_name
-from nengo_permadrop.backends.problems import make_problem
+from nengo_permadrop.backends.problems import as_taken, make_problem
 from nengo_permadrop.converter.checks import warn_if_unlikely
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.checkpoint import Checkpoint
 from nengo_permadrop.execution.chunks import Opened, compute
-from nengo_permadrop.graph.graph import ModelGraph
 from nengo_permadrop.samples.samples import MASKS, PredictiveSamples
 from nengo_permadrop.sampling.single_run import run_on
-from nengo_permadrop.sources.registry import known_source, read_model
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.inputs import match_inputs
-from nengo_permadrop.support.isolation import outside_networks, own_network
+from nengo_permadrop.support.isolation import outside_networks
 from nengo_permadrop.support.validation import (
     check_choice,
     check_execution,
@@ -270,7 +269,7 @@ class Sampler:
     ):
         self.n_draws = check_integer(n_draws, "n_draws", 1)
         self.engine = get_backend(backend)
-        self.model, dropout = _network(model, self.engine, dropout)
+        self.model, dropout = as_taken(model, self.engine, dropout)
         self.seed = check_seed(seed)
         self.masks = check_choice(masks, "masks", MASKS)
         self.run = check_choice(run, "run", RUNS)
@@ -432,16 +431,6 @@ def _identity(engine, problem, X, masks, first_observation):
         "nengo version": nengo.__version__,
         "nengo-permadrop version": version,
     }
-
-
-def _network(model, engine, dropout):
-    """What a backend takes: a model of a source is converted for one of networks."""
-    is_model = not isinstance(model, (nengo.Network, ModelGraph))
-    if engine.takes != "network" or not (is_model and known_source(model)):
-        return model, dropout
-    with own_network(0):  # its masks are those of sample()'s seed, whatever it has
-        options = {} if dropout is None else {"dropout": dropout}
-        return Converter(model, target=engine.target, **options), None
 
 
 def _options(engine, options):

@@ -393,10 +393,22 @@ def test_bad_observations(backend, model, X, message, monkeypatch):
         draw(model, X, backend)
 
 
+def test_a_keras_model_is_converted(kmodel, X):
+    found = draw(kmodel, X, "batched")
+    expected = draw(npd.Converter(kmodel, seed=7), X, "batched")
+    assert np.array_equal(found.values, expected.values)
+    one_by_one = draw(kmodel, X, "nengo", n_draws=2)
+    assert one_by_one.values == pytest.approx(found.values[:2], abs=1e-5)
+    with pytest.raises(ValidationError, match="dropout"):
+        draw(kmodel, X, dropout="sometimes")
+    with pytest.raises(ValidationError, match="no permanent dropout"):
+        draw(mlp(rate=0.0), X)
+
+
 def test_bad_models(kmodel, conv, X, plain):
     net, node, out = plain
-    with pytest.raises(ValidationError, match="takes a network, got Functional"):
-        draw(kmodel, X)
+    with pytest.raises(ValidationError, match="takes a network, got str"):
+        draw("kmodel", X)
     with pytest.raises(ValidationError, match="takes a Keras model, got a network"):
         draw(conv, X, "keras")
     with pytest.raises(ValidationError, match="unknown backend 'abacus'.*nengo, keras"):

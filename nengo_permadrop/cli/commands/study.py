@@ -189,8 +189,8 @@ def run(args):
     output = args.output or f"study-{dataset or data.stem}"
     result = study(
         dataset,
-        data,
-        args.target,
+        X=data,
+        y=args.target,
         n_draws=args.n_draws,
         observations=args.observations,
         backend=args.backend,
