@@ -79,7 +79,9 @@ def run_benchmark(
             attr="simulators",
         )
     if n_steps <= SETTLE:
-        raise ValidationError(f"must be more than {SETTLE}", attr="n_steps")
+        raise ValidationError(
+            f"must be more than {SETTLE}, got {n_steps}", attr="n_steps"
+        )
     missing = sorted(set(simulators) - set(peers.installed_peers()))
     if missing:  # before others have been timed
         raise ImportError(

@@ -6,9 +6,11 @@ and one, ``run``, that does it.
 """
 
 import argparse
+import functools
 import os
 import sys
 import traceback
+import warnings
 
 import shtab
 
@@ -73,6 +75,8 @@ def main(argv=None):
     args = parser().parse_args(argv)
     # what TensorFlow says while it starts is of no use here; errors are still shown
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    show = warnings.showwarning
+    warnings.showwarning = functools.partial(_show_warning, show)
     try:
         with interrupts.insistent():
             return args.run(args) or codes.SUCCESS
@@ -86,6 +90,16 @@ def main(argv=None):
             text = one_line(error, args.parser)
             print(f"nengo-permadrop: {text}", file=sys.stderr)
         return codes.ERROR
+    finally:
+        warnings.showwarning = show
+
+
+def _show_warning(others, message, category, *args, **kwargs):
+    """A warning of users in one line, without the place in the code."""
+    if not issubclass(category, UserWarning):
+        return others(message, category, *args, **kwargs)
+    text = " ".join(str(message).split())
+    print(f"nengo-permadrop: note: {text}", file=sys.stderr)
 
 
 def parser():

@@ -6,6 +6,10 @@ from nengo.exceptions import NengoException, ValidationError
 EXPECTED = (NengoException, ImportError, OSError, ValueError)
 
 
+# arguments of functions that are no option, where the text says it all
+_PLAIN = ("path", "data", "model", "options", "y", "X", "output", "target")
+
+
 def one_line(error, parser=None):
     """
     An error in one line: what happened and, if it can be fixed, how.
@@ -39,6 +43,8 @@ def _said(error, parser):
         return text
     text = text[len(attr) + 2 :]
     option = _option(attr, parser)
+    if option is None and attr not in _PLAIN:
+        return f"{attr}: {text}"
     return text if option is None else f"{option}: {text}"
 
 

@@ -130,7 +130,11 @@ class _Chosen:
         if number is not None and -len(names) <= number < len(names):
             return names[number]
         texts = [str(name) for name in names]
-        near = difflib.get_close_matches(str(column), texts, n=1)
+        lower = {text.lower(): text for text in texts}
+        near = [
+            lower[each]
+            for each in difflib.get_close_matches(str(column).lower(), lower, n=1)
+        ]
         hint = f"; is it '{near[0]}'?" if near else f"; it has {_listed(texts)}"
         raise ValidationError(
             f"{self.table.name} has no {self.kind[:-1]} '{column}'{hint}",

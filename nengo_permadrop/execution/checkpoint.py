@@ -28,6 +28,7 @@ from nengo_permadrop.support.files import (
     write_bytes,
     write_text,
 )
+from nengo_permadrop.support.folders import check_folder
 from nengo_permadrop.support.locks import InUseError, hold
 
 FORMAT = "nengo-permadrop checkpoint"
@@ -89,7 +90,7 @@ class Checkpoint:
 
     def __enter__(self):
         with _disk_errors(self.directory), contextlib.ExitStack() as stack:
-            self.directory.mkdir(exist_ok=True)
+            check_folder(self.directory).mkdir(exist_ok=True)
             sync_folder(self.directory.parent)
             self._check_is_ours()
             stack.enter_context(_lock(self.directory))

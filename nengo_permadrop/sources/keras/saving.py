@@ -6,7 +6,9 @@ fault, and what the process knew is lost. Made in memory, a file is written like
 other, by Python: whole, or with an error that can be told.
 """
 
+import contextlib
 import io
+import logging
 import tempfile
 import zipfile
 from pathlib import Path
@@ -17,6 +19,21 @@ from nengo_permadrop.support.optional import require
 
 # In a .keras file; the same as a file of weights
 _WEIGHTS = "model.weights.h5"
+
+
+def _is_news(record):
+    """Whether a record of TensorFlow's log is no remark on training, which is over."""
+    return "compiled metrics have yet to be built" not in record.getMessage()
+
+
+@contextlib.contextmanager
+def _no_remarks():
+    log = logging.getLogger("tensorflow")
+    log.addFilter(_is_news)
+    try:
+        yield
+    finally:
+        log.removeFilter(_is_news)
 
 
 def save_model(model, path):
@@ -59,7 +76,8 @@ def model_bytes(model):
     h5py = require("h5py")
     stream = io.BytesIO()
     # a file in memory, copied as a whole: HDF5 itself writes nowhere
-    with h5py.File("model.h5", "w", driver="core", backing_store=False) as file:
+    memory = h5py.File("model.h5", "w", driver="core", backing_store=False)
+    with memory as file, _no_remarks():
         if require("keras").__version__[0] == "2":
             model.save(file, include_optimizer=False)
         else:  # its `save` takes no open file
