@@ -3,13 +3,14 @@
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
+from scipy import sparse
 
 from nengo_permadrop.converter.dropouts import Dropout, Mask
 from nengo_permadrop.dropout.gates import DropoutGate
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation, Affine, Drop
-from nengo_permadrop.graph.linear import Source, Value, combined, dense
+from nengo_permadrop.graph.linear import Source, Term, Value, combined, dense
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.targets.base import add_constant
 from nengo_permadrop.targets.registry import get_target
@@ -76,7 +77,8 @@ class NetworkBuilder:
         other_curve = operation.parameters.get("curve", "nengo") != self.target.curve
         if other_curve and self.network.neurons == "spiking":
             self.other_curves.append(path)
-        driven = [not term.source.filtered for term in value.terms]  # by Nodes
+        sources = [term.source for term in value.terms if not term.source.shift]
+        driven = [not source.filtered for source in sources]  # by Nodes
         constant = all(term.source.constant for term in value.terms)
         ensemble = nengo.Ensemble(
             value.size,
@@ -105,11 +107,14 @@ class NetworkBuilder:
         """Permanent dropout of a value's elements.
 
         Elements that are those of a source are dropped where the source is connected
-        from. Others (sums, normalised values) need a Node that holds them.
+        from; a constant that is added to them, as by a BatchNormalization, comes from a
+        Node then, whose elements are dropped with them. Others (sums of several) need a
+        Node that holds them.
         """
-        places = value.selections()
+        shift = value.constant
+        places = value.selections(shifted=not self._gating)
         if places is None:
-            value = self._materialised(operation, value)
+            value, shift = self._materialised(operation, value), np.zeros(0)
             places = value.selections()
         masks = []
         for term, (rows, columns) in zip(value.terms, places):
@@ -117,7 +122,22 @@ class NetworkBuilder:
             self._n_masks += 1
         dropout = Dropout(operation.path, rate, value.size, self.network.redraw, masks)
         self.dropouts.append(dropout)
-        return value.masked([(dropout, mask) for mask in masks])
+        masked = value.masked([(dropout, mask) for mask in masks])
+        if shift.any():
+            shifts = [self._shift(dropout, mask, shift) for mask in masks]
+            masked = Value(masked.shape, (*masked.terms, *shifts), np.zeros(value.size))
+        return masked
+
+    def _shift(self, dropout, mask, shift):
+        """What is added to the elements of a mask, which drops it with them."""
+        constant = np.zeros(mask.size_in)
+        constant[mask.columns] = shift[mask.rows]
+        node = nengo.Node(constant, label=f"{dropout.path}.shift")
+        source = Source(node, mask.size_in, filtered=False, constant=True, shift=True)
+        ones = np.ones(len(mask.rows))
+        shape = shift.size, mask.size_in
+        selected = sparse.csr_matrix((ones, (mask.rows, mask.columns)), shape=shape)
+        return Term(source, selected, (dropout, mask))
 
     def layer_objects(self):
         """The Nengo object of each layer, by path."""

@@ -211,7 +211,7 @@ def _slow_noise(model, means, slopes, masks, read_time):
     variances : {Nengo object: (n, size) ndarray or float}
         Of the average of what each object sends.
     """
-    variances = dict.fromkeys(model.inputs, 0.0)
+    variances = dict.fromkeys([*model.inputs, *model.constants], 0.0)
     for layer in model.layers:
         variance = 0.0
         for edge in layer.edges:

@@ -29,12 +29,15 @@ class Source:
     constant : bool
         Whether it stays as it is while an observation is shown: inputs, and Nodes that
         get nothing else.
+    shift : bool
+        Whether it is added to what others send, as a constant that is dropped with it.
     """
 
     obj: Any
     size: int
     filtered: bool
     constant: bool = False
+    shift: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,13 +106,18 @@ class Value:
         )
         return Value(self.shape, terms, self.constant)
 
-    def selections(self):
+    def selections(self, shifted=False):
         """The (rows, columns) of each term's elements, if each is one of a source.
 
         None if an element of the value is not a multiple of just one element of one
         source without a mask: dropping it is then not dropping an element of a source.
+        Where ``shifted``, a constant may be added to it.
         """
-        if self.constant.any() or any(term.mask is not None for term in self.terms):
+        if (
+            self.constant.any()
+            and not shifted
+            or any(term.mask is not None for term in self.terms)
+        ):
             return None
         places = []
         for term in self.terms:

@@ -89,6 +89,8 @@ class MeanField:
         In the order in which values flow.
     mask_sizes : list of (int, float)
         Size and dropout rate of each mask.
+    constants : {`nengo.Node`: ndarray}
+        What Nodes give that always give the same, and whose elements are dropped.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class MeanField:
         self.dt = dt
         self.inputs = list(conv.inputs.values())
         self.outputs = list(conv.outputs.values())
+        self.constants = {}
         numbers, self.mask_sizes = {}, []  # masks of connections, and weights' factors
         for dropout in conv.dropouts:
             for mask in dropout.masks:
@@ -134,17 +137,20 @@ class MeanField:
                 raise ValidationError(f"{post} gets something already", attr="conv")
             if post not in layers:
                 layers[post] = _empty(post)
-            if isinstance(pre, nengo.Node) and pre.size_in == 0:
-                layers[post].bias = layers[post].bias + _constant(conn)
-                layers[post].constant = pre
-                continue
             mask, kept = numbers.get(conn, (None, 1.0))
+            if isinstance(pre, nengo.Node) and pre.size_in == 0:
+                constant = _constant(conn)
+                if mask is None:
+                    layers[post].bias = layers[post].bias + constant
+                    layers[post].constant = pre
+                    continue
+                self.constants[pre] = pre.output
             weights = _weights(conn) if kept == 1.0 else kept * _weights(conn)
             layers[post].edges.append(Edge(conn, pre, weights, mask))
         for ensemble in conv.ensembles:  # nothing is connected to some
             if ensemble not in layers:
                 layers[ensemble] = _empty(ensemble)
-        return _sorted(list(layers.values()), self.inputs)
+        return _sorted(list(layers.values()), [*self.inputs, *self.constants])
 
     def draw_masks(self, n, rng):
         """
@@ -182,7 +188,10 @@ class MeanField:
         means : {Nengo object: (n, size) ndarray}
             Currents of Nodes, outputs of ensembles.
         """
+        n = len(inputs[0])
         means = dict(zip(self.inputs, inputs))
+        for node, constant in self.constants.items():
+            means[node] = np.tile(constant, (n, 1))
         noise = {}  # variance of what an object sends, for synapses by id
         for layer in self.layers:
             total, variance = 0.0, 0.0
@@ -193,7 +202,6 @@ class MeanField:
                 total = total + mean @ edge.weights.T
                 if np.ndim(var):
                     variance = variance + var @ (edge.weights**2).T
-            n = len(inputs[0])
             current = np.zeros((n, layer.bias.size)) + layer.gain * total + layer.bias
             variance = np.zeros_like(current) + layer.gain**2 * variance
             if layer.curve is None:
