@@ -184,4 +184,4 @@ plt.show()
 
 # %%
 # How to read these pictures is said in :doc:`/agreement`; what to do when the networks
-# don't agree, in :doc:`/tips`.
+# don't agree, in :doc:`/disagrees`.
