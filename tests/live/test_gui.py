@@ -297,7 +297,8 @@ def test_example_in_a_browser(browser, tmp_path, example, backend):
         anew = when_seen(browser, lambda found: 1 <= found["draws"] < later["draws"])
         assert anew["classical"] != later["classical"]
 
-        if example == "gui_combo.py":  # laid out from left to right
+        if example == "gui_combo.py":  # laid out from left to right, and spikes
+            assert browser.find_elements(By.CSS_SELECTOR, ".graph canvas, .raster, .graph path.line")
             layers = ["cell_hidden1", "cell_hidden2", "cell_hidden3"]
             layers += ["hidden1", "hidden2", "hidden3", "output"]
             assert np.all(np.diff([later["labels"][name] for name in layers]) > 0)
