@@ -60,6 +60,7 @@ extras_req["tests"] = [
 ]
 extras_req["docs"] = [
     "furo>=2024.8",
+    "latex2mathml>=3.77",  # pages that need no script from the net
     "numpydoc>=1.6",
     "sphinx-gallery>=0.15",
     "sphinx>=7.2,<9",  # 9 fails with the typing_extensions that TensorFlow 2.12 pins

@@ -8,6 +8,9 @@ import pkgutil
 import runpy
 from pathlib import Path
 
+from docutils import nodes
+from latex2mathml import converter
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before doctests import TensorFlow
 
 logging.getLogger("nengo_permadrop").setLevel(logging.WARNING)  # not in the examples
@@ -26,7 +29,6 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
 ]
@@ -42,6 +44,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 5,
+    "write_computation_times": False,  # a page that loads scripts from the net
 }
 default_role = "py:obj"
 
@@ -134,8 +137,23 @@ def add_public_names(app, env):
                 objects[public] = objects[defined]._replace(aliased=True)
 
 
+def write_inline_math(translator, node):
+    """As MathML, which browsers show without scripts: the pages are read offline."""
+    translator.body.append(converter.convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def write_math(translator, node):
+    translator.body.append(converter.convert(node.astext(), display="block"))
+    raise nodes.SkipNode
+
+
 def setup(app):
     app.connect("env-updated", add_public_names)
+    app.add_html_math_renderer("mathml", (write_inline_math, None), (write_math, None))
+
+
+html_math_renderer = "mathml"
 
 
 html_theme = "furo"

@@ -5,7 +5,8 @@ Open it with ``nengo examples/gui_combo.py`` (add ``-b nengo_permadrop`` to run 
 the batched simulator) and press play. A small Combo network is trained on a generated
 screen of drug pairs, which takes some seconds, and converted to spikes. Its dropout is
 redrawn while it runs; each redraw gives one draw of the growth that it predicts. The
-picture compares them with the draws of the Keras network.
+picture compares them with the draws of the Keras network. Beside it are the spikes of
+the last layer.
 
 The sliders move the cell line and both drugs along the two main directions of their
 features, in standard deviations. After a move, the comparison starts over.
@@ -50,6 +51,8 @@ def shorten_labels(network):
     for ensemble in network.ensembles:
         name = ensemble.label.rpartition("/")[2].removesuffix("_softlif")
         ensemble.label = name.replace("_encoder", "")
+    for node in network.nodes:  # of output.bias, bias
+        node.label = node.label.rpartition(".")[2]
 
 
 shorten_labels(model)

@@ -38,7 +38,7 @@ _LAZY_MODULES = {
     "loihi": "nengo_permadrop.accounting.chip",
     "metrics": "nengo_permadrop.metrics",
     "models": "nengo_permadrop.models",
-    "networks": "nengo_permadrop.dropout.gates",
+    "networks": "nengo_permadrop.dropout.networks",
     "plots": "nengo_permadrop.plots",
     "study": "nengo_permadrop.study",
 }

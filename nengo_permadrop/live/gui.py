@@ -11,13 +11,15 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.live.page import show_in_gui
 from nengo_permadrop.live.probes import KSProbe
 from nengo_permadrop.support.isolation import add_made
-from nengo_permadrop.support.svg import histogram_outline
+from nengo_permadrop.support.svg import axis_ticks, histogram_outline
 from nengo_permadrop.support.validation import check_integer, check_texts, is_integer
 
-WIDTH, HEIGHT = 320, 200  # of the picture, in its own units
-LEFT, RIGHT, TOP, BOTTOM = 12, 308, 42, 170  # of the histogram
+WIDTH, HEIGHT = 320, 216  # of the picture, in its own units
+LEFT, RIGHT, TOP, BOTTOM = 42, 308, 44, 170  # of the histogram
+MARGIN = 12  # of the texts above it
 CLASSICAL, SPIKING = "#bbbbbb", "#1f77b4"
 
 
@@ -25,14 +27,10 @@ class DistributionView(nengo.Network):
     """
     A live histogram of a network's draws over that of reference samples.
 
-    In Nengo GUI, right-click on ``view`` and choose "HTML"; or put into the ``.cfg``
-    file beside the script::
-
-        _viz_view = nengo_gui.components.HTMLView(NAME.view)
-
-    where ``NAME`` is the variable that holds this network. The picture is SVG and
-    shows the share of the draws in each bin, how many there are, and the KS statistic
-    and p-value of a `.KSProbe`.
+    It shows itself when Nengo GUI opens the script that makes it. Moved or resized, its
+    place is saved in the ``.cfg`` file beside the script, as any other component's. The
+    picture is SVG and shows the share of the draws in each bin, how many there are on
+    both sides, and the KS statistic and p-value of a `.KSProbe`.
 
     Parameters
     ----------
@@ -44,6 +42,9 @@ class DistributionView(nengo.Network):
         Written over the picture.
     names : (str, str), optional
         What the legend calls the target and the reference.
+    show : bool, optional
+        Whether it shows itself when Nengo GUI opens the script. If not, right-click on
+        ``view`` and choose "HTML".
     n_bins : int, optional
         Bins over the mean of the reference, plus and minus four standard deviations.
         What lies beyond is in the first and last bin.
@@ -90,6 +91,7 @@ class DistributionView(nengo.Network):
         title="",
         names=("spiking", "classical"),
         n_bins=24,
+        show=True,
         label=None,
         seed=None,
         add_to_container=None,
@@ -127,6 +129,8 @@ class DistributionView(nengo.Network):
             if n_features:
                 nengo.Connection(observation, self.view[node.size_out :], synapse=None)
         add_made(self, add_to_container)
+        if show and add_to_container is not False:
+            show_in_gui(self.view)
 
 
 class Picture:
@@ -155,7 +159,7 @@ class Picture:
         self.names = [html.escape(name) for name in names]
         self.n_bins = n_bins
         self.values = []
-        self._nengo_html_ = self._drawn("no draw yet", "")
+        self._nengo_html_ = self._drawn("no draw yet", "", self.names)
 
     def __call__(self, t, x):
         count = int(round(x[2 * self.size]))
@@ -164,7 +168,7 @@ class Picture:
         if count < len(self.values):  # another observation, or another simulation
             self.values.clear()
         if count == 0:
-            self._nengo_html_ = self._drawn("no draw yet", "")
+            self._nengo_html_ = self._drawn("no draw yet", "", self.names)
             return
         statistic, pvalue = x[[self.output, self.size + self.output]]
         self.values.append(x[2 * self.size + 1 + self.output])
@@ -173,7 +177,10 @@ class Picture:
             f"KS statistic {statistic:.3f}, p = {pvalue:.3f} "
             f"({count} draw{'s' if count > 1 else ''})"
         )
-        self._nengo_html_ = self._drawn(text, self._histograms(reference))
+        legend = [
+            f"{name} (n = {n})" for name, n in zip(self.names, (count, len(reference)))
+        ]
+        self._nengo_html_ = self._drawn(text, self._histograms(reference), legend)
 
     def _histograms(self, reference):
         center, spread = reference.mean(), reference.std() or 1.0
@@ -188,32 +195,50 @@ class Picture:
             histogram_outline(share / highest, LEFT, RIGHT, TOP, BOTTOM)
             for share in shares
         )
-        ticks = "".join(
-            f'<text x="{x}" y="{BOTTOM + 14}" text-anchor="{anchor}">{value:.3g}</text>'
-            for x, anchor, value in (
-                (LEFT, "start", low),
-                ((LEFT + RIGHT) / 2, "middle", center),
-                (RIGHT, "end", high),
-            )
-        )
         return (
             f'<path class="npd-classical" d="{classical}" fill="{CLASSICAL}"/>'
             f'<path class="npd-spiking" d="{spiking}" fill="{SPIKING}" '
-            f'fill-opacity="0.35" stroke="{SPIKING}" stroke-width="1.5"/>{ticks}'
+            f'fill-opacity="0.35" stroke="{SPIKING}" stroke-width="1.5"/>'
+            f"{_axes(low, high, highest)}"
         )
 
-    def _drawn(self, text, histograms):
-        legend = "".join(
+    def _drawn(self, text, histograms, legend):
+        entries = "".join(
             f'<rect x="{x}" y="{HEIGHT - 11}" width="8" height="8" fill="{color}"/>'
-            f'<text x="{x + 12}" y="{HEIGHT - 4}">{name}</text>'
+            f'<text x="{x + 12}" y="{HEIGHT - 3}">{name}</text>'
             for x, color, name in zip(
-                (LEFT, WIDTH // 2), (SPIKING, CLASSICAL), self.names
+                (LEFT, WIDTH // 2 + 8), (SPIKING, CLASSICAL), legend
             )
         )
         return (
             f'<svg class="npd-distribution" width="100%" height="100%" '
             f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11">'
-            f'<text x="{LEFT}" y="14" font-weight="bold">{self.title}</text>'
-            f'<text class="npd-test" x="{LEFT}" y="31">{text}</text>{histograms}'
-            f'<path d="M{LEFT} {BOTTOM}H{RIGHT}" stroke="#444444"/>{legend}</svg>'
+            f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>'
+            f'<text x="{MARGIN}" y="14" font-weight="bold">{self.title}</text>'
+            f'<text class="npd-test" x="{MARGIN}" y="31">{text}</text>{histograms}'
+            f'<path d="M{LEFT} {BOTTOM}H{RIGHT}" stroke="#444444"/>{entries}</svg>'
         )
+
+
+def _axes(low, high, highest):
+    """Ticks and labels: values from left to right, shares of the draws upwards."""
+    marks, labels = [], []
+    for value, label in axis_ticks(low, high, room=45):
+        x = LEFT + (value - low) / (high - low) * (RIGHT - LEFT)
+        # a label at the end of the axis stays within the picture
+        at = np.clip(x, LEFT + 3 * len(label), WIDTH - 3 * len(label) - 2)
+        marks.append(f"M{x:.1f} {BOTTOM}v4")
+        labels.append(
+            f'<text class="npd-tick" x="{at:.1f}" y="{BOTTOM + 17}" '
+            f'text-anchor="middle">{label}</text>'
+        )
+    for value, label in axis_ticks(0, 100 * highest, room=24):
+        y = BOTTOM - value / (100 * highest) * (BOTTOM - TOP)
+        marks.append(f"M{LEFT} {y:.1f}h-4")
+        labels.append(
+            f'<text class="npd-tick" x="{LEFT - 6}" y="{y + 2:.1f}" '
+            f'text-anchor="end">{label}%</text>'
+        )
+    marks.append(f"M{LEFT} {TOP}V{BOTTOM}")
+    path = f'<path d="{"".join(marks)}" stroke="#444444" fill="none"/>'
+    return path + "".join(labels)

@@ -139,3 +139,37 @@ def increasing(edges):
     if edges[0] < edges[-1]:
         return edges
     return edges[0] + np.linspace(-0.5, 0.5, len(edges))
+
+
+def axis_ticks(low, high, room):
+    """
+    Round values between two numbers, with labels that fit beside each other.
+
+    Parameters
+    ----------
+    low, high : float
+        ``low < high``.
+    room : int
+        Characters that there is room for on the axis, with the gaps between labels.
+
+    Returns
+    -------
+    ticks : list of (float, str)
+        As many as fit, at most six; each a value and its label.
+    """
+    found = []
+    magnitude = 10.0 ** np.floor(np.log10(high - low))
+    for factor in (2, 1, 0.5, 0.2):
+        step = factor * magnitude
+        multiples = np.arange(np.ceil(low / step - 1e-9), high / step + 1e-9)
+        values = step * multiples + 0.0  # no -0
+        largest = max(np.abs(values).max(initial=0.0), step)
+        digits = int(np.ceil(np.log10(largest / step) - 1e-9)) + 1
+        if largest < 1e6:  # no 1e+02
+            digits = max(digits, int(np.floor(np.log10(largest) + 1e-9)) + 1)
+        labels = [f"{value:.{digits}g}" for value in values]
+        length = 2 + max((len(label) for label in labels), default=0)
+        if len(values) > 6 or (found and length * len(values) > room):
+            break
+        found = list(zip(values.tolist(), labels))
+    return found

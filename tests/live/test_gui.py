@@ -50,7 +50,7 @@ def view_of(values, reference, **options):
 
 def bars(picture, name):
     """The heights of a histogram's bars, in the picture's units."""
-    outline = re.search(rf'class="npd-{name}" d="M12 170([^"]*)V170Z"', picture)[1]
+    outline = re.search(rf'class="npd-{name}" d="M42 170([^"]*)V170Z"', picture)[1]
     return 170 - np.array([float(y) for y in re.findall("V([0-9.]+)h", outline)])
 
 
@@ -72,7 +72,7 @@ def test_picture_is_the_histogram_and_the_test():
             counts, _ = np.histogram(np.clip(sample, low, high), 8, (low, high))
             shares.append(counts / len(sample))
         drawn = [bars(picture._nengo_html_, n) for n in ("spiking", "classical")]
-        assert np.allclose(drawn, 128 * np.array(shares) / np.max(shares), atol=0.06)
+        assert np.allclose(drawn, 126 * np.array(shares) / np.max(shares), atol=0.06)
 
 
 def test_picture_of_one_output_and_observation():
@@ -117,9 +117,10 @@ def _browser(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def served(example, backend, folder):
+def served(example, backend, folder, laid_out=True):
     """``nengo example`` on this machine only; gives its address and its log."""
-    for path in EXAMPLES.glob(f"{example}*"):  # the GUI writes to the .cfg
+    files = f"{example}*" if laid_out else example
+    for path in EXAMPLES.glob(files):  # the GUI writes to the .cfg
         shutil.copy(path, folder)
     with socket.socket() as free:
         free.bind(("localhost", 0))
@@ -169,6 +170,51 @@ def when_seen(browser, condition):
     return waited(look)
 
 
+OVERLAPS = """
+const boxes = [...document.querySelectorAll(arguments[0])]
+    .filter(text => text.textContent.trim())
+    .map(text => [text.textContent, text.getBoundingClientRect()]);
+const found = [];
+for (let i = 0; i < boxes.length; i++) for (let j = 0; j < i; j++) {
+    const [a, b] = [boxes[i][1], boxes[j][1]];
+    if (Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+        Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2)
+        found.push([boxes[i][0], boxes[j][0]]);
+}
+const box = document.querySelector(".htmlview").parentElement.getBoundingClientRect();
+const outside = boxes.filter(([text, b]) =>
+    b.left < -1 || b.right > innerWidth + 1 || b.top < -1 || b.bottom > innerHeight + 1);
+return {overlaps: found, outside: outside.map(b => b[0]), n: boxes.length};
+"""
+
+
+def check_labels(browser, name):
+    """No text of the picture lies on another one, or outside of the window."""
+    for width in (1000, 1400):
+        browser.set_window_size(width, 800)
+        time.sleep(0.5)  # the GUI lays its page out anew
+        if folder := os.environ.get("NPD_SHOTS"):
+            browser.save_screenshot(str(Path(folder) / f"{name}_{width}.png"))
+        for texts in (".npd-distribution text", ".netgraph text, svg#main text"):
+            found = browser.execute_script(OVERLAPS, texts)
+            assert found["overlaps"] == [] and found["outside"] == [], (width, texts)
+        assert browser.execute_script(OVERLAPS, ".npd-distribution text")["n"] >= 8
+    browser.set_window_size(1300, 800)
+
+
+@pytest.mark.parametrize("laid_out", [False, True])
+def test_view_shows_itself_and_labels_are_apart(browser, tmp_path, laid_out):
+    """With the example's .cfg, and without one."""
+    with served("gui_small.py", "nengo_permadrop", tmp_path, laid_out) as (address, _):
+        browser.get(address)
+        waited(lambda: browser.find_elements("class name", "htmlview"))
+        browser.execute_script("Nengo.ace.hide_editor()")
+        browser.find_element("id", "pause_button").click()
+        when_seen(browser, lambda found: found["draws"] >= 3)
+        assert len(browser.find_elements("class name", "htmlview")) == 1
+        check_labels(browser, f"small_{laid_out}")
+
+
 @pytest.mark.parametrize(
     "example, backend",
     [
@@ -196,6 +242,8 @@ def test_example_in_a_browser(browser, tmp_path, example, backend):
         assert later["spiking"] != first["spiking"]
         assert later["classical"] is not None
 
+        check_labels(browser, f"{example}_{backend}")
+
         if folder := os.environ.get("NPD_SCREENSHOTS"):
             when_seen(browser, lambda found: found["draws"] >= 100)
             picture = Path(folder) / f"{Path(example).stem}_{backend}.png"
@@ -208,7 +256,8 @@ def test_example_in_a_browser(browser, tmp_path, example, backend):
         anew = when_seen(browser, lambda found: 1 <= found["draws"] < later["draws"])
         assert anew["classical"] != later["classical"]
 
-        if example == "gui_combo.py":  # laid out from left to right
+        if example == "gui_combo.py":  # laid out from left to right, and spikes
+            assert browser.find_elements(By.CSS_SELECTOR, ".graph canvas, .raster, .graph path.line")
             layers = ["cell_hidden1", "cell_hidden2", "cell_hidden3"]
             layers += ["hidden1", "hidden2", "hidden3", "output"]
             assert np.all(np.diff([later["labels"][name] for name in layers]) > 0)
