@@ -3,13 +3,14 @@
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
+from scipy import sparse
 
 from nengo_permadrop.converter.dropouts import Dropout, Mask
 from nengo_permadrop.dropout.gates import DropoutGate
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation, Affine, Drop
-from nengo_permadrop.graph.linear import Source, Value, combined, dense
+from nengo_permadrop.graph.linear import Source, Term, Value, combined, dense
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.targets.base import add_constant
 from nengo_permadrop.targets.registry import get_target
@@ -105,19 +106,41 @@ class NetworkBuilder:
         """Permanent dropout of a value's elements.
 
         Elements that are those of a source are dropped where the source is connected
-        from. Others (sums, normalised values) need a Node that holds them.
+        from. If a constant is added to them, as by batch normalisation, it is dropped
+        with them: the outputs of units that are always 1 have the same masks. Other
+        values (sums) need a Node that holds them.
         """
+        shift = np.zeros(value.size)
         places = value.selections()
+        if places is None and not self._gating:
+            places = value.shifted(-value.constant).selections()
+            shift = value.constant
         if places is None:
             value = self._materialised(operation, value)
-            places = value.selections()
-        masks = []
+            places, shift = value.selections(), np.zeros(value.size)
+        terms, masks = [], []
         for term, (rows, columns) in zip(value.terms, places):
-            masks.append(Mask(rows, columns, term.source.size, self._n_masks))
+            mask = Mask(rows, columns, term.source.size, self._n_masks)
             self._n_masks += 1
+            masks.append(mask)
+            terms.append(Term(term.source, term.matrix, mask))
+            if shift[rows].any():
+                matrix = (shift[rows], (rows, columns))
+                matrix = sparse.csr_matrix(matrix, shape=term.matrix.shape)
+                terms.append(Term(self._ones(operation, term.source), matrix, mask))
         dropout = Dropout(operation.path, rate, value.size, self.network.redraw, masks)
         self.dropouts.append(dropout)
-        return value.masked([(dropout, mask) for mask in masks])
+        pairs = {mask: (dropout, mask) for mask in masks}
+        terms = [Term(term.source, term.matrix, pairs[term.mask]) for term in terms]
+        return Value(value.shape, tuple(terms), np.zeros(value.size))
+
+    def _ones(self, operation, source):
+        """Units that are always 1, as many as a source has elements."""
+        obj = self.target.ones(source.size, f"{operation.path} shift")
+        filtered = isinstance(obj, nengo.ensemble.Neurons)
+        if filtered:
+            self.off_chip.append(obj.ensemble)
+        return Source(obj, source.size, filtered=filtered, constant=not filtered)
 
     def layer_objects(self):
         """The Nengo object of each layer, by path."""

@@ -95,14 +95,6 @@ class Value:
         """The same elements, in C order, in another shape."""
         return Value(shape, self.terms, self.constant)
 
-    def masked(self, masks):
-        """The value with a mask on the source of each term."""
-        terms = tuple(
-            Term(term.source, term.matrix, mask)
-            for term, mask in zip(self.terms, masks)
-        )
-        return Value(self.shape, terms, self.constant)
-
     def selections(self):
         """The (rows, columns) of each term's elements, if each is one of a source.
 

@@ -158,6 +158,21 @@ class Target:
         add_constant(constant, node)
         return node
 
+    def ones(self, size, label):
+        """
+        Units that are always 1: what is added to dropped values is dropped with them.
+
+        Parameters
+        ----------
+        size : int
+        label : str
+
+        Returns
+        -------
+        obj : `nengo.Node` or `nengo.ensemble.Neurons`
+        """
+        return nengo.Node(np.ones(size), label=label)
+
     def check_passthrough_dropout(self, layer):
         """
         Raise if values that are no neurons' outputs can't be dropped.

@@ -1,6 +1,7 @@
 """Networks for Loihi: what its chip has, and what is computed beside it."""
 
 import nengo
+import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dropout.nodes import Shift
@@ -10,6 +11,9 @@ from nengo_permadrop.neurons.spiking_twins import spiking
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.targets.base import Target
 from nengo_permadrop.targets.registry import register_target
+
+
+STEP_RATE = 1000.0  # Hz: a spike in each step, and so no noise
 
 
 @register_target
@@ -55,6 +59,21 @@ class LoihiTarget(Target):
         # a Node with a function: nengo-loihi removes passthrough Nodes, and the
         # connections that it makes in their place can't drop
         return nengo.Node(Shift(constant), size_in=size, label=label)
+
+    def ones(self, size, label):
+        # Neurons that fire in every step, beside the chip: what gets its input from a
+        # Node is computed there too, and these layers should stay on the chip
+        ensemble = nengo.Ensemble(
+            size,
+            dimensions=1,
+            neuron_type=nengo.SpikingRectifiedLinear(amplitude=1.0 / STEP_RATE),
+            gain=np.full(size, STEP_RATE),
+            bias=np.full(size, STEP_RATE),
+            encoders=np.ones((size, 1)),
+            eval_points=np.zeros((1, 1)),
+            label=label,
+        )
+        return ensemble.neurons
 
     def check_passthrough_dropout(self, layer):
         raise ConversionError(
