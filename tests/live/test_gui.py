@@ -298,7 +298,9 @@ def test_example_in_a_browser(browser, tmp_path, example, backend):
         assert anew["classical"] != later["classical"]
 
         if example == "gui_combo.py":  # laid out from left to right, and spikes
-            assert browser.find_elements(By.CSS_SELECTOR, ".graph canvas, .raster, .graph path.line")
+            assert browser.find_elements(
+                By.CSS_SELECTOR, ".graph canvas, .raster, .graph path.line"
+            )
             layers = ["cell_hidden1", "cell_hidden2", "cell_hidden3"]
             layers += ["hidden1", "hidden2", "hidden3", "output"]
             assert np.all(np.diff([later["labels"][name] for name in layers]) > 0)
