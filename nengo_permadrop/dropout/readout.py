@@ -71,11 +71,11 @@ def connect_dropped(
     """
     A decoded connection that drops neurons of the ensemble at random.
 
-    In ``nengo.Connection(pre, post, transform=PermanentDropout(...))`` the inputs of the
-    transform are the dimensions that are decoded, and so these are dropped. Here each
-    neuron is dropped with probability ``rate``, and the decoders of those that are kept
-    are scaled by ``1 / (1 - rate)``: for activities ``a`` and decoders ``d`` the decoded
-    value has the mean ``sum_i d_i a_i`` and, over masks, the variance
+    In ``nengo.Connection(pre, post, transform=PermanentDropout(...))`` the inputs of
+    the transform are the dimensions that are decoded, and so these are dropped. Here
+    each neuron is dropped with probability ``rate``, and the decoders of those that are
+    kept are scaled by ``1 / (1 - rate)``: for activities ``a`` and decoders ``d`` the
+    decoded value has the mean ``sum_i d_i a_i`` and, over masks, the variance
     ``rate / (1 - rate) * sum_i (d_i a_i)^2``.
 
     The decoders are solved for at once, not when a simulator is built. So that they

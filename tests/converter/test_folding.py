@@ -48,7 +48,7 @@ def test_needs_no_passthrough_nodes(order):
 @pytest.mark.parametrize("order", ["nd", "dn", "nnd"])
 @pytest.mark.parametrize("simulator", [nengo.Simulator, npd.Simulator])
 def test_same_draw_as_the_classical_network(order, simulator):
-    """Mask by mask: what the shift adds is dropped with the unit that it is added to."""
+    """Mask by mask: what is added to a unit is dropped with the unit."""
     kmodel = model(order)
     conv = npd.Converter(kmodel, neurons="rate", seed=2)
     masks = [dropout.keep() for dropout in conv.dropouts]

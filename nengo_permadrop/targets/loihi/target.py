@@ -12,7 +12,6 @@ from nengo_permadrop.support.optional import require
 from nengo_permadrop.targets.base import Target
 from nengo_permadrop.targets.registry import register_target
 
-
 STEP_RATE = 1000.0  # Hz: a spike in each step, and so no noise
 
 
