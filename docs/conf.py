@@ -159,3 +159,4 @@ html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "nengo-permadrop"
 html_static_path = ["_static"]
+html_css_files = ["tables.css"]

@@ -181,7 +181,6 @@ for (let i = 0; i < boxes.length; i++) for (let j = 0; j < i; j++) {
         Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 2)
         found.push([boxes[i][0], boxes[j][0]]);
 }
-const box = document.querySelector(".htmlview").parentElement.getBoundingClientRect();
 const outside = boxes.filter(([text, b]) =>
     b.left < -1 || b.right > innerWidth + 1 ||
     b.top < -1 || b.bottom > innerHeight + 1);
@@ -262,7 +261,11 @@ def test_example_in_a_browser(browser, tmp_path, example, backend):
             layers = ["cell_hidden1", "cell_hidden2", "cell_hidden3"]
             layers += ["hidden1", "hidden2", "hidden3", "output"]
             assert np.all(np.diff([later["labels"][name] for name in layers]) > 0)
-        errors = [e for e in browser.get_log("browser") if e["level"] == "SEVERE"]
+        # Nengo GUI's raster places its axis before it knows its size, and then again
+        known = 'attribute transform: Trailing garbage, "translate(0,NaN)"'
+        log_entries = browser.get_log("browser")
+        errors = [e for e in log_entries if e["level"] == "SEVERE"]
+        errors = [e for e in errors if known not in e["message"]]
         assert errors == []
         resources = browser.execute_script(
             "return performance.getEntriesByType('resource').map(r => r.name)"
