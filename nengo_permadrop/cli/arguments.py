@@ -98,7 +98,7 @@ def add_columns(command):
 
 
 def columns_of(args):
-    """What `add_columns` read, as options of `.study.study` and `.predict`."""
+    """What `add_columns` read, as options of ``study`` and ``predict``."""
     columns = dict(args.input) or None
     return {"columns": columns, "ids": args.id, "ignore": args.ignore}
 

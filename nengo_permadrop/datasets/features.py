@@ -54,7 +54,7 @@ def own_rows(
 
     Parameters
     ----------
-    table : `Table`
+    table : `.tables.Table`
     shapes : {str: tuple of int} or None
         Shape of one row of each of the network's inputs, in their order. None for a
         network that is yet to be made: one input, named "input".

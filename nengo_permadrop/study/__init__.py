@@ -5,7 +5,7 @@ The study: train, convert, draw from both networks, compare, and report.
 `templates`. A new section of the report is a function in `report` and a block in the
 template. `prediction` predicts rows without targets.
 
-The package can be called: ``npd.study(model, X, y)`` is `study`.
+The package can be called: ``npd.study(model, X, y)`` is `.study.study`.
 """
 
 import inspect
