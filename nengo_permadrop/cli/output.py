@@ -1,5 +1,6 @@
 """What commands print: text for people, JSON for machines."""
 
+import contextlib
 import os
 import sys
 
@@ -23,6 +24,30 @@ def show(args, data, text):
         What is printed without.
     """
     write(to_json(data) if args.json else text)
+
+
+@contextlib.contextmanager
+def silenced():
+    """
+    Nothing on standard error, not even from other programs that are started here.
+
+    Exceptions come through as ever.
+    """
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError):  # something else stands in for it
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(number)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), number)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, number)
+        os.close(kept)
 
 
 def write(text):

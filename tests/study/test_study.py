@@ -301,7 +301,10 @@ def test_model_that_was_trained_before(combo_folder, tmp_path, monkeypatch):
     [
         (dict(model="model.h5"), "model"),  # epochs are given
         (dict(weights="weights.h5"), "weights"),
-        (dict(dataset_options={"data_dir": "here"}), "data set 'diabetes' takes seed"),
+        (
+            dict(dataset_options={"data_dir": "here"}),
+            "'diabetes' has no option 'data_dir'; it takes seed",
+        ),
         (dict(n_draws=1), "n_draws"),
         (dict(observations=0), "observations"),
         (dict(observations=111), "110 test rows"),

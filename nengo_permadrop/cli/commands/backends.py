@@ -3,7 +3,7 @@
 from nengo_permadrop.backends.base import backend_names, get_backend
 from nengo_permadrop.cli.arguments import add_command
 from nengo_permadrop.cli.errors import one_line
-from nengo_permadrop.cli.output import show
+from nengo_permadrop.cli.output import show, silenced
 
 
 def add(commands):
@@ -16,7 +16,8 @@ def run(args):
     found = []
     for name in backend_names():
         try:
-            version, reason = get_backend(name).version(), None
+            with silenced():  # NengoDL starts another Python, which imports TensorFlow
+                version, reason = get_backend(name).version(), None
         except ImportError as error:
             version, reason = None, one_line(error)
         found.append({"name": name, "version": version, "reason": reason})
