@@ -77,6 +77,7 @@ def read_table(data):
         table = Table("the rows", arrays=arrays)
     else:
         table = Table("the rows", arrays={"X": np.asarray(data)})
+    _check_names(table)
     lengths = {k: len(v) if np.ndim(v) else 0 for k, v in parts_of(table).items()}
     if not lengths or not max(lengths.values()):
         raise ValidationError(f"{table.name} has no rows", attr="data")
@@ -92,6 +93,24 @@ def read_table(data):
 def parts_of(table):
     """Its columns or arrays, by name."""
     return table.columns if table.columns is not None else table.arrays
+
+
+def _check_names(table):
+    """Raise if columns can't be told apart."""
+    names = list(map(str, table.names))
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValidationError(
+            f"{table.name} has several columns '{twice[0]}'; give each another name",
+            attr="data",
+        )
+    header = "".join(names)
+    if table.columns is not None and header.count(";") >= max(1, len(names)):
+        raise ValidationError(
+            f"columns of {table.name} seem to be separated by ';' ('{names[0]}'); "
+            "separate them by commas, or read them with pandas and give the table",
+            attr="data",
+        )
 
 
 def _from_file(path):

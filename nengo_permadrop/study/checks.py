@@ -1,5 +1,6 @@
 """What a study is asked to do, checked before anything is read or trained."""
 
+import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
@@ -80,6 +81,12 @@ def check_given(dataset, model, weights, epochs, model_options, dataset_options)
             f"are for a data set that is loaded by its name; {dataset.name!r} is "
             "loaded already",
             attr="dataset_options",
+        )
+    if isinstance(model, nengo.Network):
+        raise ValidationError(
+            f"{model} has been converted already, which a study does itself; give the "
+            "model that it was converted from",
+            attr="model",
         )
     if model is None and weights is not None:
         raise ValidationError(

@@ -130,9 +130,10 @@ def predict(
 
     model, preparation, recalibration = _loaded(model, trust)
     inputs, given = _rows(model, data, columns, ids, ignore, preparation)
-    samples = sample(
+    samples = _all_outputs(
         _network(model, backend, seed),
         inputs,
+        checkpoint,
         n_draws=n_draws,
         backend=backend,
         seed=derive_seed(seed, _DRAWS),
@@ -140,7 +141,6 @@ def predict(
         settle=settle,
         executor=executor,
         progress=progress,
-        checkpoint=checkpoint,
     )
     samples = _in_units(samples, preparation)
     if recalibration is not None:
@@ -224,7 +224,7 @@ def _rows(model, data, columns, ids, ignore, preparation):
     """What the network takes, and what names each row."""
     if preparation is not None and columns is None:
         columns = preparation.columns
-    graph = model.graph if isinstance(model, Converter) else read_model(model)
+    graph = _graph(model)
     table = read_table(data)
     if table.columns is None and preparation is not None and columns is not None:
         # arrays of one's own hardly have the names that a file's had
@@ -250,6 +250,36 @@ def _network(model, backend, seed):
         return model
     with own_network(derive_seed(seed, _NETWORK)):
         return Converter(model, target=get_backend(backend).target)
+
+
+def _all_outputs(model, inputs, checkpoint, **options):
+    """Draws of all outputs of a model, side by side: with the same masks."""
+    names = list(_graph(model).outputs)
+    if len(names) == 1:
+        return sample(model, inputs, checkpoint=checkpoint, **options)
+    if checkpoint is not None:  # one for each
+        prepare_folder(checkpoint)
+    found = []
+    for name in names:
+        own = None if checkpoint is None else Path(checkpoint) / name
+        found.append(sample(model, inputs, output=name, checkpoint=own, **options))
+    elements = [
+        name if samples.n_outputs == 1 else f"{name} {element}"
+        for name, samples in zip(names, found)
+        for element in samples.output_names
+    ]
+    return PredictiveSamples(
+        np.concatenate([samples.values for samples in found], axis=2),
+        output_names=elements,
+        backend=found[0].backend,
+        seed=found[0].seed,
+        masks=found[0].masks,
+        meta=found[0].meta,
+    )
+
+
+def _graph(model):
+    return model.graph if isinstance(model, Converter) else read_model(model)
 
 
 def _in_units(samples, preparation):

@@ -193,6 +193,15 @@ def test_columns_that_are_not_there_or_not_right(frame, options, words):
     assert "\n" not in str(caught.value)
 
 
+def test_columns_that_can_not_be_told_apart(tmp_path):
+    twice = pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "y"])
+    with pytest.raises(ValidationError, match="several columns 'a'"):
+        read_table(twice)
+    (tmp_path / "rows.csv").write_text("a;b;y\n1,5;2;3\n")
+    with pytest.raises(ValidationError, match="rows.csv seem to be separated by ';'"):
+        read_table(tmp_path / "rows.csv")
+
+
 def test_missing_values_are_placed(frame):
     frame.loc[7, "b"] = np.nan
     with pytest.raises(ValidationError, match="nothing in row 7 of 'b' .1 such"):

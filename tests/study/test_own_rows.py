@@ -140,6 +140,7 @@ def test_a_network_is_trained_if_there_is_none(csv, tmp_path):
         (("model", "X", "y"), {"dataset_options": {"a": 1}}, "dataset_options: are"),
         (("model", "X", "y"), {"epochs": 3}, "is given trained"),
         (("data", "X", "y"), {}, "'diabetes' has rows already"),
+        (("conv", "X", "y"), {}, "has been converted already"),
         (("model", "few", "y"), {}, "takes 3 features, and the rows has 2"),
         (("model", "X", "y"), {"observations": 31}, "30 test rows, fewer than the 31"),
         (("model", "X", "y"), {"n_draws": 1}, "n_draws"),
@@ -152,6 +153,7 @@ def test_what_does_not_go_together(kmodel, rows, args, options, words):
         "y": rows[1],
         "few": rows[0][:, :2],
         "data": npd.datasets.load("diabetes"),
+        "conv": npd.Converter(kmodel),
     }
     args = [known.get(each) for each in args]
     options = {k: known.get(v, v) if k == "model" else v for k, v in options.items()}

@@ -102,6 +102,22 @@ def test_a_converter_is_taken_as_it_is(kmodel, frame):
     assert list(found["Row"]) == [0, 1, 2]
 
 
+def test_all_outputs_are_there(frame, tmp_path):
+    keras.utils.set_random_seed(0)
+    inp = keras.Input((3,))
+    x = layers.Dropout(0.2)(layers.Dense(9, "relu")(inp))
+    outputs = [layers.Dense(1, name="p")(x), layers.Dense(2, name="q")(x)]
+    kmodel = keras.Model(inp, outputs)
+    X = frame[["a", "b", "c"]].to_numpy()[:2]
+    found = npd.predict(kmodel, X, 20, checkpoint=tmp_path / "kept", **QUIET)
+    names = list(found["Output"])
+    assert len(names) == 6 and names[:3] == names[3:] and names[0] == "p"
+    assert all(name.startswith("q ") for name in names[1:3])
+    classical = npd.predict(kmodel, X, 200, backend="keras", **QUIET)
+    error = np.hypot(found["Std"] / 20**0.5, classical["Std"] / 200**0.5)
+    assert (abs(found["Mean"] - classical["Mean"]) < 5 * error + 0.02).all()
+
+
 def test_a_study_knows_columns_names_and_the_factor(folder, frame):
     new = frame[["c", "name", "y", "a", "b"]].head(7)
     found = npd.predict(folder, new, 20, **QUIET)
