@@ -18,6 +18,7 @@ _BLAS_VARIABLES = {
     "blis": "BLIS_NUM_THREADS",
 }
 _NUMBA_VARIABLE = "NUMBA_NUM_THREADS"
+_MOST_WAITED = 5  # seconds for a thread that has nothing left to do
 THREAD_VARIABLES = (*_BLAS_VARIABLES.values(), _NUMBA_VARIABLE)
 
 
@@ -78,8 +79,13 @@ def process_pool(workers):
         yield executor
     except BaseException:
         # not to wait for the draws that are being simulated
+        manager = getattr(executor, "_executor_manager_thread", None)
         executor.shutdown(wait=False, cancel_futures=True)
         context.terminate()
+        if manager is not None:
+            # Python, when it ends, wakes this thread: through a pipe that the thread may
+            # be closing just then, which is an error
+            manager.join(_MOST_WAITED)
         raise
     executor.shutdown(wait=False)
     context.join()
