@@ -83,8 +83,8 @@ def process_pool(workers):
         executor.shutdown(wait=False, cancel_futures=True)
         context.terminate()
         if manager is not None:
-            # Python, when it ends, wakes this thread: through a pipe that the thread may
-            # be closing just then, which is an error
+            # When Python ends, it wakes this thread through a pipe, and fails if the
+            # thread closes it just then
             manager.join(_MOST_WAITED)
         raise
     executor.shutdown(wait=False)
