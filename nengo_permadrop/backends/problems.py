@@ -15,14 +15,14 @@ from nengo_permadrop.converter.timing import (
 from nengo_permadrop.dropout.gates import mask_processes
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.sources.registry import get_source, known_source
+from nengo_permadrop.sources.registry import get_source, known_source, opened
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import outside_networks, own_network
 
 
 def as_taken(model, engine, dropout):
     """
-    What a backend takes: a source's model is converted for one that takes networks.
+    What a backend takes: a model's file is loaded, and a model converted for networks.
 
     Parameters
     ----------
@@ -36,6 +36,7 @@ def as_taken(model, engine, dropout):
     dropout : str or None
         None if the network has it already.
     """
+    model = opened(model)
     is_model = not isinstance(model, (nengo.Network, ModelGraph))
     if engine.takes != "network" or not (is_model and known_source(model)):
         return model, dropout

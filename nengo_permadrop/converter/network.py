@@ -13,7 +13,7 @@ from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.registry import opened, read_model
 from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
     check_choice,
@@ -36,9 +36,10 @@ class Converter(nengo.Network):
 
     Parameters
     ----------
-    model : `keras.Model` or `.ModelGraph`
-        A built Sequential or functional model; nested models and layers that are used
-        several times are welcome. Or a graph, as `.read_model` gives it.
+    model : `keras.Model`, str, path-like or `.ModelGraph`
+        A built Sequential or functional model, or its file (.h5, .hdf5, .keras), of
+        which no code is run; nested models and layers that are used several times are
+        welcome. Or a graph, as `.read_model` gives it.
     neurons : {"spiking", "rate"}, optional
         Spiking neurons, or the rate neurons that compute Keras's activations.
     target : {"nengo", "loihi"}, optional
@@ -174,6 +175,7 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
+        model = opened(model)
         graph = read_model(model)
         if isinstance(model, ModelGraph):
             model = None

@@ -65,7 +65,7 @@ def sample(
 
     Parameters
     ----------
-    model : `.Converter`, `nengo.Network` or `keras.Model`
+    model : `.Converter`, `nengo.Network`, `keras.Model`, or path of a model's file
         A Keras model for ``backend="keras"``, a network for all others. These convert a
         Keras model with `.Converter`'s defaults, for the backend's target.
     X : array_like, list of array_like or dict

@@ -14,10 +14,13 @@ class Source:
         Such as "keras".
     title : str
         What it is called in messages, such as "Keras".
+    endings : tuple of str
+        Of the names of its model files, such as ".h5".
     """
 
     name = None
     title = None
+    endings = ()
 
     def takes(self, model):
         """
@@ -32,6 +35,21 @@ class Source:
         Returns
         -------
         takes : bool
+        """
+        raise NotImplementedError()
+
+    def load(self, path):
+        """
+        Load a model's file, without running code that it holds or names.
+
+        Parameters
+        ----------
+        path : str or path-like
+            With one of the ``endings``.
+
+        Returns
+        -------
+        model : object
         """
         raise NotImplementedError()
 

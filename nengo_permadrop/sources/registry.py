@@ -1,5 +1,7 @@
 """The sources that there are, and which of them takes a model."""
 
+import os
+
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import ModelGraph
 from nengo_permadrop.support.registry import Registry, instance
@@ -62,14 +64,47 @@ def known_source(model):
     return next((source for source in sources if source.takes(model)), None)
 
 
+def opened(model):
+    """
+    A model, loaded if it is named by its file.
+
+    Parameters
+    ----------
+    model : object
+        The path of a file, or anything else, which is given back.
+
+    Returns
+    -------
+    model : object
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    nengo_permadrop.ConversionError
+        If no source has files of that ending.
+    """
+    if not isinstance(model, (str, os.PathLike)):
+        return model
+    ending = os.path.splitext(model)[1].lower()
+    known = {each: name for name in source_names() for each in get_source(name).endings}
+    if ending not in known:
+        raise ConversionError(
+            f"'{os.fspath(model)}'",
+            f"ends in {ending!r}, which no known model file does",
+            f"Give a file that ends in {', '.join(known)}, or a model",
+        )
+    return get_source(known[ending]).load(model)
+
+
 def read_model(model):
     """
     Read the neutral graph of a model: what a `.Converter` takes.
 
     Parameters
     ----------
-    model : `keras.Model`, another source's model, or `.ModelGraph`
-        A graph is returned as it is.
+    model : `keras.Model`, another source's model, path of a file, or `.ModelGraph`
+        A graph is returned as it is. For files see `opened`.
 
     Returns
     -------
@@ -82,4 +117,5 @@ def read_model(model):
     """
     if isinstance(model, ModelGraph):
         return model
+    model = opened(model)
     return source_of(model).read(model)

@@ -407,8 +407,8 @@ def test_a_keras_model_is_converted(kmodel, X):
 
 def test_bad_models(kmodel, conv, X, plain):
     net, node, out = plain
-    with pytest.raises(ValidationError, match="takes a network, got str"):
-        draw("kmodel", X)
+    with pytest.raises(ValidationError, match="takes a network, got int"):
+        draw(3, X)
     with pytest.raises(ValidationError, match="takes a Keras model, got a network"):
         draw(conv, X, "keras")
     with pytest.raises(ValidationError, match="unknown backend 'abacus'.*nengo, keras"):

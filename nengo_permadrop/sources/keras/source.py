@@ -3,6 +3,7 @@
 from nengo_permadrop.sources.base import Source
 from nengo_permadrop.sources.keras.convert import neutral
 from nengo_permadrop.sources.keras.forward import KerasForward
+from nengo_permadrop.sources.keras.loading import ENDINGS, load_model
 from nengo_permadrop.sources.keras.reader import read_keras
 from nengo_permadrop.sources.registry import register_source
 
@@ -13,9 +14,13 @@ class KerasSource(Source):
 
     name = "keras"
     title = "Keras"
+    endings = ENDINGS
 
     def takes(self, model):
         return hasattr(model, "layers") and hasattr(model, "get_config")
+
+    def load(self, path):
+        return load_model(path)
 
     def read(self, model):
         graph, _ = read_keras(model)
