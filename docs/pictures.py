@@ -37,7 +37,6 @@ def study_picture(directory):
         labels=("spiking against classical", "classical against itself"),
         ax=right,
     )
-    right.set_ylim(0, 1.3 * right.get_ylim()[1])  # room for the legend
     return figure
 
 
