@@ -71,12 +71,12 @@ def read_table(data):
     elif isinstance(data, pd.DataFrame):
         table = Table("the table", columns=data)
     elif isinstance(data, dict):
-        table = Table("the rows", arrays={k: np.asarray(v) for k, v in data.items()})
+        table = Table("X", arrays={k: np.asarray(v) for k, v in data.items()})
     elif isinstance(data, (list, tuple)) and any(hasattr(x, "shape") for x in data):
         arrays = {i: np.asarray(x) for i, x in enumerate(data)}
-        table = Table("the rows", arrays=arrays)
+        table = Table("X", arrays=arrays)
     else:
-        table = Table("the rows", arrays={"X": np.asarray(data)})
+        table = Table("X", arrays={"X": np.asarray(data)})
     _check_names(table)
     lengths = {k: len(v) if np.ndim(v) else 0 for k, v in parts_of(table).items()}
     if not lengths or not max(lengths.values()):

@@ -216,7 +216,7 @@ def test_missing_values_are_placed(frame):
     (
         (
             {"left": np.ones((3, 2))},
-            "inputs are 'left', 'right', and the rows has 'lef",
+            "inputs are 'left', 'right', and X has 'lef",
         ),
         ({"left": np.ones((3, 2)), "right": np.ones((4, 1))}, "left: 3, right: 4"),
         (

@@ -141,7 +141,7 @@ def test_a_network_is_trained_if_there_is_none(csv, tmp_path):
         (("model", "X", "y"), {"epochs": 3}, "is given trained"),
         (("data", "X", "y"), {}, "'diabetes' has rows already"),
         (("conv", "X", "y"), {}, "has been converted already"),
-        (("model", "few", "y"), {}, "takes 3 features, and the rows has 2"),
+        (("model", "few", "y"), {}, "takes 3 features, and X has 2"),
         (("model", "X", "y"), {"observations": 31}, "30 test rows, fewer than the 31"),
         (("model", "X", "y"), {"n_draws": 1}, "n_draws"),
     ),
