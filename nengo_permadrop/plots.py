@@ -125,6 +125,7 @@ def plot_means(
     ax = axes_or_new(ax)
     x, y = samples_classical.mean(), samples_spiking.mean()
     x_std, y_std = samples_classical.std(), samples_spiking.std()
+    colors = _colors(samples_classical.n_outputs)
     for output, name in enumerate(samples_classical.output_names):
         ax.errorbar(
             x[:, output],
@@ -134,7 +135,7 @@ def plot_means(
             fmt="o",
             markersize=4,
             elinewidth=0.6,
-            color=COLORS[output % len(COLORS)],
+            color=colors[output],
             label=text(name),
         )
     ends = [
@@ -404,6 +405,15 @@ def plot_frontier(tuning, *, ax=None):
     ax.set_xscale("log")
     ax.set_title(f"{tuning.n_draws} draws")
     return finished(ax, "Spikes of a draw", "Bias (standard deviations)")
+
+
+def _colors(n):
+    """So many that can be told apart, also by people who don't see all colours."""
+    if n <= len(COLORS):
+        return COLORS[:n]
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](np.linspace(0, 0.95, n))
 
 
 def _labelled(samples):

@@ -95,7 +95,7 @@ def own_dataset(
         target_std=unscaled[1],
         source=_said(table.name, names, n_rows)
         + " They are given to the network as they are, and its answers are taken to be "
-        "in the target's units.",
+        "in the target's units. It must not have been trained on them.",
         output_names=tuple(names),
         preparation=Preparation(
             tuple(names), *unscaled, columns=taken, ids=tuple(rows.labels)

@@ -17,6 +17,8 @@ from nengo_permadrop.study import uncertainty
 SMALL_BIAS, SMALL_SPREAD = 0.1, 0.1
 # A difference that half of the tests would see with so many times as many draws is said
 NEAR = 5
+# A study that sees 0.2 standard deviations less often is too small for a yes
+LEAST_POWER = 0.8
 # What the intervals are judged at, and the level of that test
 INTERVAL, COVERAGE_LEVEL = 0.9, 0.01
 # Fewer observations say too little of a coverage
@@ -27,7 +29,7 @@ ONE_SIDED = 1.645
 # Less of the targets' variance is called little
 LITTLE_R2 = 0.25
 
-GUIDE = "My network disagrees: what now?"  # docs/disagrees.rst
+GUIDE = "My network disagrees: what now?"
 
 
 class Judgement(NamedTuple):
@@ -87,11 +89,13 @@ def next_step(judgements):
     -------
     step : str or None
         A network that predicts nothing comes first, then networks that disagree, then
-        intervals that are wrong.
+        intervals that are wrong; of what isn't bad, small differences come last.
     """
-    order = [judgements[name] for name in ("accuracy", "agreement", "calibration")]
-    for state in ("bad", "fair"):
-        for each in order:
+    for state, order in (
+        ("bad", ("accuracy", "agreement", "calibration")),
+        ("fair", ("accuracy", "calibration", "agreement")),
+    ):
+        for each in (judgements[name] for name in order):
             if each.state == state and each.next_step is not None:
                 return each.next_step
     return None
@@ -101,7 +105,8 @@ def _effect(study):
     """Bias and ratio of spreads, where they are known best; and how, in words."""
     certificate = study.certificate
     if certificate is not None:
-        return certificate.bias, certificate.spread, "draws with the same masks"
+        how = f"draws with the same masks on {certificate.options['backend']}"
+        return certificate.bias, certificate.spread, how
     return study.bias()["spiking"], study.spread()["spiking"], "independent draws"
 
 
@@ -124,7 +129,19 @@ def _agreement(study):
     if study.certificate is not None:
         hidden = study.certificate.n_draws <= NEAR * n_draws
     words = _effect_words(bias, spread, how, study.certificate)
+    if study.power is not None:
+        words += (
+            f" Of studies of as many draws and observations, {study.power:.0%} would "
+            "see a difference of 0.2 standard deviations."
+        )
     if study.verdict():
+        if study.power is not None and study.power < LEAST_POWER:
+            answer = (
+                f"None was seen, but {n_draws} draws of so few observations would "
+                "hardly show it."
+            )
+            step = "Draw more (--n-draws), or show more test rows (--observations)."
+            return Judgement(question, "fair", answer, words, step)
         if hidden:
             answer = (
                 f"No difference was seen with {n_draws} draws, but a few more draws "
@@ -156,8 +173,7 @@ def _effect_words(bias, spread, how, certificate):
 
 def _closer(study):
     """What brings this study's spiking network nearer to the classical one."""
-    options, network = study.options, study.network
-    soft = any("LIF" in name for name in network["neuron_types"])
+    options, soft = study.options, bool(study.network["gammas"])
     if options["tune"]:
         step = (
             "Train on with a smaller gamma (--anneal 0.002)"
@@ -165,10 +181,13 @@ def _closer(study):
             else ("Give validation rows that are more like the test's, or more of them")
         )
     elif options["calibrate"]:
-        step = "Choose all settings by --tune instead of --calibrate"
+        step = "Run the study again with --tune (tune=True) instead of --calibrate"
     else:
-        step = "Run the study again with --tune, which chooses what agrees"
-    return f"{step}; the page '{GUIDE}' of the documentation has more."
+        step = (
+            "Run the study again with --tune (in Python tune=True), which chooses "
+            "firing rates, synapses, times and a calibration on validation rows"
+        )
+    return f"{step}; docs/disagrees.rst, '{GUIDE}', has more."
 
 
 def _calibration(study):
@@ -186,13 +205,13 @@ def _calibration(study):
     level = COVERAGE_LEVEL / len(rows)
     worst = min(range(len(rows)), key=lambda i: _fits(rows[i]["before"][name], n))
     before, after = (rows[worst][when][name] for when in ("before", "after"))
-    low, high = (end / n for end in binom.interval(0.95, n, INTERVAL))
+    low, high = (end / n for end in binom.interval(1 - level, n, INTERVAL))
     of = f" of {scores[worst]['output']}" if len(rows) > 1 else ""
     factor = study.recalibration.scale[worst]
     words = (
-        f"{before:.0%} of {n} targets{of} lie in them; of {n} calibrated intervals "
-        f"{low:.0%} to {high:.0%} would hold theirs (in 95% of cases). With the spread "
-        f"times {factor:.3g}, as validation rows ask for, {after:.0%}."
+        f"{before:.0%} of {n} targets{of} lie in the spiking network's; for calibrated "
+        f"ones {low:.0%} to {high:.0%} would be usual. With the spread times "
+        f"{factor:.3g}, which was fitted on validation rows, {after:.0%}."
     )
     if n < LEAST_OBSERVATIONS:
         return Judgement(
@@ -206,10 +225,12 @@ def _calibration(study):
         return Judgement(question, "good", "Yes, as far as these rows show.", words)
     wrong = "too narrow" if before < INTERVAL else "too wide"
     if all(_fits(row["after"][name], n) > level for row in rows):
+        everywhere = all(_fits_everywhere(row["after"], n, level) for row in rows)
+        but = "" if everywhere else f" at {INTERVAL:.0%}, but not at all levels"
         return Judgement(
             question,
             "fair",
-            f"No, they are {wrong}; recalibrated, yes.",
+            f"No, they are {wrong}; recalibrated, yes{but}.",
             words,
             "Use recalibrated intervals: nengo-permadrop predict with the folder of "
             "this study as the model, or study.recalibration.apply(samples).",
@@ -224,9 +245,22 @@ def _calibration(study):
     )
 
 
-def _fits(coverage, n):
+def _fits(coverage, n, interval=INTERVAL):
     """P-value of a coverage, if the intervals are calibrated."""
-    return float(binomtest(int(round(coverage * n)), n, INTERVAL).pvalue)
+    return float(binomtest(int(round(coverage * n)), n, interval).pvalue)
+
+
+def _fits_everywhere(row, n, level):
+    """Whether the coverages of all intervals that are known are those of calibrated."""
+    known = {
+        float(name.removeprefix("Coverage")): value
+        for name, value in row.items()
+        if name.startswith("Coverage") and value is not None
+    }
+    return all(
+        _fits(value, n, interval) > level / len(known)
+        for interval, value in known.items()
+    )
 
 
 def _accuracy(study):
@@ -237,18 +271,20 @@ def _accuracy(study):
         words = "The targets of these rows are all the same."
         return Judgement(question, "unknown", "That isn't known.", words)
     words = (
-        f"r2, which is 1 for perfect predictions and 0 for the mean, is {r2:.2f} for "
-        f"the mean of the classical network's draws on all {len(study.dataset.test)} "
-        f"test rows, {found:.2f} for the spiking network's on the {len(y)} shown here."
+        f"r2, which is 1 for perfect predictions and 0 for the mean, is {found:.2f} "
+        f"for the mean of the spiking network's draws on these {len(y)} observations, "
+        f"{_r2(study.samples_classical.mean(), y):.2f} for the classical network's, "
+        f"and {r2:.2f} for that on all {len(study.dataset.test)} test rows."
         f"{_errors(study, mean - y, y)}"
     )
     worst = min(r2, found)
     if worst <= 0 or not _shows(mean, y):
-        step = "Train it longer, or otherwise."
+        step = "Train it longer, or with other settings."
         if len(study.dataset.train) == 0:
             step = (
-                "Check that rows and targets are scaled as in the network's training; "
-                "if they are, train it longer, or otherwise."
+                "Check that rows and targets are centred and scaled as in the "
+                "network's training, and belong together; if so, train it longer, or "
+                "with other settings."
             )
         answer = "No." if worst <= 0 else "Not so that these rows would show it."
         answer += " What its uncertainty is worth can't be told before it does."
@@ -257,7 +293,7 @@ def _accuracy(study):
         return Judgement(
             question, "fair", "A little.", words, "Train it longer, or on more rows."
         )
-    return Judgement(question, "good", "Yes.", words)
+    return Judgement(question, "good", f"Yes (r2 {worst:.2f}).", words)
 
 
 def _r2(mean, y):

@@ -7,7 +7,6 @@ import numpy as np
 from nengo_permadrop import plots
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.support.optional import require
-from nengo_permadrop.training.recipe import SOFTLIF
 
 PICTURES = (
     "means",
@@ -72,8 +71,8 @@ def draw_pictures(study):
     figures = dict(zip(PICTURES, drawn, strict=True))
     if has_softlif(study):
         figures[SOFTLIF_PICTURE], (rate, slope) = _figure(2)
-        plots.plot_softlif(gamma=SOFTLIF["gamma"], ax=rate)
-        plots.plot_softlif_derivative(gamma=SOFTLIF["gamma"], ax=slope)
+        plots.plot_softlif(gamma=study.network["gammas"], ax=rate)
+        plots.plot_softlif_derivative(gamma=study.network["gammas"], ax=slope)
     if study.tuning is not None:
         figures[TUNING], (ax,) = _figure(1)
         plots.plot_frontier(study.tuning, ax=ax)
@@ -81,8 +80,8 @@ def draw_pictures(study):
 
 
 def has_softlif(study):
-    """Whether the spiking network's neurons are those that SoftLIF was trained for."""
-    return any("LIF" in name for name in study.network["neuron_types"])
+    """Whether the classical network has SoftLIF activations."""
+    return bool(study.network["gammas"])
 
 
 def typical(study):

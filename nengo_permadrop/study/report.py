@@ -195,6 +195,7 @@ def to_dict(study):
         "options": study.options,
         "tuning": _tuning(study),
         "certificate": _certificate(study.certificate),
+        "power": study.power,
         "date": study.date,
         "command": study.command,
         "seed": study.options["seed"],

@@ -14,6 +14,8 @@ from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.study.judgements import judge, next_step
 from nengo_permadrop.support.plain import shortened
 
+_SCREEN = 24  # lines of a terminal
+
 
 class _Found(NamedTuple):
     """A number, or None and the reason why it isn't defined."""
@@ -49,9 +51,9 @@ class Study:
         rows.
     network : dict
         "layers" of neurons, "neurons", "neuron_types" (their number by type),
-        "firing_rates" (see `.Converter`), "dropouts" and "verification_error" of the
-        spiking network, "epochs" (None if they aren't known) and "parameters" of the
-        classical one.
+        "firing_rates" (see `.Converter`), "gammas" of SoftLIF, "dropouts" and
+        "verification_error" of the spiking network, "epochs" (None if they aren't
+        known) and "parameters" of the classical one.
     options : dict
         What the study was called with, and the times that were chosen.
     seeds : {str: int}
@@ -67,6 +69,9 @@ class Study:
     certificate : `.Certificate` or None
         How large the difference is, from draws with the same masks of the first 30
         observations; None where they don't spread.
+    power : float or None
+        Share of such studies, of as many draws and tests, that would see a difference
+        of 0.2 standard deviations in all means.
     date : str
         When it was run.
     command : str
@@ -91,23 +96,28 @@ class Study:
     calibration: object = None
     tuning: object = None
     certificate: object = None
+    power: float = None
     date: str = ""
     command: str = ""
 
     def __repr__(self):
+        whole = self._summary(words=True)
+        return whole if whole.count("\n") < _SCREEN else self._summary(words=False)
+
+    def _summary(self, words):
+        """Answers, with their numbers or without, in lines that fit a screen."""
         spiking = self.samples_spiking
         judged = self.judgements()
         step = next_step(judged)
         lines = [
             f"Study of {shortened(self.dataset.name)}: {spiking.n_draws} draws, "
             f"{spiking.n_observations} observations, backend {spiking.backend}",
-            *(
-                line
-                for each in judged.values()
-                for line in (each.question, f"  {each.answer} {each.words}")
-            ),
-            *([] if step is None else ["Next:", f"  {step}"]),
         ]
+        for each in judged.values():
+            lines.append(each.question)
+            lines.append(f"  {each.answer} {each.words if words else ''}".rstrip())
+        if step is not None:
+            lines += ["Next:", f"  {step}"]
         indented = {True: "    ", False: "  "}
         return "\n".join(
             part

@@ -48,6 +48,7 @@ SEEDED = (
     "calibration",
     "tuning",
     "certificate",
+    "power",
 )
 
 _OBSERVATIONS = 100  # of the test rows, by default

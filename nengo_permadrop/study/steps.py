@@ -10,6 +10,7 @@ from nengo_permadrop.calibration.fitting import calibrate
 from nengo_permadrop.combo.saved import fingerprint
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.execution.pool import process_pool
+from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.samples.samples import PredictiveSamples
@@ -34,6 +35,10 @@ TUNING_ROWS = 200
 
 # Observations, and pairs of draws of each, that are certified
 CERTIFIED_ROWS, CERTIFIED_PAIRS = 30, 100
+
+# A difference, in standard deviations, and the simulated studies that are to see it; of
+# more tests than so many, fewer are simulated
+SEEN, POWER_STUDIES, POWER_TESTS = 0.2, 40, 200
 
 # What the answers don't depend on
 _WITHOUT_EFFECT = ("workers",)
@@ -252,6 +257,7 @@ class StudyRun:
                 samples["classical"],
                 seed=self.seeds["control_pvalues"],
             )
+            power = power_of(samples["spiking"], self.seeds["power"])
         return Study(
             dataset=self.dataset,
             model=self.model,
@@ -264,6 +270,7 @@ class StudyRun:
                 "neurons": conv.n_neurons,
                 "neuron_types": _neuron_types(conv),
                 "firing_rates": dict(conv.firing_rates),
+                "gammas": _gammas(conv.graph),
                 "dropouts": len(conv.dropouts),
                 "verification_error": error,
                 "epochs": n_epochs,
@@ -276,10 +283,38 @@ class StudyRun:
             calibration=conv.calibration,
             tuning=self.tuning,
             certificate=certificate,
+            power=power,
             date=now(),
             command=command(),
             **{f"samples_{name}": each for name, each in samples.items()},
         )
+
+
+def power_of(samples, seed):
+    """
+    How often a study of so many draws and tests sees a difference of `SEEN` deviations.
+
+    Simulated with normal distributions: the share of `POWER_STUDIES` whose verdict is
+    that they don't agree.
+    """
+    rng = np.random.RandomState(seed)
+    n_tests = min(samples.n_observations * samples.n_outputs, POWER_TESTS)
+    shape = samples.n_draws, n_tests, 1
+    found = 0
+    for _ in range(POWER_STUDIES):
+        one, other = rng.normal(size=shape) + SEEN, rng.normal(size=shape)
+        found += not ks_agreement(one, other, seed=rng.randint(2**31)).verdict()
+    return found / POWER_STUDIES
+
+
+def _gammas(graph):
+    """Of the SoftLIF activations of a model, each once."""
+    found = {
+        float(operation.parameters["gamma"])
+        for operation in graph.operations
+        if isinstance(operation, Activation) and "gamma" in operation.parameters
+    }
+    return sorted(found)
 
 
 def _neuron_types(conv):

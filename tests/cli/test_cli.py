@@ -165,6 +165,8 @@ def _studies(monkeypatch):
     calls = []
 
     class Result:
+        judgements = staticmethod(dict)
+
         @staticmethod
         def verdict():
             return FakeVerdict()

@@ -454,7 +454,7 @@ def test_unsupported_models_raise():
     with pytest.raises(npd.ConversionError, match="input shape"):
         npd.Converter(keras.Sequential([layers.Dense(3)]))
     with pytest.raises(npd.ConversionError, match="known source.*load_model"):
-        npd.Converter("model.h5")
+        npd.Converter(3)
     with pytest.raises(npd.ConversionError, match="unknown size"):
         npd.Converter(functional((None, 4), lambda x: layers.Activation("relu")(x)))
 

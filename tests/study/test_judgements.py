@@ -12,6 +12,7 @@ from browsers import new_browser, resized
 import nengo_permadrop as npd
 from nengo_permadrop.study.judgements import next_step
 from nengo_permadrop.study.report import render, to_dict
+from nengo_permadrop.study.steps import power_of
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
@@ -59,7 +60,7 @@ def studied(name):
     if name == "useless":
         y = np.random.RandomState(2).permutation(y)
     if name == "overconfident":
-        options, noise = {"rate": 0.02}, 3.0
+        options, noise = {"rate": 0.03, "activation": "relu"}, 3.0
     if name == "relu":
         options = {"activation": "relu"}
     kmodel = network(X, y, **options)
@@ -101,13 +102,16 @@ def test_wrong_mean(studies):
     assert judged["accuracy"].answer.startswith("No.")
     found = re.search(r"On average it predicts (\S+) less", judged["accuracy"].words)
     assert float(found[1]) == pytest.approx(12, abs=1)
-    assert next_step(judged).startswith("Check that rows and targets are scaled")
+    assert next_step(judged).startswith("Check that rows and targets are centred")
 
 
 def test_overconfident(studies):
     study = studies["overconfident"]
     judged = study.judgements()
+    assert judged["agreement"].state in ("good", "fair")  # both are as sure
     assert judged["calibration"].state in ("fair", "bad")
+    steps = "Use recalibrated intervals", "Train with another dropout rate"
+    assert next_step(judged).startswith(steps)
     assert "too narrow" in judged["calibration"].answer
     share = float(re.match(r"(\d+)% of 80 targets", judged["calibration"].words)[1])
     assert share < 50
@@ -117,8 +121,9 @@ def test_overconfident(studies):
 
 def test_useless(studies):
     judged = studies["useless"].judgements()
+    assert judged["agreement"].state in ("good", "fair")
     assert judged["accuracy"].state == "bad"
-    assert next_step(judged).startswith("Check that rows and targets are scaled")
+    assert next_step(judged).startswith("Check that rows and targets are centred")
 
 
 def test_neurons_that_are_there(studies):
@@ -166,6 +171,23 @@ def test_a_yes_of_few_draws_says_what_more_would_show(studies):
     assert with_effect(studies["good"], 0.3, 400.0).judgements()["agreement"].state == (
         "good"
     )
+
+
+def test_a_study_that_is_too_small_for_a_yes_says_so(studies):
+    found = dataclasses.replace(studies["good"], power=0.3).judgements()["agreement"]
+    assert found.state == "fair" and "would hardly show it" in found.answer
+    assert "30% would see a difference of 0.2 standard" in found.words
+    assert "--n-draws" in found.next_step
+
+
+def test_power():
+    """More draws and more observations see more; all of it is seen by enough."""
+    sizes = (8, 10), (60, 80), (100, 100)
+    found = [
+        power_of(npd.PredictiveSamples(np.zeros((n_draws, n, 1))), 0)
+        for n_draws, n in sizes
+    ]
+    assert found[0] < 0.3 and found == sorted(found) and found[-1] > 0.95
 
 
 def test_few_observations_are_not_judged(studies):

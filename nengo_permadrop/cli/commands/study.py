@@ -215,5 +215,11 @@ def run(args):
     report = os.path.join(output, "report.html")
     # the single tests are in agreement.json
     found = {key: value for key, value in to_dict(result).items() if key != "tests"}
-    show(args, {"report": report, **found}, f"Report: {report}\n{verdict.words}")
+    lines = [
+        *(f"{each.question} {each.answer}" for each in result.judgements().values()),
+        *([f"Next: {found['next_step']}"] if found.get("next_step") else []),
+        f"Report: {report}",
+        verdict.words,
+    ]
+    show(args, {"report": report, **found}, "\n".join(lines))
     return codes.DISAGREE if args.strict and not verdict else codes.SUCCESS
