@@ -169,6 +169,14 @@ class _Chosen:
 
     def numbers(self, names):
         """Columns as one array of numbers."""
+        unnamed = [str(name) for name in names if str(name).startswith("Unnamed: ")]
+        if unnamed:
+            raise ValidationError(
+                f"a column of {self.table.name} has no name, perhaps the numbers of "
+                f"rows; say that it isn't used (ignore; --ignore '{unnamed[0]}'), or "
+                "name it",
+                attr="data",
+            )
         frame = self.table.columns[list(names)]
         self.taken.update(names)
         text = [str(n) for n in names if not _holds_numbers(frame[n])]

@@ -5,6 +5,8 @@ A file of columns (.csv, .tsv, .parquet) is read by pandas; .npz and .npy hold a
 and nothing in them is unpickled.
 """
 
+import csv
+import itertools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +130,7 @@ def _from_file(path):
     try:
         if ending in (".csv", ".tsv"):
             separator = "," if ending == ".csv" else "\t"
+            _check_header(path, separator)
             return Table(path.name, columns=pd.read_csv(path, sep=separator))
         if ending == ".parquet":
             require("pyarrow")
@@ -155,6 +158,27 @@ def _from_file(path):
     raise ValidationError(
         f"'{path}' can't be read as {ending}: {reason}", attr="data"
     ) from None
+
+
+def _check_header(path, separator):
+    """Raise if pandas would give columns other names, or shift them, silently."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = list(itertools.islice(csv.reader(file, delimiter=separator), 2))
+    if len(lines) < 2:
+        return
+    header, first = lines
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    if twice:
+        raise ValidationError(
+            f"{path.name} has several columns '{twice[0]}'; give each another name",
+            attr="data",
+        )
+    if len(first) > len(header):
+        raise ValidationError(
+            f"rows of {path.name} have {len(first)} fields, and its header "
+            f"{len(header)}; write as many",
+            attr="data",
+        )
 
 
 def _numbered(array):

@@ -137,8 +137,8 @@ def _agreement(study):
     if study.verdict():
         if study.power is not None and study.power < LEAST_POWER:
             answer = (
-                f"None was seen, but {n_draws} draws of so few observations would "
-                "hardly show it."
+                f"No difference was seen, but {n_draws} draws of so few observations "
+                "would hardly show one."
             )
             step = "Draw more (--n-draws), or show more test rows (--observations)."
             return Judgement(question, "fair", answer, words, step)

@@ -197,7 +197,15 @@ def test_columns_that_can_not_be_told_apart(tmp_path):
     twice = pd.DataFrame(np.ones((2, 3)), columns=["a", "a", "y"])
     with pytest.raises(ValidationError, match="several columns 'a'"):
         read_table(twice)
-    (tmp_path / "rows.csv").write_text("a;b;y\n1,5;2;3\n")
+    for text, words in (
+        ("a,y,y\n1,2,3\n", "rows.csv has several columns 'y'"),
+        ("a,y\n1,2,\n", "rows of rows.csv have 3 fields, and its header 2"),
+        (",a,y\n0,1,2\n", "has no name.*--ignore 'Unnamed: 0'"),
+    ):
+        (tmp_path / "rows.csv").write_text(text)
+        with pytest.raises(ValidationError, match=words):
+            own_rows(read_table(tmp_path / "rows.csv"), None, target="y")
+    (tmp_path / "rows.csv").write_text("a;b;y\n1;2;3\n")
     with pytest.raises(ValidationError, match="rows.csv seem to be separated by ';'"):
         read_table(tmp_path / "rows.csv")
 

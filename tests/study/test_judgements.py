@@ -175,7 +175,7 @@ def test_a_yes_of_few_draws_says_what_more_would_show(studies):
 
 def test_a_study_that_is_too_small_for_a_yes_says_so(studies):
     found = dataclasses.replace(studies["good"], power=0.3).judgements()["agreement"]
-    assert found.state == "fair" and "would hardly show it" in found.answer
+    assert found.state == "fair" and "would hardly show one" in found.answer
     assert "30% would see a difference of 0.2 standard" in found.words
     assert "--n-draws" in found.next_step
 
