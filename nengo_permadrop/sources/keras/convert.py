@@ -22,6 +22,7 @@ from nengo_permadrop.support.registry import Registry
 
 _LAYERS = Registry("layer", "nengo_permadrop.keras_layers")
 _WEIGHTS = {}
+_KERAS_FUNCTIONS = ("linear", "relu", "sigmoid", "tanh")
 REFUSED = {
     name: (
         "drops whole feature maps, not units",
@@ -42,6 +43,10 @@ REFUSED["Lambda"] = (
     "Use layers of keras.layers for it; if it drops units, as a Lambda around dropout "
     "does, PermanentDropout(rate) of nengo_permadrop.keras_layers, or "
     "Dropout(rate)(x, training=True)",
+)
+REFUSED["TFOpLambda"] = REFUSED["SlicingOpLambda"] = (
+    "is arithmetic on values, not a layer",
+    "Use a layer of keras.layers for it, and PermanentDropout for tf.nn.dropout",
 )
 
 
@@ -194,6 +199,12 @@ def dropout_of(call):
             str(call),
             f"drops units together (noise_shape={config['noise_shape']})",
             "Use noise_shape=None",
+        )
+    if "rate" not in config:
+        raise ConversionError(
+            str(call),
+            f"has no rate among its options ({', '.join(sorted(config))})",
+            "Use PermanentDropout(rate)",
         )
     rate = float(config["rate"])
     if not 0 <= rate < 1:
@@ -361,9 +372,16 @@ def _input(writer, call, value):
 
 def _activated(writer, call, value):
     name = call.spec.config.get("activation", "linear")
-    if isinstance(name, dict):  # how Keras 3 writes a registered function
+    own = isinstance(name, dict)  # how Keras 3 writes a registered function
+    if own:
         name = name.get("config", name)
     kind = name.rpartition(">")[2] if isinstance(name, str) else None
+    if kind in _KERAS_FUNCTIONS and (own or kind != name):
+        raise ConversionError(
+            str(call),
+            f"has a function of yours as its activation, with Keras's name {kind!r}",
+            f"Use activation={kind!r}",
+        )
     if kind == "linear":
         return value
     if kind not in activation_names():

@@ -16,8 +16,8 @@ OTHER_CLASSES = (
     "SpatialDropout3D",
 )
 
-# Whatever a Dropout's get_config may have. A class with more options than these
-# computes more than that
+# Whatever a Dropout's get_config may have. A class with more options than these may
+# compute more than that
 _OPTIONS = {
     "batch_input_shape",
     "dtype",
@@ -98,9 +98,9 @@ def _tried(layer):
     return np.array(layer(np.ones((1, _UNITS), dtype=np.float32))[0]).astype(float)
 
 
-def named_dropout(class_name, config, is_known, names):
+def named_dropout(class_name, config, names):
     """
-    Whether a class that only a name is known of is permanent dropout.
+    Whether a user's class, of which only the name is known, is permanent dropout.
 
     Parameters
     ----------
@@ -108,17 +108,15 @@ def named_dropout(class_name, config, is_known, names):
         Without its package.
     config : dict
         Of the layer.
-    is_known : bool
-        Whether it is Keras's class or ours, by the module that its file names.
     names : sequence of str
         What the user says are permanent dropouts.
 
     Returns
     -------
     permanent : bool
-        It is for a class of the user's that is named, or whose name ends in "Dropout",
-        and whose options are those of Keras's ``Dropout``.
+        It is if it is named, or if its name ends in "Dropout" and it has no options but
+        those of Keras's ``Dropout``.
     """
-    if is_known or "rate" not in config or set(config) - _OPTIONS:
-        return False
-    return class_name in names or class_name.endswith("Dropout")
+    if class_name in names:
+        return True
+    return class_name.endswith("Dropout") and "rate" in config and set(config) <= _OPTIONS
