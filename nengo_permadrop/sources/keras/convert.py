@@ -229,7 +229,9 @@ def _dense(writer, call, value):
             "Only vectors are supported; add a Flatten layer before it",
         )
     weights = call.spec.weights
-    kernel = weights["kernel"]  # as it is: twice as long numbers take twice the memory
+    kernel = weights["kernel"]
+    if kernel.dtype not in (np.float32, np.float64):  # twice as long ones take memory
+        kernel = kernel.astype(np.float32)
     value = writer.affine(
         *call.named,
         [value],
