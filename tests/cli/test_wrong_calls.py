@@ -14,10 +14,10 @@ from combo_helpers import SIZES
 
 from nengo_permadrop.cli import main
 from nengo_permadrop.combo.data.generator import generate_files
+from nengo_permadrop.keras_layers import keras
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
-keras = pytest.importorskip("tensorflow.keras")
 h5py = pytest.importorskip("h5py")
 layers = keras.layers
 
