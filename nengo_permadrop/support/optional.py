@@ -124,6 +124,23 @@ def choose_keras_backend():
     os.environ["KERAS_BACKEND"] = installed[0]
 
 
+def keras_version():
+    """
+    Version of Keras and, of Keras 3, on what it runs: "3.15.1 on jax 0.12.0".
+
+    Raises
+    ------
+    ImportError
+        As `require`.
+    """
+    keras = require("keras")
+    if keras.__version__.startswith("2."):
+        return keras.__version__
+    backend = keras.config.backend()
+    below = getattr(sys.modules.get(backend), "__version__", "")
+    return f"{keras.__version__} on {backend} {below}".rstrip()
+
+
 def _is_keras3():
     try:
         return not importlib.metadata.version("keras").startswith("2.")

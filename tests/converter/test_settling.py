@@ -86,7 +86,7 @@ def test_filters_in_discrete_time(synapse, seconds):
 )
 def test_responses_that_change_their_sign_settle(synapse):
     seconds = settling_time(chain(synapse))
-    step = synapse.filt(np.ones(int(20 / 0.001)), dt=0.001, y0=0)
+    step = synapse.filt(np.ones((int(20 / 0.001), 1)), dt=0.001, y0=0)[:, 0]
     missing = np.abs(step - step[-1]) / np.abs(step - step[-1]).max()
     assert missing[int(seconds / 0.001) :].max() < 0.15 < missing[:300].max()
     assert 1 < seconds < 4  # the time constant of both is a second
