@@ -204,7 +204,7 @@ def test_neurons_that_fire_at_most_once_a_step():
 
 
 def test_weak_layers_are_named():
-    (words,) = found(npd.Converter(weak()), rows())
+    words = " ".join(found(npd.Converter(weak()), rows()))
     assert (
         "'soft_lif" in words and "SoftLIF(gain=2, amplitude=0.01, gamma=0.02)" in words
     )
