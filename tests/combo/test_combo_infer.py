@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from combo_helpers import SIZES, small_model
+from kmodels import save_weights
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
@@ -52,7 +53,7 @@ def _folder(tmp_path_factory):
     # the weights are those of the file of weights: the model's own are others. Like
     # CANDLE's, the file is of Keras's older format, under a name of the newer one
     other = small_model(features.n_features, seed=1)
-    other.save_weights(path / "older.h5")
+    save_weights(other, path / "older.h5")
     (path / "older.h5").rename(path / "saved.uq.weights.h5")
     features.save(features_path(path / "saved.uq.model.h5"))
     return path
