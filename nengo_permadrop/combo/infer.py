@@ -176,7 +176,12 @@ def infer(
         check_folder(checkpoint)
     kmodel = _load(model_file, weights_file, trust)
     features = model_features(
-        model_file, data_dir, use_landmark_genes, preprocess_rnaseq, candle_scaling
+        model_file,
+        data_dir,
+        use_landmark_genes,
+        preprocess_rnaseq,
+        candle_scaling,
+        sample_set,
     )
     pairs = read_pairs(
         sample_set, drug_set, data_dir, features, ns, nd, si, candle_scaling
