@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nengo
-import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import get_backend
@@ -174,7 +173,7 @@ def infer(
     PredictionTables(output, sample_set, drug_set, quantiles)  # if it can be
     if checkpoint is not None:
         check_folder(checkpoint)
-    kmodel = _load(model_file, weights_file, trust)
+    loaded = _load(model_file, weights_file, trust)
     features = model_features(
         model_file,
         data_dir,
@@ -186,8 +185,9 @@ def infer(
     pairs = read_pairs(
         sample_set, drug_set, data_dir, features, ns, nd, si, candle_scaling
     )
-    _check_inputs(kmodel, model_file, features)
-    model, options = _prepared(kmodel, engine, presentation_time, settle, pairs)
+    graph = read_model(loaded)
+    _check_sizes(graph, model_file, features)
+    model, options = _prepared(loaded, engine, presentation_time, settle, pairs)
     options.update(backend=backend, seed=seed)
     tables = PredictionTables(
         output, sample_set, drug_set, quantiles, len(pairs), n_pred
@@ -198,7 +198,7 @@ def infer(
         predicted = _predictions(sampler, pairs, executor)
         size = _block_size(step, batch_size, n_pred, features)
         if checkpoint is not None:
-            identity = {**options, "n_pred": n_pred, **_digests(kmodel, pairs, engine)}
+            identity = {**options, "n_pred": n_pred, **_digests(graph, pairs, engine)}
             kept = stack.enter_context(Checkpoint(checkpoint, identity))
             size = kept.fixed("rows", lambda: size)
             predicted = _kept(predicted, kept)
@@ -250,8 +250,9 @@ def _load(model_file, weights_file, trust):
     return kmodel
 
 
-def _check_inputs(kmodel, model_file, features):
-    found = [int(np.prod(tensor.shape[1:])) for tensor in kmodel.inputs]
+def _check_sizes(graph, model_file, features):
+    """Raise if a model's inputs aren't the features, or its output not the growth."""
+    found = [graph.size(value) for value in graph.inputs.values()]
     expected = list(features.n_features.values())
     if found != expected:
         raise ValidationError(
@@ -260,7 +261,7 @@ def _check_inputs(kmodel, model_file, features):
             "descriptors that it was trained on",
             attr="model_file",
         )
-    if len(kmodel.outputs) != 1 or int(np.prod(kmodel.outputs[0].shape[1:])) != 1:
+    if [graph.size(value) for value in graph.outputs.values()] != [1]:
         raise ValidationError(
             f"{model_file} doesn't have one output, the growth; it isn't a model of "
             "Combo",
@@ -268,12 +269,12 @@ def _check_inputs(kmodel, model_file, features):
         )
 
 
-def _prepared(kmodel, engine, presentation_time, settle, pairs):
+def _prepared(loaded, engine, presentation_time, settle, pairs):
     """What is sampled, and the options that depend on it."""
     if engine.takes == "model":
-        return kmodel, {"dropout": "off"}
+        return loaded, {"dropout": "off"}
     with own_network(0):
-        conv = Converter(kmodel, target=engine.target, dropout="off")
+        conv = Converter(loaded, target=engine.target, dropout="off")
     conv.verify(list(pairs.rows(0, 2).gather().values()))
     presentation_time, settle = presentation_times(conv, presentation_time, settle)
     return conv, {"presentation_time": presentation_time, "settle": settle}
@@ -286,9 +287,8 @@ def _block_size(step, batch_size, n_pred, features):
     return max(1, min(step, in_batch, _BLOCK_MEMORY // row_bytes))
 
 
-def _digests(kmodel, pairs, engine):
+def _digests(graph, pairs, engine):
     """What predictions depend on beside the options."""
-    graph = read_model(kmodel)
     return {
         "command": "infer",
         "model": digest(graph),
