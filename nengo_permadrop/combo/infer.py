@@ -113,12 +113,14 @@ def infer(
         which the model was trained on.
     preprocess_rnaseq : {"source_scale", "combat", "none"}, optional
         Which preprocessed expression file. By default, that which the model was trained
-        on.
+        on. Expression that was preprocessed is not scaled, as in CANDLE's training.
     batch_size, step : int, optional
         So many predictions, and rows, are computed at a time, at the most. Results
         don't depend on them, but for how the last digits of numbers are rounded.
     data_dir : str or path-like, optional
-        Folder with CANDLE's data files.
+        Folder with CANDLE's data files, of which it reads the expression, the drug
+        set's descriptors, for samples "RTS" their list, and with ``candle_scaling`` the
+        descriptors that CANDLE has trained on, which say which of them are used.
     output : str or path-like, optional
         Folder for the two tables, made if it doesn't exist; see `.PredictionTables`.
     backend : str, optional
@@ -130,7 +132,8 @@ def infer(
         Decides masks and initial voltages.
     candle_scaling : bool, optional
         Fit the scaling of features anew on the sets, as CANDLE does, for the models
-        that CANDLE has published. By default, that of training is used.
+        that CANDLE has published. By default, that of training is used, which is in a
+        file beside the model (`.features_path`).
     trust : bool, optional
         Load the model whatever code that runs, as in `.load_model`.
     presentation_time : float, optional
