@@ -37,3 +37,21 @@ def small_model(n_features, dropout=None, rate=0.3, seed=0):
     x = keras.layers.concatenate([cell(inputs[0]), drug(inputs[1]), drug(inputs[2])])
     x = hidden(x, 8, rate, **options)
     return keras.Model(inputs, keras.layers.Dense(1)(x))
+
+
+def save_candle_weights(kmodel, path):
+    """
+    Write weights as CANDLE's files hold them, with any version of Keras.
+
+    They are in the format of Keras's ``.h5`` files, under a name (``.weights.h5``) that
+    Keras 2.12 and later take for a newer one. Keras 3 writes it as a part of a model.
+    """
+    import h5py
+
+    whole = path.with_name("whole.h5")
+    kmodel.save(whole)
+    with h5py.File(whole) as model, h5py.File(path, "w") as weights:
+        weights.attrs.update(model["model_weights"].attrs)
+        for name in model["model_weights"]:
+            model.copy(f"model_weights/{name}", weights)
+    whole.unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from combo_helpers import SIZES, small_model
+from combo_helpers import SIZES, save_candle_weights, small_model
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
@@ -49,11 +49,9 @@ def _folder(tmp_path_factory):
     features, _, _ = training_scaling(path)
     kmodel = small_model(features.n_features)
     kmodel.save(path / "saved.uq.model.h5")
-    # the weights are those of the file of weights: the model's own are others. Like
-    # CANDLE's, the file is of Keras's older format, under a name of the newer one
+    # the weights are those of the file of weights: the model's own are others
     other = small_model(features.n_features, seed=1)
-    other.save_weights(path / "older.h5")
-    (path / "older.h5").rename(path / "saved.uq.weights.h5")
+    save_candle_weights(other, path / "saved.uq.weights.h5")
     features.save(features_path(path / "saved.uq.model.h5"))
     return path
 
