@@ -79,6 +79,7 @@ def affine(operation, given, squared=False):
     for matrix, x in zip(operation.matrices, given):
         if matrix is not None:
             if squared:
+                matrix = matrix.astype(float)
                 matrix = matrix.multiply(matrix) if _sparse(matrix) else matrix**2
             x = np.asarray((matrix @ x.T).T)
         result = result + x

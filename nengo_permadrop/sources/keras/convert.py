@@ -7,6 +7,8 @@ layer gives. To add a layer, add a function here, a test, and a line in CHANGES.
 packages add theirs as entry points in the group "nengo_permadrop.keras_layers".
 """
 
+import math
+
 import numpy as np
 from scipy import sparse
 
@@ -14,10 +16,13 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import ALWAYS, NEVER, PLAIN
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.neurons.activations import activation_names
+from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
 from nengo_permadrop.sources.keras.softlif import softlif_parameters
 from nengo_permadrop.support.registry import Registry
 
 _LAYERS = Registry("layer", "nengo_permadrop.keras_layers")
+_WEIGHTS = {}
+_KERAS_FUNCTIONS = ("linear", "relu", "sigmoid", "tanh")
 REFUSED = {
     name: (
         "drops whole feature maps, not units",
@@ -33,14 +38,28 @@ REFUSED["Softmax"] = (
     "has no counterpart in neurons",
     "Remove it and take the softmax of the samples (train with from_logits=True)",
 )
+REFUSED["Lambda"] = (
+    "is Python code, which isn't read",
+    "Use layers of keras.layers for it; if it drops units, as a Lambda around dropout "
+    "does, PermanentDropout(rate) of nengo_permadrop.keras_layers, or "
+    "Dropout(rate)(x, training=True)",
+)
+REFUSED["TFOpLambda"] = REFUSED["SlicingOpLambda"] = (
+    "is arithmetic on values, not a layer",
+    "Use a layer of keras.layers for it, and PermanentDropout for tf.nn.dropout",
+)
 
 
-def register_layer(*class_names):
+def register_layer(*class_names, weights=None):
     """Register what Keras layers with these class names are in the graph.
 
     Parameters
     ----------
     *class_names : str
+    weights : callable, optional
+        Takes the layer's configuration; returns two lists of the names of its weights,
+        in Keras's order: those that are trained, and the others. Layers with weights
+        need it to be read from files; by default there are none.
 
     Returns
     -------
@@ -52,9 +71,52 @@ def register_layer(*class_names):
     def decorator(function):
         for name in class_names:
             _LAYERS.register(name, function)
+            if weights is not None:
+                _WEIGHTS[name] = weights
         return function
 
     return decorator
+
+
+def weight_names(class_name, config):
+    """
+    The weights that a layer has, by its configuration.
+
+    Parameters
+    ----------
+    class_name : str
+        Of a layer that there is a converter for.
+    config : dict
+
+    Returns
+    -------
+    trained, others : list of str
+        Names, in Keras's order.
+    """
+    _LAYERS.get(class_name)  # which loads what packages add
+    return _WEIGHTS[class_name](config) if class_name in _WEIGHTS else ([], [])
+
+
+def check_class(where, class_name):
+    """
+    Raise if there is no converter for a layer's class.
+
+    Parameters
+    ----------
+    where : object
+        Names the layer, as a string.
+    class_name : str
+    """
+    if class_name not in _LAYERS:
+        found, fix = REFUSED.get(
+            class_name,
+            (
+                "is a layer without a converter",
+                f"Supported are {', '.join(sorted(_LAYERS.names()))}; register a "
+                "converter with nengo_permadrop.sources.keras.convert.register_layer",
+            ),
+        )
+        raise ConversionError(str(where), found, fix)
 
 
 def neutral(model):
@@ -64,6 +126,7 @@ def neutral(model):
     Parameters
     ----------
     model : `.KerasGraph`
+        Of which the shapes of the inputs are known.
 
     Returns
     -------
@@ -88,18 +151,8 @@ def neutral(model):
 
 
 def _write(writer, call, values):
-    class_name = call.spec.class_name
-    if class_name not in _LAYERS:
-        found, fix = REFUSED.get(
-            class_name,
-            (
-                "is a layer without a converter",
-                f"Supported are {', '.join(sorted(_LAYERS.names()))}; register a "
-                "converter with nengo_permadrop.sources.keras.convert.register_layer",
-            ),
-        )
-        raise ConversionError(str(call), found, fix)
-    return _LAYERS.get(class_name)(writer, call, *values)
+    check_class(call, call.spec.acts_as)
+    return _LAYERS.get(call.spec.acts_as)(writer, call, *values)
 
 
 def check_options(call, options=None, allowed=()):
@@ -129,7 +182,7 @@ def dropout_of(call):
     Parameters
     ----------
     call : `.LayerCall`
-        Of a Keras ``Dropout`` or a ``PermanentDropout``.
+        Of a layer that acts as a Keras ``Dropout`` or a ``PermanentDropout``.
 
     Returns
     -------
@@ -147,15 +200,25 @@ def dropout_of(call):
             f"drops units together (noise_shape={config['noise_shape']})",
             "Use noise_shape=None",
         )
+    if "rate" not in config:
+        raise ConversionError(
+            str(call),
+            f"has no rate among its options ({', '.join(sorted(config))})",
+            "Use PermanentDropout(rate)",
+        )
     rate = float(config["rate"])
     if not 0 <= rate < 1:
         raise ConversionError(str(call), f"has the rate {rate}", "Use a rate in [0, 1)")
-    if call.spec.class_name == "PermanentDropout":
+    if call.spec.acts_as == PERMANENT_CLASS:
         return rate, ALWAYS
     return rate, PLAIN if training is None else ALWAYS if training else NEVER
 
 
-@register_layer("Dense")
+def _dense_weights(config):
+    return ["kernel", *(["bias"] if config.get("use_bias", True) else [])], []
+
+
+@register_layer("Dense", weights=_dense_weights)
 def _dense(writer, call, value):
     check_options(call)
     shape = writer.shape(value)
@@ -166,7 +229,7 @@ def _dense(writer, call, value):
             "Only vectors are supported; add a Flatten layer before it",
         )
     weights = call.spec.weights
-    kernel = weights["kernel"].astype(float)
+    kernel = weights["kernel"]  # as it is: twice as long numbers take twice the memory
     value = writer.affine(
         *call.named,
         [value],
@@ -205,13 +268,19 @@ def _softlif(writer, call, value):
     return writer.activation(*call.named, value, "softlif", **parameters)
 
 
-@register_layer("Dropout", "PermanentDropout")
+@register_layer(PLAIN_CLASS, PERMANENT_CLASS)
 def _dropout(writer, call, value):
     rate, when = dropout_of(call)
     return writer.drop(*call.named, value, rate, when)
 
 
-@register_layer("BatchNormalization")
+def _normalization_weights(config):
+    trained = [("gamma", "scale"), ("beta", "center")]
+    trained = [name for name, option in trained if config.get(option, True)]
+    return trained, ["moving_mean", "moving_variance"]
+
+
+@register_layer("BatchNormalization", weights=_normalization_weights)
 def _batch_normalization(writer, call, value):
     options = dict(call.options)
     if options.pop("training", None):
@@ -254,7 +323,17 @@ def _flatten(writer, call, value):
 @register_layer("Reshape")
 def _reshape(writer, call, value):
     check_options(call)
-    return writer.affine(*call.named, [value], [None], call.shape)
+    size, shape = writer.size(value), [int(n) for n in call.spec.config["target_shape"]]
+    if shape.count(-1) == 1:
+        shape[shape.index(-1)] = size // max(1, -math.prod(shape))
+    if min(shape, default=1) < 0 or math.prod(shape) != size:
+        raise ConversionError(
+            str(call),
+            f"makes the shape {tuple(call.spec.config['target_shape'])} of "
+            f"{writer.shape(value)}",
+            "Use a shape of as many elements",
+        )
+    return writer.affine(*call.named, [value], [None], tuple(shape))
 
 
 @register_layer("Concatenate")
@@ -293,9 +372,16 @@ def _input(writer, call, value):
 
 def _activated(writer, call, value):
     name = call.spec.config.get("activation", "linear")
-    if isinstance(name, dict):  # how Keras 3 writes a registered function
+    own = isinstance(name, dict)  # how Keras 3 writes a registered function
+    if own:
         name = name.get("config", name)
     kind = name.rpartition(">")[2] if isinstance(name, str) else None
+    if kind in _KERAS_FUNCTIONS and (own or kind != name):
+        raise ConversionError(
+            str(call),
+            f"has a function of yours as its activation, with Keras's name {kind!r}",
+            f"Use activation={kind!r}",
+        )
     if kind == "linear":
         return value
     if kind not in activation_names():

@@ -5,9 +5,10 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import ALWAYS, PLAIN
 from nengo_permadrop.sources.keras.convert import REFUSED, dropout_of
+from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
 from nengo_permadrop.sources.keras.reader import read_keras
 
-DROPOUTS = ("Dropout", "PermanentDropout")
+DROPOUTS = (PLAIN_CLASS, PERMANENT_CLASS)
 
 _HALF = ("bfloat16", "float16")  # the coarser one first
 
@@ -34,7 +35,7 @@ class KerasForward:
 
     Attributes
     ----------
-    graph : `.KerasGraph`
+    graph : `~nengo_permadrop.sources.keras.unroll.KerasGraph`
     half : str or None
         The half precision that the model, or a layer of it, computes in: "bfloat16" or
         "float16"; None if there is none, or ``single`` is set.
@@ -61,7 +62,7 @@ class KerasForward:
         self._rates = {}
         self.dropouts = []
         for call in self.graph.calls:
-            if call.spec.class_name in DROPOUTS:
+            if call.spec.acts_as in DROPOUTS:
                 rate = _permanent_rate(call, dropout)
                 self._rates[call.path] = rate
                 if rate > 0:
@@ -95,7 +96,7 @@ class KerasForward:
         }
         for call, layer in zip(self.graph.calls, self._layers):
             arguments = [values[index] for index in call.inputs]
-            if call.spec.class_name in DROPOUTS:
+            if call.spec.acts_as in DROPOUTS:
                 result = arguments[0]
                 rate = self._rates[call.path]
                 if masks is not None and rate > 0:
@@ -143,7 +144,7 @@ def _without_training(options):
 
 
 def _refuse_other_randomness(call):
-    name, config = call.spec.class_name, call.spec.config
+    name, config = call.spec.acts_as, call.spec.config
     if name in REFUSED and name.endswith("Dropout") or name.startswith("Spatial"):
         raise ConversionError(str(call), *REFUSED[name])
     if call.options.get("training"):

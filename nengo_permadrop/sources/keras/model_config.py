@@ -48,6 +48,7 @@ _FUNCTIONS = """
     math.reduce_mean math.reduce_sum math.sigmoid math.softplus math.sqrt math.square
     math.subtract math.tanh math.truediv nn.relu nn.softmax reshape
 """
+KERAS_LAYERS = frozenset(_LAYERS.split())
 _ACTIVATIONS = """
     celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish
     hard_tanh leaky_relu linear log_sigmoid log_softmax mish relu relu6 selu sigmoid

@@ -19,7 +19,8 @@ from nengo_permadrop.support.optional import require
 
 SAVE_AGAIN = "save the model again, or take another copy of the file"
 
-_READER = Path(__file__).with_name("model_reader.py")
+READER = Path(__file__).with_name("model_reader.py")
+READER_ENVIRONMENT = {"HDF5_PLUGIN_PRELOAD": "::"}  # no plugins
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ def copy_weights(path, copy, name=None):
         If ``copy`` can't be written.
     """
     require("h5py")  # or says how to install it
-    command = [sys.executable, "-P", str(_READER), str(path), str(copy)]
+    command = [sys.executable, "-P", str(READER), str(path), str(copy)]
     # the folder of a relative path is that of this process
-    environment = {**os.environ, "HDF5_PLUGIN_PRELOAD": "::"}  # no plugins
+    environment = {**os.environ, **READER_ENVIRONMENT}
     result = subprocess.run(
         command, capture_output=True, text=True, check=False, env=environment
     )
@@ -82,7 +83,9 @@ def copy_weights(path, copy, name=None):
     try:
         found = json.loads(result.stdout)
     except ValueError as error:
-        raise DamagedFileError(name, _ended(result), SAVE_AGAIN) from error
+        raise DamagedFileError(
+            name, ended(result.returncode, result.stderr), SAVE_AGAIN
+        ) from error
     if "failed" in found:
         raise OSError(f"{name} can't be copied to be loaded: {found['failed']}")
     if "damaged" in found:
@@ -90,9 +93,9 @@ def copy_weights(path, copy, name=None):
     return Weights(**found)
 
 
-def _ended(process):
-    """Why a reader has ended without an answer, in words."""
-    if process.returncode == -getattr(signal, "SIGXCPU", 0):
+def ended(code, said):
+    """Why a reader has ended without an answer, in words: its exit code and stderr."""
+    if code == -getattr(signal, "SIGXCPU", 0):
         return "damaged such that the HDF5 library doesn't come to an end"
-    said = process.stderr.strip().splitlines() or [f"code {process.returncode}"]
+    said = said.strip().splitlines() or [f"code {code}"]
     return f"damaged such that the HDF5 library ends with: {said[-1]}"

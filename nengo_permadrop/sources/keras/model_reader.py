@@ -10,9 +10,18 @@ to a new file. Nothing of the package is imported, to start quickly.
 
 prints one JSON object: "config" (str or null), "older" (bool) and "shapes"
 ({path: list of int}) of what is in COPY then; or "damaged" or "failed", what was found.
+
+    python -P model_reader.py FILE
+
+prints one line of JSON: "config", "older", "layers" (of the older format, [name, paths
+of its weights] each) and "arrays" ({path: [shape, dtype]}), or "damaged"; then it reads
+one line of JSON, a list of paths, and writes the values of these arrays, one after the
+other, without anything between them. If some are not as they should be, it ends early,
+with one line of JSON as above in stderr.
 """
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -31,12 +40,16 @@ MAX_EXPANSION = 20
 
 # Of the process, after its modules are imported: bytes, seconds, and bytes per second
 WORKING_MEMORY = 2**28
+STREAM_MEMORY = 2**27
 CPU_SECONDS = 2
 CPU_SPEED = 2e7
 
 # deflate, shuffle, fletcher32, szip, nbit, scaleoffset and h5py's own lzf: HDF5 looks
 # for others in the folders of plugins and runs them
 _FILTERS = {1, 2, 3, 4, 5, 6, 32000}
+
+# Bytes of an array that are read at a time where its values are handed on
+_PIECE = 2**22
 
 # Attributes of the older format. Long lists of names are divided: layer_names0, ...
 _NAMES = re.compile(r"(layer|weight)_names\d*|backend|keras_version")
@@ -133,6 +146,68 @@ class WeightsFile:
             file.flush()
             return file.id.get_file_image(), shapes
 
+    def listing(self):
+        """
+        What is in it, checked like what `copy` copies, without reading any values.
+
+        Returns
+        -------
+        arrays : {str: `h5py.Dataset`}
+            By path.
+        layers : list of (str, list of str)
+            Of the older format: each layer's name, and the paths of its weights.
+        largest : int
+            Bytes of the largest chunk.
+        """
+        arrays, layers = {}, []
+        with _reading():
+            if self.is_older:
+                for layer in self._listed(self._root, "layer_names"):
+                    source = self._child(self._root, layer, h5py.Group)
+                    names = self._listed(source, "weight_names")
+                    paths = [f"{layer}/{name}" for name in names]
+                    layers.append((layer, paths))
+                    for path, name in zip(paths, names):
+                        arrays[path] = self._child(source, name, h5py.Dataset)
+            else:
+                arrays = {
+                    where: item
+                    for where, item in self._newer()
+                    if isinstance(item, h5py.Dataset) and _STATE not in where
+                }
+            largest = 0
+            for dataset in arrays.values():
+                self._check_storage(dataset)
+                if dataset.chunks is not None:
+                    chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+                    largest = max(largest, chunk)
+        return arrays, layers, largest
+
+    def pieces(self, dataset):
+        """
+        The values of a dataset, checked, some rows at a time.
+
+        Yields
+        ------
+        values : ndarray
+            Little-endian; float32 for those of half precision.
+        """
+        dtype = np.dtype(_streamed(dataset.dtype))
+        row = math.prod(dataset.shape[1:]) * dtype.itemsize
+        rows = max(1, _PIECE // max(1, row))
+        if dataset.chunks is not None:  # so that none is unpacked twice
+            rows = dataset.chunks[0] * max(1, rows // dataset.chunks[0])
+        with _reading():
+            if dataset.ndim == 0:
+                yield self._finite(dataset, dataset[()]).astype(dtype)
+                return
+            for start in range(0, len(dataset), rows):
+                values = dataset[start : start + rows]
+                if values.dtype.kind == "V":  # bfloat16: the upper half of float32
+                    words = values.view(np.uint16).astype(np.uint32) << 16
+                    values = words.view(np.float32)
+                yield self._finite(dataset, values).astype(dtype)
+
     def _copy_older(self, target):
         self._copy_names(self._root, target)
         layers = _names(target, "layer_names")
@@ -146,7 +221,8 @@ class WeightsFile:
                 target[layer][name] = self._array(dataset)
                 yield f"{layer}/{name}", dataset.shape
 
-    def _copy_newer(self, target):
+    def _newer(self):
+        """All groups and datasets of the newer format, by path."""
         groups = [(self._root, "")]
         while groups:
             group, path = groups.pop()
@@ -154,16 +230,31 @@ class WeightsFile:
                 if not path and name.startswith(_NOT_WEIGHTS):
                     continue
                 item, where = self._child(group, name), f"{path}/{name}"
+                yield where, item
                 if isinstance(item, h5py.Group):
-                    target.create_group(where)
                     groups.append((item, where))
-                elif isinstance(item, h5py.Dataset):
-                    target[where] = self._array(item)
-                    if "dtype" in item.attrs:  # bfloat16, which HDF5 doesn't know
-                        dtype = _text(self._attribute(item, "dtype"))
-                        target[where].attrs["dtype"] = dtype
-                    if _STATE not in where:
-                        yield where, item.shape
+
+    def _copy_newer(self, target):
+        for where, item in self._newer():
+            if isinstance(item, h5py.Group):
+                target.create_group(where)
+            elif isinstance(item, h5py.Dataset):
+                target[where] = self._array(item)
+                if "dtype" in item.attrs:  # bfloat16, which HDF5 doesn't know
+                    dtype = _text(self._attribute(item, "dtype"))
+                    target[where].attrs["dtype"] = dtype
+                if _STATE not in where:
+                    yield where, item.shape
+
+    def _listed(self, owner, kind):
+        """Names in an attribute that is perhaps divided, in order."""
+        parts = (f"{kind}{number}" for number in itertools.count())
+        present = itertools.takewhile(owner.attrs.__contains__, parts)
+        names = [kind] if kind in owner.attrs else list(present)
+        texts = []
+        for name in names:
+            texts.extend(map(_text, np.ravel(self._attribute(owner, name))))
+        return texts
 
     def _copy_names(self, source, target):
         for name in source.attrs:
@@ -209,8 +300,11 @@ class WeightsFile:
     def _array(self, dataset):
         """The values of a dataset, of which the file has as many as it declares."""
         self._check_storage(dataset)
-        values = dataset[()]
-        if dataset.dtype.kind == "f" and not np.isfinite(values).all():
+        return self._finite(dataset, dataset[()])
+
+    @staticmethod
+    def _finite(dataset, values):
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
             raise DamagedError(
                 f"{dataset.name!r} has weights that are not finite (NaN or infinity)"
             )
@@ -277,9 +371,16 @@ def _text(value):
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
+def _streamed(dtype):
+    """What the values of a type are handed on as."""
+    if dtype.kind == "V" or dtype == np.float16:
+        return "<f4"
+    return dtype.newbyteorder("<").str
+
+
 def main(path, copy):
-    """Read one file, and print what was found."""
-    _limit(os.path.getsize(path))
+    """Copy what one file holds, and print what was found."""
+    _limit(WORKING_MEMORY + 3 * max(FREE_MEMORY, MAX_EXPANSION * os.path.getsize(path)))
     try:
         file = WeightsFile(path)
         content, shapes = file.copy()
@@ -295,8 +396,39 @@ def main(path, copy):
     print(json.dumps(found))
 
 
-def _limit(size):
-    """Limit memory and time; where the system can't, the checks have to do."""
+def stream(path):
+    """Hand on what one file holds, as it is asked for."""
+    _limit(STREAM_MEMORY)
+    try:
+        file = WeightsFile(path)
+        arrays, layers, largest = file.listing()
+        header = {
+            "config": file.config,
+            "older": file.is_older,
+            "layers": layers,
+            "arrays": {
+                where: [dataset.shape, _streamed(dataset.dtype)]
+                for where, dataset in arrays.items()
+            },
+        }
+        _print(header, sys.stdout)
+        _limit(STREAM_MEMORY + 3 * largest)
+        for where in json.loads(sys.stdin.readline() or "[]"):
+            for values in file.pieces(arrays[where]):
+                sys.stdout.buffer.write(np.ascontiguousarray(values).data)
+        sys.stdout.buffer.flush()
+    except DamagedError as error:
+        _print({"damaged": str(error)}, sys.stderr)
+    except MemoryError:
+        _print({"damaged": "it would take far more memory than its size"}, sys.stderr)
+
+
+def _print(found, stream):
+    print(json.dumps(found), file=stream, flush=True)
+
+
+def _limit(memory):
+    """Limit memory, beside what is taken, and time; if not, the checks have to do."""
     try:
         import resource
     except ImportError:
@@ -304,16 +436,14 @@ def _limit(size):
     with contextlib.suppress(OSError, ValueError):
         with open("/proc/self/statm", encoding="ascii") as statm:
             taken = int(statm.read().split()[0]) * resource.getpagesize()
-        # the arrays, their copy and its bytes
-        more = WORKING_MEMORY + 3 * max(FREE_MEMORY, MAX_EXPANSION * size)
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (taken + more, hard))
+        resource.setrlimit(resource.RLIMIT_AS, (taken + memory, hard))
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        more = CPU_SECONDS + size / CPU_SPEED
+        more = CPU_SECONDS + os.path.getsize(sys.argv[1]) / CPU_SPEED
         seconds = math.ceil(time.process_time() + more)
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    (main if len(sys.argv) > 2 else stream)(*sys.argv[1:])

@@ -1,0 +1,361 @@
+"""
+The configuration of a saved Keras model, as plain data.
+
+Keras 1, 2 and 3 write the same things in three ways. Nothing that is named is looked
+up: a class is a string here, from the first line to the last.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.keras.dropouts import (
+    OTHER_CLASSES,
+    PERMANENT_CLASS,
+    PLAIN_CLASS,
+    named_dropout,
+)
+from nengo_permadrop.sources.keras.model_config import KERAS_LAYERS
+from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
+from nengo_permadrop.sources.keras.unroll import Network, Node
+from nengo_permadrop.support.errors import DamagedFileError
+
+_MODELS = ("Functional", "Model", "Sequential")
+
+# What options of Keras 1 are called since Keras 2, for the layers that had them
+_KERAS1 = {
+    "BatchNormalization": {},
+    "Dense": {"output_dim": "units", "bias": "use_bias"},
+    "Dropout": {"p": "rate"},
+}
+_MERGES = {"ave": "Average", "concat": "Concatenate", "sum": "Add"}
+
+# A name in Keras 3's files of what isn't a layer but arithmetic on values
+_ARITHMETIC = ("keras.ops", "keras.src.ops")
+
+
+@dataclass(eq=False)
+class FileLayer:
+    """
+    A layer, or a nested model, of a file.
+
+    Attributes
+    ----------
+    name, class_name : str
+    config : dict
+    acts_as : str
+        As in `.LayerSpec`.
+    layers : list of `FileLayer` or None
+        Of a model, in the file's order; None for a layer.
+    network : `.Network` or None
+        Of a model.
+    input_names, output_names : list of str
+        Of a model.
+    input_shapes : list of (list of (int or None))
+        Of a model, with the batch axis.
+    is_layer : bool
+        False for arithmetic on values.
+    """
+
+    name: str
+    class_name: str
+    config: dict
+    acts_as: str
+    layers: Any = None
+    network: Any = None
+    input_names: list = field(default_factory=list)
+    output_names: list = field(default_factory=list)
+    input_shapes: list = field(default_factory=list)
+    is_layer: bool = True
+
+    def __str__(self):
+        kind = "layer" if self.is_layer else "operation"
+        return f"{kind} '{self.name}' ({self.class_name})"
+
+    @property
+    def trainable(self):
+        """Whether its weights are trained."""
+        return bool(self.config.get("trainable", True))
+
+
+def file_model(config, path, dropout_classes=()):
+    """
+    A model, and all that is nested in it.
+
+    Parameters
+    ----------
+    config : dict
+        From `.parse_config`.
+    path : path-like
+        The file that it is from, for messages.
+    dropout_classes : sequence of str
+        Names of the user's classes that are permanent dropout.
+
+    Returns
+    -------
+    model : `FileLayer`
+
+    Raises
+    ------
+    `.DamagedFileError`
+        If it describes no model whose layers can be connected.
+    ConversionError
+        If it isn't said what shape the model's inputs have, or a class has the name of
+        one of Keras's and isn't it.
+    """
+    try:
+        model = _layer(config, dropout_classes)
+    except ConversionError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise DamagedFileError(
+            path,
+            "the model's configuration is damaged "
+            f"({type(error).__name__}: {str(error)[:100]})",
+            SAVE_AGAIN,
+        ) from error
+    if model.network is None:
+        raise DamagedFileError(
+            path,
+            f"describes {model}, not a Sequential or functional model",
+            "save such a model",
+        )
+    if None in model.input_shapes:
+        raise ConversionError(
+            f"model '{model.name}' ({path})",
+            "doesn't say what shape its input has",
+            "Begin the Sequential model with keras.Input(shape), or call it once "
+            "before it is saved",
+        )
+    return model
+
+
+def _layer(data, dropout_classes):
+    """The `FileLayer` of what a file says of one."""
+    class_name, config = str(data["class_name"]), data["config"]
+    package, _, plain_name = class_name.rpartition(">")
+    registered = data.get("registered_name")
+    module = data.get("module")
+    if class_name == "Sequential" and isinstance(config, list):  # before Keras 2.2.3
+        config = {"name": "sequential", "layers": config}
+    name = str(data.get("name") or config.get("name"))
+    layer = FileLayer(name, plain_name, config, plain_name)
+    is_known = not package and registered in (None, class_name)
+    is_known &= module is None or str(module).partition(".")[0] == "keras"
+    if plain_name in _MODELS and is_known:
+        layer.layers = [_layer(each, dropout_classes) for each in config["layers"]]
+        (_sequential if plain_name == "Sequential" else _functional)(layer)
+        return layer
+    layer.is_layer = not str(module).startswith(_ARITHMETIC)
+    _as_since_keras2(layer)
+    is_dropout = plain_name in (PLAIN_CLASS, PERMANENT_CLASS, *OTHER_CLASSES)
+    if not (is_dropout and is_known) and named_dropout(
+        plain_name, layer.config, dropout_classes
+    ):
+        layer.acts_as = PERMANENT_CLASS
+    elif plain_name in KERAS_LAYERS and not is_known:
+        raise ConversionError(
+            str(layer),
+            f"is a class of {package or module}, not Keras's of that name",
+            "Use Keras's layer, or give the class a name of its own",
+        )
+    return layer
+
+
+def _as_since_keras2(layer):
+    """Give a layer of Keras 1 the options that it has since."""
+    config = layer.config
+    if layer.class_name == "Merge":
+        mode = config.get("mode")
+        layer.class_name = layer.acts_as = _MERGES.get(mode, f"Merge of mode {mode!r}")
+        layer.config = {"name": layer.name, "axis": config.get("concat_axis", -1)}
+        return
+    renamed = _KERAS1.get(layer.class_name, {})
+    if any(old in config for old in renamed if old != "bias"):
+        layer.config = {renamed.get(key, key): value for key, value in config.items()}
+    if layer.class_name == "BatchNormalization" and config.get("mode"):
+        layer.class_name = layer.acts_as = f"BatchNormalization, mode {config['mode']}"
+
+
+def _sequential(model):
+    """Connect the layers of a Sequential model, one after the other."""
+    head = model.layers[0]
+    config = head.config
+    shape = config.get("batch_shape", config.get("batch_input_shape"))
+    if shape is None and head.layers is not None:
+        shape = head.input_shapes[0]
+    if shape is None:
+        shape = model.config.get("build_input_shape")
+    starts_with_input = head.class_name == "InputLayer"
+    chain = model.layers[1:] if starts_with_input else model.layers
+    model.input_names = [head.name if starts_with_input else f"{head.name}_input"]
+    model.input_shapes = [shape]
+    model.output_names = [chain[-1].name if chain else head.name]
+
+    def node(number):
+        layer = chain[number]
+        return _node(layer, [number - 1], [number], {})
+
+    model.network = Network(model.name, [-1], [len(chain) - 1], node)
+
+
+def _functional(model):
+    """Connect the layers of a functional model by the nodes that the file has."""
+    data = {layer.name: each for layer, each in zip(model.layers, _layers_of(model))}
+    by_name = {layer.name: layer for layer in model.layers}
+    if len(by_name) < len(model.layers):
+        raise ValueError("two layers have the same name")
+    nodes = {name: _Nodes(by_name[name], each) for name, each in data.items()}
+
+    def key(reference, of_ends=False):
+        name, node_index, tensor_index = reference[:3]
+        if name not in nodes:
+            raise ValueError(f"there is no layer {name!r}")
+        return name, nodes[name].number(int(node_index), of_ends), int(tensor_index)
+
+    def node(place):
+        name, number, _ = place
+        inputs, options = nodes[name].call(number, key)
+        outputs = [(name, number, index) for index in range(nodes[name].n_outputs)]
+        return _node(by_name[name], inputs, outputs, options)
+
+    inputs = [key(each, True) for each in _ends(model.config["input_layers"])]
+    outputs = [key(each, True) for each in _ends(model.config["output_layers"])]
+    model.input_names = [name for name, *_ in inputs]
+    model.output_names = [name for name, *_ in outputs]
+    heads = [by_name[name].config for name in model.input_names]
+    model.input_shapes = [
+        head.get("batch_shape", head.get("batch_input_shape")) for head in heads
+    ]
+    model.network = Network(model.name, inputs, outputs, node)
+    _check_connected(model)
+
+
+def _layers_of(model):
+    return model.config["layers"]
+
+
+def _node(layer, inputs, outputs, options):
+    return Node(
+        layer,
+        layer.name,
+        layer.class_name,
+        inputs,
+        outputs,
+        options,
+        [None] * len(outputs),
+        network=layer.network,
+        is_layer=layer.is_layer,
+    )
+
+
+def _ends(structure):
+    """References of a model's inputs or outputs, in the order that Keras gives them."""
+    if isinstance(structure, dict):
+        return [each for key in sorted(structure) for each in _ends(structure[key])]
+    if structure and isinstance(structure[0], str):
+        return [structure]
+    return [each for part in structure for each in _ends(part)]
+
+
+class _Nodes:
+    """The calls of one layer of a functional model."""
+
+    def __init__(self, layer, data):
+        self._layer = layer
+        self._calls = data["inbound_nodes"]
+        self._newer = any(isinstance(call, dict) for call in self._calls)
+        self.n_outputs = 1 if layer.network is None else len(layer.output_names)
+
+    def number(self, node_index, of_ends):
+        """The call that a reference's node index means.
+
+        A model has a call of its own before others call it: Keras 2 counts it, Keras 3
+        does where a model's inputs and outputs are named.
+        """
+        first = 0
+        if self._layer.network is not None and self._calls:
+            if not self._newer:
+                first = _own_calls(self._layer)
+            elif of_ends and self._layer.class_name != "Sequential":
+                first = 1
+        number = node_index - first
+        if not 0 <= number < max(1, len(self._calls)):
+            raise ValueError(f"layer {self._layer.name!r} has no call {node_index}")
+        return number
+
+    def call(self, number, key):
+        """Keys of the values that a call takes, and its options."""
+        if not self._calls:
+            return [], {}
+        call = self._calls[number]
+        if self._newer:
+            return _call_of_keras3(call, key)
+        return _call_of_keras2(call, key)
+
+
+def _own_calls(model):
+    """How many calls of a nested model aren't among its model's; see `.check_nodes`."""
+    head = model.layers[0]
+    begins = head.class_name == "InputLayer"
+    return int(begins or "batch_input_shape" in head.config)
+
+
+def _call_of_keras2(call, key):
+    inputs, options, constants = [], {}, []
+    if call and isinstance(call[0], str):  # of a layer that takes one value
+        call = [call]
+    for reference in call:
+        if reference[0] == "_CONSTANT_VALUE":
+            constants.append(reference[2])
+        else:
+            inputs.append(key(reference))
+        if len(reference) > 3:
+            options.update(reference[3])
+    options = {name: value for name, value in options.items() if value is not None}
+    return inputs, {**options, **({"positional": constants} if constants else {})}
+
+
+def _call_of_keras3(call, key):
+    inputs, constants = [], []
+
+    def walk(item):
+        if isinstance(item, dict) and item.get("class_name") == "__keras_tensor__":
+            inputs.append(key(item["config"]["keras_history"]))
+        elif isinstance(item, list):
+            for each in item:
+                walk(each)
+        elif item is not None:
+            constants.append(item)
+
+    walk(call["args"])
+    options = {
+        name: value
+        for name, value in call["kwargs"].items()
+        # False is what it notes where nothing was said
+        if value is not None and not (name == "training" and value is False)
+    }
+    return inputs, {**options, **({"positional": constants} if constants else {})}
+
+
+def _check_connected(model):
+    """Raise if some calls of a model wait for one another for ever."""
+    network, done, open_ = model.network, set(model.network.inputs), set()
+    stack = [(key, False) for key in network.outputs]
+    while stack:
+        key, closing = stack.pop()
+        place = key[:2]
+        if closing:
+            open_.discard(place)
+            done.add(key)
+            continue
+        if key in done:
+            continue
+        if place in open_:
+            raise ValueError(f"layer {key[0]!r} takes what it gives itself")
+        node = network.node(key)
+        if key not in node.outputs:
+            raise ValueError(f"layer {key[0]!r} gives no value {key[2]}")
+        open_.add(place)
+        stack.append((key, True))
+        stack.extend((each, False) for each in node.inputs)

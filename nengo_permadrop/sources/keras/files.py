@@ -1,0 +1,237 @@
+"""
+Model files of Keras, read without Keras.
+
+A file is data: JSON that says which layers there are, and arrays in HDF5. Both are read
+as such, into the same plain objects that a model in memory is read into, and no class,
+function or code that the file names or holds is ever looked up or run.
+"""
+
+import contextlib
+import errno
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.graph.graph import ModelGraph
+from nengo_permadrop.sources.keras.convert import check_class, neutral
+from nengo_permadrop.sources.keras.file_config import file_model
+from nengo_permadrop.sources.keras.file_weights import weight_places
+from nengo_permadrop.sources.keras.model_config import MAX_CONFIG, parse_config
+from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
+from nengo_permadrop.sources.keras.model_stream import ArraysFile
+from nengo_permadrop.sources.keras.unroll import LayerSpec, unique_names, unrolled
+from nengo_permadrop.support.errors import DamagedFileError
+
+# What names of Keras's model files end in
+ENDINGS = (".h5", ".hdf5", ".keras", ".json")
+
+_ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
+
+# The members of a .keras file
+_METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
+
+# One of them may unpack to so many times its size; Keras doesn't compress
+_MAX_EXPANSION = 20
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class KerasFile:
+    """
+    A Keras model that was read from its file, without Keras.
+
+    Attributes
+    ----------
+    path : str
+    name : str
+        Of the model.
+    graph : `.ModelGraph`
+    """
+
+    path: str
+    name: str
+    graph: ModelGraph
+
+    def __repr__(self):
+        return f"<KerasFile '{self.name}' of {self.path}>"
+
+
+def read_file(path, weights=None, dropout_classes=()):
+    """
+    Read a Keras model's file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        An ``.h5`` or ``.hdf5`` file, a ``.keras`` file, or the ``.json`` of a model, of
+        Keras 1.2 to 3.
+    weights : str or path-like, optional
+        A file of the weights alone, in either of Keras's formats, or a model's; needed
+        with ``.json``, and otherwise in place of those in ``path``.
+    dropout_classes : str or sequence of str, optional
+        Names of classes in the file that are permanent dropout, beside those whose
+        names end in "Dropout".
+
+    Returns
+    -------
+    model : `KerasFile`
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    `.DamagedFileError`
+        A ValueError. If it holds no model, other weights than its model's, or is
+        damaged.
+    nengo_permadrop.ConversionError
+        If a layer, or something about it, isn't supported.
+    nengo.exceptions.ValidationError
+        If it is a folder: a SavedModel is a program.
+    """
+    path = _existing(path, "model file")
+    if isinstance(dropout_classes, str):
+        dropout_classes = (dropout_classes,)
+    with contextlib.ExitStack() as stack:
+        config, file = _opened(path, stack)
+        source = path
+        if weights is not None:
+            source = _existing(weights, "file of weights")
+            _, file = _opened(source, stack)
+        if config is None:
+            raise DamagedFileError(
+                path,
+                "holds no model, perhaps only weights",
+                "save the model with model.save, or give the .json of model.to_json() "
+                "with weights=",
+            )
+        if file is None:
+            raise DamagedFileError(
+                path, "holds no weights", "give the file that has them with weights="
+            )
+        model = file_model(parse_config(config, path), path, tuple(dropout_classes))
+        for layer in _all_layers(model):
+            if layer.is_layer and layer.layers is None:
+                check_class(f"{layer} of {path}", layer.acts_as)
+        places = weight_places(model, file, source)
+        # what doesn't fit together is refused before it takes memory
+        _graph(model, {where: file.placeholder(where) for where in file.arrays}, places)
+        needed = [where for names in places.values() for where in names.values()]
+        graph = _graph(model, file.read(needed), places)
+    return KerasFile(str(path), model.name, graph)
+
+
+def _existing(path, what):
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such {what}")
+    if not path.is_file():
+        raise ValidationError(
+            f"{path} is not read, as it is no file. A SavedModel folder is a program "
+            "that loading would run. Save the model as .h5 or .keras; or, if you trust "
+            "whoever made the folder, load it with "
+            "nengo_permadrop.sources.keras.loading.load_model(path, trust=True)",
+            attr="model",
+        )
+    return path
+
+
+def _opened(path, stack):
+    """JSON of a file's model, and its `.ArraysFile`; None for what it doesn't have."""
+    with open(path, "rb") as stream:
+        head = stream.read(len(_HDF5))
+    if head.startswith(_ZIP):
+        return _opened_archive(path, stack)
+    if head == _HDF5:
+        file = stack.enter_context(ArraysFile(path))
+        return file.config, file
+    if path.suffix.lower() != ".json":
+        raise DamagedFileError(
+            path,
+            "is neither HDF5 nor a .keras archive, as Keras's model files are",
+            SAVE_AGAIN,
+        )
+    if path.stat().st_size > MAX_CONFIG:
+        raise DamagedFileError(
+            path, f"has more than {MAX_CONFIG} bytes", "give the .json of a model"
+        )
+    return path.read_bytes(), None
+
+
+def _opened_archive(path, stack):
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(archive)
+            config = archive.read(_CONFIG)
+            with archive.open(_WEIGHTS) as member, open(folder / _WEIGHTS, "wb") as copy:
+                shutil.copyfileobj(member, copy, 2**20)
+    except Exception as error:  # zipfile's and zlib's are of many types
+        # it seeks where there is nothing in a damaged archive
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
+        text = " ".join(str(error).split())[:300]
+        raise DamagedFileError(
+            path, f"{type(error).__name__}: {text}", SAVE_AGAIN
+        ) from error
+    return config, stack.enter_context(ArraysFile(folder / _WEIGHTS, name=path))
+
+
+def _check_members(archive):
+    """Raise if an archive has other members than Keras writes, or others' sizes."""
+    members = archive.infolist()
+    names = [member.filename for member in members]
+    odd = set(names) - {_METADATA, _CONFIG, _WEIGHTS}
+    if odd or len(set(names)) < len(names):
+        raise ValueError(
+            f"has the members {', '.join(map(repr, names[:5]))}; Keras writes "
+            f"{_METADATA}, {_CONFIG} and {_WEIGHTS}, each once"
+        )
+    for name in (_CONFIG, _WEIGHTS):
+        if name not in names:
+            raise ValueError(f"has no {name}")
+    for member in members:
+        name = member.filename
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"{name} is compressed in a way that Keras doesn't use")
+        if member.flag_bits & 1:
+            raise ValueError(f"{name} is encrypted")
+        largest = MAX_CONFIG
+        if name == _WEIGHTS:
+            largest = max(largest, _MAX_EXPANSION * member.compress_size)
+        if member.file_size > largest:
+            raise ValueError(f"{name} would unpack to {member.file_size} bytes")
+
+
+def _all_layers(model):
+    for layer in model.layers:
+        yield layer
+        if layer.layers is not None:
+            yield from _all_layers(layer)
+
+
+def _graph(model, values, places):
+    """The neutral graph of a file's model, of its arrays by path."""
+    specs = {}
+
+    def spec(node):
+        layer = node.layer
+        if layer not in specs:
+            weights = {
+                name: values[where] for name, where in places.get(layer, {}).items()
+            }
+            specs[layer] = LayerSpec(
+                layer.name, layer.class_name, layer.config, weights, layer.acts_as
+            )
+        return specs[layer]
+
+    graph, _ = unrolled(
+        model.network,
+        model.input_names,
+        unique_names(model.output_names),
+        model.input_shapes,
+        spec,
+    )
+    return neutral(graph)
