@@ -28,9 +28,14 @@ RUN = """
 import platform
 import sys
 
-for name in {without!r}:
-    sys.modules[name] = None  # as if it weren't installed
 
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name in {without!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+
+
+sys.meta_path.insert(0, NotInstalled())
 import numba
 import numpy
 

@@ -20,31 +20,38 @@ MODEL, WEIGHTS = CANDLE / "saved.uq.model.h5", CANDLE / "saved.uq.weights.h5"
 OPTIONS = ["-s", "GDSC", "-d", "NCI_IOA_AOA", "-n", "4", "--ns", "2", "--nd", "3"]
 TABLES = ["comb_pred_GDSC_NCI_IOA_AOA.tsv", "comb_pred_GDSC_NCI_IOA_AOA.all.tsv"]
 
-IMPORTED = ("jax", "keras", "tensorflow", "torch")
+KERAS = {"jax", "keras", "tensorflow", "tf_keras", "torch"}
 RUN = """
 import json
 import sys
 
 without, arguments = json.loads(sys.argv[1])
-for name in without:
-    sys.modules[name] = None  # as if it weren't installed
+
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name in without:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+
+
+sys.meta_path.insert(0, NotInstalled())
 from nengo_permadrop import cli
 
 status = cli.main(arguments)
-found = sorted(name for name in {names!r} if sys.modules.get(name) is not None)
+found = sorted({names!r} & sys.modules.keys())
 print(*found, file=sys.stderr)
 sys.exit(status)
 """
 
 
-def run(output, *more, without=IMPORTED, model=MODEL, weights=WEIGHTS):
+def run(output, *more, without=KERAS, model=MODEL, weights=WEIGHTS):
     """The command in a process of its own; its result."""
     arguments = ["infer", *OPTIONS, "-m", str(model), "-w", str(weights)]
     arguments += ["--data-dir", str(CANDLE), "-o", str(output), "--candle-scaling"]
     return subprocess.run(
         [
-            *(sys.executable, "-c", RUN.format(names=IMPORTED)),
-            json.dumps([without, [*arguments, *more]]),
+            *(sys.executable, "-c", RUN.format(names=KERAS)),
+            json.dumps([sorted(without), [*arguments, *more]]),
         ],
         capture_output=True,
         text=True,
