@@ -42,7 +42,8 @@ def classical_counts(graph, dropout, activations):
     Parameters
     ----------
     graph : `.ModelGraph`
-    dropout : {"permanent", "off"}
+    dropout
+        As in `.Converter`.
         As in `.Converter`.
     activations : {str: int}
         Number of units of the calls that are nonlinear, by path.

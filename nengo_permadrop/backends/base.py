@@ -193,6 +193,26 @@ class Backend:
         """
         raise NotImplementedError()
 
+    def version_for(self, model):
+        """
+        Version of what computes a model, for reports.
+
+        Parameters
+        ----------
+        model : object
+            What the backend takes.
+
+        Returns
+        -------
+        version : str
+
+        Raises
+        ------
+        ImportError
+            As for `version`.
+        """
+        return self.version()
+
     def check(self, problem):
         """
         Raise what stands in the way of a problem, before anything is simulated.

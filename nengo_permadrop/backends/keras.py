@@ -1,4 +1,8 @@
-"""The classical answer: forward passes of the Keras model itself."""
+"""
+The classical answer: forward passes of the Keras model itself.
+
+A model that was read from its file needs no Keras: NumPy computes it.
+"""
 
 import contextlib
 
@@ -7,8 +11,8 @@ import numpy as np
 from nengo_permadrop.backends.base import Backend, register_backend
 from nengo_permadrop.dropout.masks import keep_mask
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
-from nengo_permadrop.sources.keras.forward import KerasForward
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.keras.files import KerasFile
+from nengo_permadrop.sources.registry import get_source, read_model
 from nengo_permadrop.support.optional import require
 
 # Keeps the masks of this backend apart from those of the networks: the same seed here
@@ -32,6 +36,11 @@ class KerasBackend(Backend):
     def version(self):
         return require("keras").__version__
 
+    def version_for(self, model):
+        if isinstance(model, KerasFile):
+            return f"NumPy {np.__version__}"
+        return self.version()
+
     def chunk_size(self, problem, max_memory=None, session=None):
         if max_memory is None:
             return 1000
@@ -42,7 +51,8 @@ class KerasBackend(Backend):
 
     @contextlib.contextmanager
     def session(self, problem):
-        forward = KerasForward(problem.model, **problem.options)
+        source = get_source(self.source)
+        forward = source.forward(problem.model, **problem.options)
         number = list(forward.graph.outputs).index(problem.output)
 
         def answer(replicas):
@@ -59,7 +69,8 @@ def keras_masks(forward, mask_seeds):
 
     Parameters
     ----------
-    forward : `.KerasForward`
+    forward : callable
+        As `.Source.forward` gives it.
     mask_seeds : (n,) ndarray of int
 
     Returns

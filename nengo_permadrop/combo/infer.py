@@ -297,7 +297,7 @@ def _digests(graph, pairs, engine):
         "model": digest(graph),
         "features": digest(list(vars(pairs.tables).values())),
         "first row": pairs.first_row,
-        "backend version": engine.version(),
+        "backend version": engine.version_for(kmodel),
         "nengo version": nengo.__version__,
         "nengo-permadrop version": version,
     }

@@ -14,7 +14,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
-from nengo_permadrop.converter.rates import activate
+from nengo_permadrop.neurons.activations import activate
 from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation

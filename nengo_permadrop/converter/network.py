@@ -12,6 +12,7 @@ from nengo_permadrop.converter.layer_objects import LayerObjects
 from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.graph.dropouts import check_dropout
 from nengo_permadrop.graph.graph import ModelGraph
 from nengo_permadrop.sources.registry import opened, read_model
 from nengo_permadrop.support.isolation import add_made, copied
@@ -37,9 +38,10 @@ class Converter(nengo.Network):
     Parameters
     ----------
     model : `keras.Model`, str, path-like or `.ModelGraph`
-        A built Sequential or functional model, or its file (.h5, .hdf5, .keras), of
-        which no code is run; nested models and layers that are used several times are
-        welcome. Or a graph, as `.read_model` gives it.
+        A built Sequential or functional model; nested models and layers that are used
+        several times are welcome. Or its file (.h5, .hdf5, .keras, or .json with
+        ``weights``), which is read as data, without Keras and without running any code
+        of it. Or a graph, as `.read_model` gives it.
     neurons : {"spiking", "rate"}, optional
         Spiking neurons, or the rate neurons that compute Keras's activations.
     target : {"nengo", "loihi"}, optional
@@ -49,10 +51,12 @@ class Converter(nengo.Network):
         Filter of connections from neurons (a float is the time constant of a Lowpass,
         in seconds). None takes the target's default: ``Alpha(0.005)`` for spiking
         neurons, ``Lowpass(0.005)`` on Loihi, no filter for rate neurons.
-    dropout : {"permanent", "off"}, optional
+    dropout : {"permanent", "off", "all-off"} or {str: {"permanent", "off"}}, optional
         What a plain ``Dropout`` layer becomes; one that was called with an
-        explicit ``training=`` does what that says. ``PermanentDropout`` layers are
-        always permanent.
+        explicit ``training=`` does what that says. ``PermanentDropout`` layers, and
+        subclasses of Keras's ``Dropout`` that force it on in ``call``, are permanent,
+        unless this is "all-off". A dict says it of single layers, by name, whatever
+        they are in the model; all others are as with "permanent".
     scale_firing_rates : float or {str: float}, optional
         Firing rate, in Hz, of an activation of 1 in relu, sigmoid and tanh layers: one
         for all, or by the layer's name. Others are chosen for each layer, so that 99%
@@ -86,6 +90,12 @@ class Converter(nengo.Network):
         at random, once.
     add_to_container : bool, optional
         As in `nengo.Network`.
+    weights : str or path-like, optional
+        For a model's file: one of weights alone, in either of Keras's formats.
+    dropout_classes : sequence of str, optional
+        For a model's file: names of the user's classes in it that are permanent
+        dropout. Those whose names end in "Dropout" are known, such as ``MCDropout``; in
+        a model in memory, all subclasses are.
 
     Attributes
     ----------
@@ -164,10 +174,11 @@ class Converter(nengo.Network):
         label=None,
         seed=None,
         add_to_container=None,
+        weights=None,
+        dropout_classes=(),
     ):
         check_choice(neurons, "neurons", ("spiking", "rate"))
         check_choice(target, "target", target_names())
-        check_choice(dropout, "dropout", ("permanent", "off"))
         check_choice(first_layer, "first_layer", FIRST_LAYERS)
         get_target(target).check_neurons(neurons)
         if redraw is not None:
@@ -175,8 +186,9 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
-        model = opened(model)
+        model = opened(model, weights=weights, dropout_classes=dropout_classes)
         graph = read_model(model)
+        dropout = check_dropout(dropout, graph.dropout_paths)
         if isinstance(model, ModelGraph):
             model = None
         rows = None if X is None else rows_of(graph, X)

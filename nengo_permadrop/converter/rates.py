@@ -21,7 +21,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
-from nengo_permadrop.neurons.activations import activation_neurons
+from nengo_permadrop.neurons.activations import activate, activation_neurons
 from nengo_permadrop.support.inputs import evenly_spaced, match_inputs
 from nengo_permadrop.support.validation import check_number
 
@@ -46,7 +46,8 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent", multipl
     X : list of (n, size) ndarray, optional
         Rows that the activations are measured on. By default they follow from the
         weights, for inputs of mean 0 and variance 1 (see `made_up`).
-    dropout : {"permanent", "off"}, optional
+    dropout : optional
+        As in `.Converter`.
     multiple : float, optional
         Of the target's firing rate, which those that aren't given are chosen by.
 
@@ -194,19 +195,6 @@ def rows_of(graph, X):
     return evenly_spaced(match_inputs(X, graph.input_shapes), N_ROWS)
 
 
-def activate(operation, x):
-    """
-    What an `.Activation` makes of its input, as `.evaluate` wants it.
-
-    It is computed by the rate neurons that stand for the activation.
-    """
-    neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
-    size = x.shape[1]
-    gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
-    with np.errstate(over="ignore"):  # nengo.Sigmoid's exponentials may; it is right
-        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
-
-
 def activity(graph, X=None, dropout="permanent"):
     """
     The activations of each layer, for some rows and a mask for each.
@@ -218,7 +206,8 @@ def activity(graph, X=None, dropout="permanent"):
         By default `made_up` rows. What the model knows of the values that it was
         trained on (``statistics`` of the graph) then holds for them: what a batch
         normalisation is given has the mean and variance that it has seen.
-    dropout : {"permanent", "off"}, optional
+    dropout : optional
+        As in `.Converter`.
 
     Returns
     -------

@@ -43,7 +43,7 @@ def verify(conv, X, tolerance):
         expected = single(inputs, given)
         if half is not None:
             rounded = own(inputs, given)
-            _check_rounding(conv, source.title, half, rounded, expected)
+            _check_rounding(conv, own.title, half, rounded, expected)
         actual = _rate_network(conv, inputs, dropping=given is not None)
         for name, y, x in zip(conv.outputs, expected, actual):
             errors = _relative(x, y)
@@ -53,7 +53,7 @@ def verify(conv, X, tolerance):
                 found, wanted = x[row, unit], y.reshape(n, -1)[row, unit]
                 raise ConversionError(
                     f"output '{name}'",
-                    f"the converted network, {what}, differs from {source.title} by "
+                    f"the converted network, {what}, differs from {own.title} by "
                     f"{error:.2g} of the largest output, at observation {row}, unit "
                     f"{unit}: {found:.6g} instead of {wanted:.6g}",
                     f"The tolerance is {tolerance:g}. If the model's weights have "

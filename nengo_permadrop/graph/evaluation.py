@@ -6,7 +6,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.graph.graph import Activation, Affine, Drop
 
 
-def evaluate(graph, inputs, activate, drop=None, seen=None):
+def evaluate(graph, inputs, activate, drop=None, seen=None, dtype=float):
     """
     Compute a model, operation by operation.
 
@@ -23,6 +23,8 @@ def evaluate(graph, inputs, activate, drop=None, seen=None):
     seen : callable, optional
         Takes the index of each value and the (n, size) value; returns what is computed
         on with in its place.
+    dtype : dtype, optional
+        What the inputs are computed as.
 
     Returns
     -------
@@ -40,7 +42,7 @@ def evaluate(graph, inputs, activate, drop=None, seen=None):
         values[index] = value if seen is None else seen(index, value)
 
     for index, x in zip(graph.inputs.values(), inputs, strict=True):
-        keep(index, np.asarray(x, dtype=float))
+        keep(index, np.asarray(x, dtype=dtype))
     for operation in graph.operations:
         given = [values[index] for index in operation.inputs]
         if isinstance(operation, Affine):
@@ -75,14 +77,14 @@ def affine(operation, given, squared=False):
     -------
     result : (n, output size) ndarray
     """
-    result = 0.0
+    result = None
     for matrix, x in zip(operation.matrices, given):
         if matrix is not None:
             if squared:
                 matrix = matrix.astype(float)
                 matrix = matrix.multiply(matrix) if _sparse(matrix) else matrix**2
             x = np.asarray((matrix @ x.T).T)
-        result = result + x
+        result = x if result is None else result + x
     if operation.constant is not None and not squared:
         result = result + operation.constant
     return result

@@ -10,10 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-# When a `Drop` drops units at prediction time: whatever is asked for, never, or if
-# plain dropout is said to be permanent
-ALWAYS, NEVER, PLAIN = "always", "never", "plain"
-
+from nengo_permadrop.graph.dropouts import PLAIN, is_permanent
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Operation:
@@ -91,7 +88,8 @@ class Drop(Operation):
         Probability that an element is dropped, in [0, 1); those that are kept are
         multiplied by ``1 / (1 - rate)``.
     when : {"always", "never", "plain"}
-        "plain": at prediction time only if the converter's ``dropout`` says so.
+        Whether it drops units at prediction time: it does, it doesn't, or it does if
+        plain dropout is said to be permanent; see `nengo_permadrop.graph.dropouts`.
     """
 
     rate: float
@@ -103,17 +101,14 @@ class Drop(Operation):
 
         Parameters
         ----------
-        dropout : {"permanent", "off"}
-            What plain dropout is, as in `.Converter`.
+        dropout : {"permanent", "off", "all-off"} or {str: str}
+            As in `.Converter`; checked by `.check_dropout`.
 
         Returns
         -------
         rate : float
         """
-        permanent = self.when == ALWAYS or (
-            self.when == PLAIN and dropout == "permanent"
-        )
-        return self.rate if permanent else 0.0
+        return self.rate if is_permanent(self.path, self.when, dropout) else 0.0
 
 
 @dataclass
@@ -149,6 +144,11 @@ class ModelGraph:
     def input_shapes(self):
         """Shape of one observation of each input, ``{name: tuple of int}``."""
         return {name: self.shapes[index] for name, index in self.inputs.items()}
+
+    @property
+    def dropout_paths(self):
+        """Paths of the dropouts, permanent or not, a list of str."""
+        return [each.path for each in self.operations if isinstance(each, Drop)]
 
     def by_path(self):
         """The operations of each layer, ``{path: list of Operation}``, in order."""

@@ -4,8 +4,8 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from scipy import sparse
 
+from nengo_permadrop.graph.dropouts import PLAIN
 from nengo_permadrop.graph.graph import (
-    PLAIN,
     Activation,
     Affine,
     Drop,

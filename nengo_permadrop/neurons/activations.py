@@ -10,6 +10,7 @@ compute it. Packages add theirs as entry points in the group
 from dataclasses import dataclass
 
 import nengo
+import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.neurons.loihi import LoihiLIFRate
@@ -129,6 +130,19 @@ def activation_neurons(kind, rate, **parameters):
         If there is no such activation.
     """
     return _ACTIVATIONS.get(kind)(rate, **parameters)
+
+
+def activate(operation, x):
+    """
+    What an `.Activation` makes of its input, as `.evaluate` wants it.
+
+    It is computed by the rate neurons that stand for the activation.
+    """
+    neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+    size = x.shape[1]
+    gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
+    with np.errstate(over="ignore"):  # nengo.Sigmoid's exponentials may; it is right
+        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
 
 
 @register_curve("nengo")

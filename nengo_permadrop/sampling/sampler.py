@@ -128,9 +128,9 @@ def sample(
         first).
     dt : float, optional
         Time step, in seconds.
-    dropout : {"permanent", "off"}, optional
-        For a Keras model: what a plain ``Dropout`` layer is, as in `.Converter`
-        (default "permanent"). A converter has been told already.
+    dropout : {"permanent", "off", "all-off"} or {str: str}, optional
+        For a Keras model: which dropouts are on, as in `.Converter` (default
+        "permanent"). A converter has been told already.
     backend_options : dict, optional
         Options of one backend. "nengo_dl" takes ``minibatch_size`` and ``dtype``;
         "nengo_loihi" takes ``target`` ("sim" or "loihi") and ``hardware_options``, as
@@ -398,7 +398,7 @@ class Sampler:
             masks=self.masks,
             meta={
                 "version": version,
-                "backend_version": self.engine.version(),
+                "backend_version": self.engine.version_for(problem.model),
                 "presentation_time": times["presentation_time"],
                 "settle": times["settle"],
                 "dt": problem.dt,
@@ -427,7 +427,7 @@ def _identity(engine, problem, X, masks, first_observation):
         "windows": [problem.n_windows, float(problem.begin), problem.n_copies],
         "options": digest(problem.options),
         "backend": engine.name,
-        "backend version": engine.version(),
+        "backend version": engine.version_for(problem.model),
         "nengo version": nengo.__version__,
         "nengo-permadrop version": version,
     }

@@ -38,7 +38,7 @@ class Source:
         """
         raise NotImplementedError()
 
-    def load(self, path):
+    def load(self, path, trust=False, weights=None, dropout_classes=()):
         """
         Load a model's file, without running code that it holds or names.
 
@@ -46,6 +46,12 @@ class Source:
         ----------
         path : str or path-like
             With one of the ``endings``.
+        trust : bool, optional
+            Load it with its own library, whatever code that runs.
+        weights : str or path-like, optional
+            A file of weights, in place of those in ``path``.
+        dropout_classes : sequence of str, optional
+            Names of classes in the file that are permanent dropout.
 
         Returns
         -------
@@ -80,8 +86,8 @@ class Source:
         Parameters
         ----------
         model : object
-        dropout : {"permanent", "off"}, optional
-            What plain dropout is, as in `.Converter`.
+        dropout : {"permanent", "off", "all-off"} or {str: str}, optional
+            Which dropouts are on, as in `.Converter`.
         smooth : bool, optional
             Compute the smooth curve of activations whose own has steps, as
             `.smooth_graph` does.
@@ -94,8 +100,9 @@ class Source:
             Takes a list of inputs, ``(n, ...)`` each, and a list of masks, ``(n,
             units)`` each, or None, which drops nothing; returns a list of outputs,
             ``(n, ...)`` each. It has an attribute ``dropouts``, a list of (path,
-            number of units, rate) of the permanent dropouts, whose masks it takes, and
-            ``graph``, with ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
+            number of units, rate) of the permanent dropouts, whose masks it takes,
+            ``title``, whose answers they are, for messages, and ``graph``, with
+            ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
             Where a model may compute in half precision it also has ``half``, the name
             of that precision or None, and this method takes ``single=True``, to compute
             the same in float32.

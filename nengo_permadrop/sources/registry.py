@@ -2,6 +2,8 @@
 
 import os
 
+from nengo.exceptions import ValidationError
+
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import ModelGraph
 from nengo_permadrop.support.registry import Registry, instance
@@ -53,8 +55,7 @@ def source_of(model):
     raise ConversionError(
         type(model).__name__,
         f"is not a model of a known source ({', '.join(source_names())})",
-        "Convert a keras.Model; load a saved one with "
-        "nengo_permadrop.sources.keras.loading.load_model",
+        "Convert a keras.Model, or the path of a model's file",
     )
 
 
@@ -64,7 +65,7 @@ def known_source(model):
     return next((source for source in sources if source.takes(model)), None)
 
 
-def opened(model):
+def opened(model, *, trust=False, weights=None, dropout_classes=()):
     """
     A model, loaded if it is named by its file.
 
@@ -72,6 +73,13 @@ def opened(model):
     ----------
     model : object
         The path of a file, or anything else, which is given back.
+    trust : bool, optional
+        Load the file with its own library, whatever code that runs.
+    weights : str or path-like, optional
+        A file of weights, in place of those in the model's, or for a ``.json``.
+    dropout_classes : sequence of str, optional
+        Names of classes in the file that are permanent dropout, beside those whose
+        names end in "Dropout".
 
     Returns
     -------
@@ -83,28 +91,40 @@ def opened(model):
         If there is no such file.
     nengo_permadrop.ConversionError
         If no source has files of that ending.
+    nengo.exceptions.ValidationError
+        If it is a folder, or ``weights`` are given for a model that is no file.
     """
     if not isinstance(model, (str, os.PathLike)):
+        if weights is not None:
+            raise ValidationError(
+                "are for models that are given as files; load them with the model's "
+                "own load_weights",
+                attr="weights",
+            )
         return model
+    options = {"weights": weights, "dropout_classes": dropout_classes}
     ending = os.path.splitext(model)[1].lower()
     known = {each: name for name in source_names() for each in get_source(name).endings}
-    if ending not in known:
+    if ending not in known and not os.path.isdir(model):
         raise ConversionError(
             f"'{os.fspath(model)}'",
             f"ends in {ending!r}, which no known model file does",
             f"Give a file that ends in {', '.join(known)}, or a model",
         )
-    return get_source(known[ending]).load(model)
+    source = get_source(known.get(ending, source_names()[0]))
+    return source.load(model, trust=trust, **options)
 
 
-def read_model(model):
+def read_model(model, *, weights=None, dropout_classes=()):
     """
     Read the neutral graph of a model: what a `.Converter` takes.
 
     Parameters
     ----------
     model : `keras.Model`, another source's model, path of a file, or `.ModelGraph`
-        A graph is returned as it is. For files see `opened`.
+        A graph is returned as it is. For files see `.Converter`.
+    weights, dropout_classes
+        As in `.Converter`.
 
     Returns
     -------
@@ -114,8 +134,12 @@ def read_model(model):
     ------
     nengo_permadrop.ConversionError
         If no source takes the model, or something about it isn't supported.
+    nengo.exceptions.ValidationError
+        If a file is damaged, or isn't a file.
+    FileNotFoundError
+        If there is no such file.
     """
     if isinstance(model, ModelGraph):
         return model
-    model = opened(model)
+    model = opened(model, weights=weights, dropout_classes=dropout_classes)
     return source_of(model).read(model)

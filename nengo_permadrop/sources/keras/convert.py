@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.graph.graph import ALWAYS, NEVER, PLAIN
+from nengo_permadrop.graph.dropouts import ALWAYS, NEVER, PLAIN
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.neurons.activations import activation_names
 from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS

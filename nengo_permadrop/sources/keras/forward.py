@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from nengo_permadrop.graph.dropouts import check_dropout, is_permanent
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.graph.graph import ALWAYS, PLAIN
 from nengo_permadrop.sources.keras.convert import REFUSED, dropout_of
 from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
 from nengo_permadrop.sources.keras.reader import read_keras
@@ -25,8 +25,8 @@ class KerasForward:
     ----------
     kmodel : `keras.Model`
         A built Sequential or functional model.
-    dropout : {"permanent", "off"}, optional
-        What a plain ``Dropout`` is, as in `.Converter`.
+    dropout : {"permanent", "off", "all-off"} or {str: str}, optional
+        Which dropouts are on, as in `.Converter`.
     smooth : bool, optional
         Give SoftLIF layers that are trained for Loihi their smooth curve instead of
         Loihi's, which has steps: there, how numbers are rounded decides.
@@ -35,6 +35,8 @@ class KerasForward:
 
     Attributes
     ----------
+    title : str
+        Whose answers these are, for messages.
     graph : `~nengo_permadrop.sources.keras.unroll.KerasGraph`
     half : str or None
         The half precision that the model, or a layer of it, computes in: "bfloat16" or
@@ -48,8 +50,12 @@ class KerasForward:
         If the model has layers that are random in another way than dropping units.
     """
 
+    title = "Keras"
+
     def __init__(self, kmodel, dropout="permanent", smooth=False, single=False):
         self.graph, self._layers = read_keras(kmodel)
+        drops = [call for call in self.graph.calls if call.spec.acts_as in DROPOUTS]
+        check_dropout(dropout, [call.path for call in drops])
         if smooth:
             self._layers = [_smoothed_layer(layer) for layer in self._layers]
         if single:
@@ -135,8 +141,7 @@ def _is_stepped(class_name, config):
 
 def _permanent_rate(call, dropout):
     rate, when = dropout_of(call)
-    permanent = when == ALWAYS or (when == PLAIN and dropout == "permanent")
-    return rate if permanent else 0.0
+    return rate if is_permanent(call.path, when, dropout) else 0.0
 
 
 def _without_training(options):

@@ -1,30 +1,43 @@
-"""Keras models as a source."""
+"""Keras models, and their files, as a source."""
 
 from nengo_permadrop.sources.base import Source
+from nengo_permadrop.sources.forward import GraphForward
 from nengo_permadrop.sources.keras.convert import neutral
+from nengo_permadrop.sources.keras.files import ENDINGS, KerasFile, read_file
 from nengo_permadrop.sources.keras.forward import KerasForward
-from nengo_permadrop.sources.keras.loading import ENDINGS, load_model
+from nengo_permadrop.sources.keras.loading import load_model, load_weights
 from nengo_permadrop.sources.keras.reader import read_keras
 from nengo_permadrop.sources.registry import register_source
 
 
 @register_source
 class KerasSource(Source):
-    """Sequential and functional Keras models, of Keras 2 and 3."""
+    """Sequential and functional Keras models, of Keras 2 and 3, and files of them."""
 
     name = "keras"
     title = "Keras"
     endings = ENDINGS
 
     def takes(self, model):
-        return hasattr(model, "layers") and hasattr(model, "get_config")
+        return isinstance(model, KerasFile) or (
+            hasattr(model, "layers") and hasattr(model, "get_config")
+        )
 
-    def load(self, path):
-        return load_model(path)
+    def load(self, path, trust=False, weights=None, dropout_classes=()):
+        if trust:
+            model = load_model(path, trust=True)
+            if weights is not None:
+                load_weights(model, weights)
+            return model
+        return read_file(path, weights=weights, dropout_classes=dropout_classes)
 
     def read(self, model):
+        if isinstance(model, KerasFile):
+            return model.graph
         graph, _ = read_keras(model)
         return neutral(graph)
 
     def forward(self, model, dropout="permanent", smooth=False, single=False):
+        if isinstance(model, KerasFile):
+            return GraphForward(model.graph, dropout=dropout, smooth=smooth)
         return KerasForward(model, dropout=dropout, smooth=smooth, single=single)
