@@ -20,7 +20,7 @@ from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.execution.checkpoint import Checkpoint
 from nengo_permadrop.sampling.sampler import Sampler
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.registry import opened, read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.folders import check_folder
 from nengo_permadrop.support.isolation import own_network
@@ -97,10 +97,10 @@ def infer(
     drug_set : str, optional
         "ALMANAC", "GDSC", "NCI_IOA_AOA", "RTS" or "pan".
     model_file : str or path-like, optional
-        The trained Keras model. Plain ``Dropout`` layers are off, as in CANDLE;
-        ``PermanentDropout`` layers are on.
+        The trained Keras model. Its file is read as data, and Keras isn't needed. Plain
+        ``Dropout`` layers are off, as in CANDLE; ``PermanentDropout`` layers are on.
     weights_file : str or path-like or None, optional
-        Weights to load into it; None keeps those of ``model_file``.
+        Weights to take in place of its own; None keeps those of ``model_file``.
     n_pred : int, optional
         Predictions (draws) of each row.
     ns, nd : int, optional
@@ -125,7 +125,7 @@ def infer(
         Folder for the two tables, made if it doesn't exist; see `.PredictionTables`.
     backend : str, optional
         "batched", "nengo", "nengo_dl" or "nengo_loihi" for the spiking network, "keras"
-        for the classical one.
+        for the classical one, which NumPy computes if the model was read from its file.
     quantiles : sequence of float, optional
         Further columns of the first table: quantiles of the predictions.
     seed : int, optional
@@ -135,7 +135,7 @@ def infer(
         that CANDLE has published. By default, that of training is used, which is in a
         file beside the model (`.features_path`).
     trust : bool, optional
-        Load the model whatever code that runs, as in `.load_model`.
+        Load the model with Keras, whatever code that runs, as in `.load_model`.
     presentation_time : float, optional
         Seconds that a row is shown; by default 0.06 more than ``settle``.
     settle : float, optional
@@ -156,8 +156,9 @@ def infer(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If an argument is out of range, the model doesn't fit the data, or it may run
-        code and ``trust`` isn't set.
+        If an argument is out of range, or the model doesn't fit the data.
+    nengo_permadrop.ConversionError
+        If the model has a layer that isn't supported, such as one of code.
     FileNotFoundError, `.DataFileError`
         If a file is missing or not as it should be.
     `.DamagedFileError`
@@ -172,11 +173,13 @@ def infer(
     check_execution(executor, checkpoint)
     quantiles = check_levels(quantiles, "quantiles").tolist()
     engine = get_backend(backend)
-    engine.version()  # ImportError if it isn't installed
+    if engine.takes == "network":
+        engine.version()  # ImportError if it isn't installed
     PredictionTables(output, sample_set, drug_set, quantiles)  # if it can be
     if checkpoint is not None:
         check_folder(checkpoint)
     loaded = _load(model_file, weights_file, trust)
+    engine_version = engine.version_for(loaded)
     features = model_features(
         model_file,
         data_dir,
@@ -201,7 +204,8 @@ def infer(
         predicted = _predictions(sampler, pairs, executor)
         size = _block_size(step, batch_size, n_pred, features)
         if checkpoint is not None:
-            identity = {**options, "n_pred": n_pred, **_digests(graph, pairs, engine)}
+            identity = {**options, "n_pred": n_pred, **_digests(graph, pairs)}
+            identity["backend version"] = engine_version
             kept = stack.enter_context(Checkpoint(checkpoint, identity))
             size = kept.fixed("rows", lambda: size)
             predicted = _kept(predicted, kept)
@@ -240,17 +244,13 @@ def _predictions(sampler, pairs, executor):
 
 
 def _load(model_file, weights_file, trust):
-    from nengo_permadrop.sources.keras.loading import load_model, load_weights
-
-    kmodel = load_model(model_file, trust=trust)
-    if weights_file is not None:
-        if not Path(weights_file).exists():
-            raise FileNotFoundError(
-                f"{weights_file}: no such file of weights; name that of {model_file} "
-                "with -w (weights_file=)"
-            )
-        load_weights(kmodel, weights_file)
-    return kmodel
+    """The model, as its source reads it; that of Keras needs no Keras, but to trust."""
+    if weights_file is not None and not Path(weights_file).exists():
+        raise FileNotFoundError(
+            f"{weights_file}: no such file of weights; name that of {model_file} with "
+            "-w (weights_file=)"
+        )
+    return opened(model_file, trust=trust, weights=weights_file)
 
 
 def _check_sizes(graph, model_file, features):
@@ -290,14 +290,13 @@ def _block_size(step, batch_size, n_pred, features):
     return max(1, min(step, in_batch, _BLOCK_MEMORY // row_bytes))
 
 
-def _digests(graph, pairs, engine):
-    """What predictions depend on beside the options."""
+def _digests(graph, pairs):
+    """What predictions depend on beside the options and the backend."""
     return {
         "command": "infer",
         "model": digest(graph),
         "features": digest(list(vars(pairs.tables).values())),
         "first row": pairs.first_row,
-        "backend version": engine.version_for(kmodel),
         "nengo version": nengo.__version__,
         "nengo-permadrop version": version,
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from nengo_permadrop.graph.dropouts import PLAIN, is_permanent
 
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Operation:
     """

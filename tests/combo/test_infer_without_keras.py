@@ -102,23 +102,28 @@ def test_same_as_with_keras_there(written, tmp_path):
 
 def test_same_as_of_the_model_that_keras_loads(written, tmp_path):
     """Draw by draw, whichever way the file was read."""
-    pytest.importorskip("keras")
+    keras = pytest.importorskip("keras")
+    if not keras.__version__.startswith("2."):
+        pytest.skip(
+            "Keras 3 can't load a model of Keras 2 that calls another one twice"
+        )
     backend, output = written
-    options = dict(data_dir=CANDLE, candle_scaling=True, progress=False, trust=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path)
-        paths = infer(
-            "GDSC",
-            "NCI_IOA_AOA",
-            n_pred=4,
-            ns=2,
-            nd=3,
-            model_file=MODEL,
-            weights_file=WEIGHTS,
-            backend=backend,
-            **options,
-        ).paths
+    result = infer(
+        "GDSC",
+        "NCI_IOA_AOA",
+        n_pred=4,
+        ns=2,
+        nd=3,
+        model_file=MODEL,
+        weights_file=WEIGHTS,
+        data_dir=CANDLE,
+        output=tmp_path,
+        backend=backend,
+        candle_scaling=True,
+        trust=True,  # or it isn't loaded by Keras
+        progress=False,
+    )
     labels, growth = predictions(output / TABLES[1])
-    loaded_labels, loaded = predictions(paths[1])
+    loaded_labels, loaded = predictions(result.paths[1])
     assert labels == loaded_labels
     assert np.allclose(growth, loaded, rtol=0, atol=1.1e-4)

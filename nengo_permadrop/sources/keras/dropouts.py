@@ -119,4 +119,6 @@ def named_dropout(class_name, config, names):
     """
     if class_name in names:
         return True
-    return class_name.endswith("Dropout") and "rate" in config and set(config) <= _OPTIONS
+    return (
+        class_name.endswith("Dropout") and "rate" in config and set(config) <= _OPTIONS
+    )

@@ -166,7 +166,10 @@ def _opened_archive(path, stack):
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             config = archive.read(_CONFIG)
-            with archive.open(_WEIGHTS) as member, open(folder / _WEIGHTS, "wb") as copy:
+            with (
+                archive.open(_WEIGHTS) as member,
+                open(folder / _WEIGHTS, "wb") as copy,
+            ):
                 shutil.copyfileobj(member, copy, 2**20)
     except Exception as error:  # zipfile's and zlib's are of many types
         # it seeks where there is nothing in a damaged archive
