@@ -14,11 +14,10 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
-from nengo_permadrop.neurons.activations import activate
 from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
-from nengo_permadrop.neurons.activations import activation_neurons
+from nengo_permadrop.neurons.activations import activate, activation_neurons
 from nengo_permadrop.support.inputs import evenly_spaced
 
 # (row, masks) pairs that are looked at where it must be quick, and rows of them

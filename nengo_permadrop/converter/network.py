@@ -8,6 +8,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
 from nengo_permadrop.converter.checks import warn_if_unlikely
+from nengo_permadrop.converter.copies import another_copy
 from nengo_permadrop.converter.layer_objects import LayerObjects
 from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
 from nengo_permadrop.converter.timing import settling_time
@@ -227,7 +228,7 @@ class Converter(nengo.Network):
         self.off_chip = builder.off_chip
         self.copies = [self]
         for number in range(1, copies):
-            self.copies.append(self._copy(f"copy {number}"))
+            self.copies.append(another_copy(self, f"copy {number}"))
         self.reseed(np.random.randint(2**31) if seed is None else seed)
         if builder.other_curves and model is not None:
             warning = get_target(target).other_curve
@@ -237,26 +238,6 @@ class Converter(nengo.Network):
         if rows is not None:
             warn_if_unlikely(self, rows)
         add_made(self, add_to_container)
-
-    def _copy(self, label):
-        """Another network of the same layers in this one, with the same inputs."""
-        with self:
-            copy = Converter(
-                self.graph,
-                neurons=self.neurons,
-                target=self.target,
-                synapse=self.synapse,
-                dropout=self.dropout,
-                scale_firing_rates=self.firing_rates or None,
-                first_layer=self.first_layer,
-                redraw=self.redraw,
-                label=label,
-                add_to_container=False,  # which would configure the outermost network
-            )
-            self.add(copy)
-            for name, node in self.inputs.items():
-                nengo.Connection(node, copy.inputs[name], synapse=None)
-        return copy
 
     @property
     def input(self):

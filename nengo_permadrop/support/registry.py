@@ -1,6 +1,8 @@
 """Named units of one kind: our own, those that are registered, and entry points."""
 
+import functools
 import importlib
+import sys
 import threading
 from importlib import metadata
 
@@ -109,7 +111,9 @@ class Registry:
             return list(dict.fromkeys([*self._own, *self._units, *entries]))
 
     def __contains__(self, name):
-        return isinstance(name, str) and name in self.names()
+        if not isinstance(name, str):
+            return False
+        return name in self._units or name in self._own or name in self.names()
 
     def _find(self, name):
         if name in self._own:
@@ -131,7 +135,13 @@ class Registry:
         )
 
     def _entries(self):
-        return metadata.entry_points(group=self.group)
+        return _entry_points(tuple(sys.path)).select(group=self.group)
+
+
+@functools.lru_cache(maxsize=1)
+def _entry_points(path):
+    """All entry points of what is installed where Python looks, read once."""
+    return metadata.entry_points()
 
 
 def instance(unit):

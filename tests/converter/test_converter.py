@@ -453,7 +453,9 @@ def test_unsupported_models_raise():
         npd.Converter(Subclassed())
     with pytest.raises(npd.ConversionError, match="input shape"):
         npd.Converter(keras.Sequential([layers.Dense(3)]))
-    with pytest.raises(npd.ConversionError, match="known source.*load_model"):
+    with pytest.raises(
+        npd.ConversionError, match="known source.*Convert a keras.Model, or the path"
+    ):
         npd.Converter(3)
     with pytest.raises(npd.ConversionError, match="unknown size"):
         npd.Converter(functional((None, 4), lambda x: layers.Activation("relu")(x)))

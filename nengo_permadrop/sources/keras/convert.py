@@ -12,8 +12,8 @@ import math
 import numpy as np
 from scipy import sparse
 
-from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.dropouts import ALWAYS, NEVER, PLAIN
+from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.neurons.activations import activation_names
 from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
@@ -229,7 +229,9 @@ def _dense(writer, call, value):
             "Only vectors are supported; add a Flatten layer before it",
         )
     weights = call.spec.weights
-    kernel = weights["kernel"]  # as it is: twice as long numbers take twice the memory
+    kernel = weights["kernel"]
+    if kernel.dtype not in (np.float32, np.float64):  # twice as long ones take memory
+        kernel = kernel.astype(np.float32)
     value = writer.affine(
         *call.named,
         [value],
