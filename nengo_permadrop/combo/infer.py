@@ -164,8 +164,6 @@ def infer(
     `.DamagedFileError`
         If the model or its weights can't be read.
     """
-    from tqdm.auto import tqdm
-
     _check_counts(n_pred=(n_pred, 1), batch_size=(batch_size, 1), step=(step, 1))
     _check_counts(ns=(ns, 0), nd=(nd, 0), si=(si, 0))
     seed = check_seed(seed)
@@ -198,28 +196,37 @@ def infer(
     tables = PredictionTables(
         output, sample_set, drug_set, quantiles, len(pairs), n_pred
     )
-    with contextlib.ExitStack() as stack:
-        # one for all blocks: the simulator is built once, and sent to workers once
-        sampler = stack.enter_context(Sampler(model, n_pred, **options))
+    store = None
+    if checkpoint is not None:
+        identity = {**options, "n_pred": n_pred, **_digests(graph, pairs)}
+        identity["backend version"] = engine_version
+        store = Checkpoint(checkpoint, identity)
+    size = _block_size(step, batch_size, n_pred, features)
+    bar = {"desc": f"Predicting ({backend})", "disable": not progress}
+    # one for all blocks: the simulator is built once, and sent to workers once
+    with Sampler(model, n_pred, **options) as sampler:
         predicted = _predictions(sampler, pairs, executor)
-        size = _block_size(step, batch_size, n_pred, features)
-        if checkpoint is not None:
-            identity = {**options, "n_pred": n_pred, **_digests(graph, pairs)}
-            identity["backend version"] = engine_version
-            kept = stack.enter_context(Checkpoint(checkpoint, identity))
+        _write(tables, pairs, predicted, size, store, bar)
+    return Inference(
+        *pairs.shape[:2], len(pairs), (tables.summary_path, tables.all_path)
+    )
+
+
+def _write(tables, pairs, predicted, size, store, bar):
+    """Predict block by block, and write both tables."""
+    from tqdm.auto import tqdm
+
+    with contextlib.ExitStack() as stack:
+        if store is not None:
+            kept = stack.enter_context(store)
             size = kept.fixed("rows", lambda: size)
             predicted = _kept(predicted, kept)
         stack.enter_context(tables)
-        bar = stack.enter_context(
-            tqdm(total=len(pairs), desc=f"Predicting ({backend})", disable=not progress)
-        )
+        bar = stack.enter_context(tqdm(total=len(pairs), **bar))
         for start in range(0, len(pairs), size):
             rows = pairs.rows(start, start + size)
             tables.write(rows.labels, predicted(start, start + len(rows)))
             bar.update(len(rows))
-    return Inference(
-        *pairs.shape[:2], len(pairs), (tables.summary_path, tables.all_path)
-    )
 
 
 def _check_counts(**counts):
@@ -245,10 +252,11 @@ def _predictions(sampler, pairs, executor):
 
 def _load(model_file, weights_file, trust):
     """The model, as its source reads it; that of Keras needs no Keras, but to trust."""
-    if weights_file is not None and not Path(weights_file).exists():
+    lacks_weights = weights_file is not None and not Path(weights_file).exists()
+    if lacks_weights and Path(model_file).exists():
         raise FileNotFoundError(
             f"{weights_file}: no such file of weights; name that of {model_file} with "
-            "-w (weights_file=)"
+            "-w (weights_file=), or that file itself, to keep the weights in it"
         )
     return opened(model_file, trust=trust, weights=weights_file)
 

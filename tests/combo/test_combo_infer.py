@@ -476,6 +476,14 @@ def test_model_of_another_size(folder, options, tmp_path):
         infer(**options)
 
 
+def test_the_weights_of_the_model_itself(options):
+    """Named as a file of weights, as the command's -w can't be left out."""
+    own = infer(**{**options, "weights_file": None}).paths[1].read_bytes()
+    other = infer(**options).paths[1].read_bytes()
+    options["weights_file"] = options["model_file"]
+    assert infer(**options).paths[1].read_bytes() == own != other
+
+
 def test_a_failure_leaves_no_half_table(options, monkeypatch):
     old, _ = infer(**options).paths
     before = {path.name: path.read_bytes() for path in old.parent.iterdir()}
