@@ -1,13 +1,11 @@
 """infer where no Keras is installed, with a model that Keras 2.12 has saved."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from process_helpers import command_without_keras
 
 from nengo_permadrop.combo.infer import infer
 
@@ -20,43 +18,12 @@ MODEL, WEIGHTS = CANDLE / "saved.uq.model.h5", CANDLE / "saved.uq.weights.h5"
 OPTIONS = ["-s", "GDSC", "-d", "NCI_IOA_AOA", "-n", "4", "--ns", "2", "--nd", "3"]
 TABLES = ["comb_pred_GDSC_NCI_IOA_AOA.tsv", "comb_pred_GDSC_NCI_IOA_AOA.all.tsv"]
 
-KERAS = {"jax", "keras", "tensorflow", "tf_keras", "torch"}
-RUN = """
-import json
-import sys
 
-without, arguments = json.loads(sys.argv[1])
-
-
-class NotInstalled:
-    def find_spec(self, name, path=None, target=None):
-        if name in without:
-            raise ModuleNotFoundError(f"No module named {{name!r}}")
-
-
-sys.meta_path.insert(0, NotInstalled())
-from nengo_permadrop import cli
-
-status = cli.main(arguments)
-found = sorted({names!r} & sys.modules.keys())
-print(*found, file=sys.stderr)
-sys.exit(status)
-"""
-
-
-def run(output, *more, without=KERAS, model=MODEL, weights=WEIGHTS):
+def run(output, *more, **options):
     """The command in a process of its own; its result."""
-    arguments = ["infer", *OPTIONS, "-m", str(model), "-w", str(weights)]
+    arguments = ["infer", *OPTIONS, "-m", str(MODEL), "-w", str(WEIGHTS)]
     arguments += ["--data-dir", str(CANDLE), "-o", str(output), "--candle-scaling"]
-    return subprocess.run(
-        [
-            *(sys.executable, "-c", RUN.format(names=KERAS)),
-            json.dumps([sorted(without), [*arguments, *more]]),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return command_without_keras([*arguments, *more], **options)
 
 
 def predictions(path):
@@ -93,9 +60,9 @@ def test_same_draws_as_on_the_machine_of_the_training(written):
 def test_same_as_with_keras_there(written, tmp_path):
     """The same bytes, and nothing imports it, as all is in the file."""
     backend, output = written
-    result = run(tmp_path, "--backend", backend, without=())
+    result = run(tmp_path, "--backend", backend, hidden=())
     assert result.returncode == 0, result.stderr
-    assert result.stderr.splitlines()[-1] == ""
+    assert result.stderr.splitlines()[-1] == "imported:"
     for name in TABLES:
         assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
 
