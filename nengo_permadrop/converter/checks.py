@@ -335,7 +335,8 @@ def largest(by_output, output=None):
 
 
 def some(layers):
-    """The names of some layers, in words."""
-    names = ", ".join(f"'{layer.path}'" for layer in layers[:3])
+    """The names of some layers, in words; of objects that have paths, or the paths."""
+    paths = [getattr(layer, "path", layer) for layer in layers[:3]]
+    names = ", ".join(f"'{path}'" for path in paths)
     more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
     return f"{'layers' if len(layers) > 1 else 'layer'} {names}{more}"

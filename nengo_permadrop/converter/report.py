@@ -63,11 +63,18 @@ class DropoutReport:
     units : int
     rate : float
         Probability that one is dropped.
+    layer : str
+        Its class, or what else its source calls it.
+    always : bool
+        Whether it is on in the model itself, by its class or by how it is called; not
+        because plain dropout is taken for permanent.
     """
 
     path: str
     units: int
     rate: float
+    layer: str = "Dropout"
+    always: bool = False
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,6 +92,8 @@ class ConversionReport:
     layers : tuple of `.LayerReport`
         In the model's order.
     dropouts : tuple of `DropoutReport`
+    off : tuple of str
+        Dropouts of the model that drop nothing, by path.
     n_rows : int
         Rows that rates and bias are for.
     rows_given : bool
@@ -115,6 +124,7 @@ class ConversionReport:
     neurons: str
     layers: tuple
     dropouts: tuple
+    off: tuple
     n_rows: int
     rows_given: bool
     approximations: tuple
@@ -239,12 +249,31 @@ class ConversionReport:
                     for rate, several in dropouts.items()
                 ),
             ),
+            ("Dropout layers", self._whose_dropout()),
             ("Times", self._times()),
         ]
+        if self.off:
+            words = f"{some(self.off)}: dropout in the model that drops nothing here"
+            parts.insert(3, ("Off", words))
         if self.spikes is not None:
             parts.append(("Spikes", f"{self.spikes:,.0f} in such a presentation"))
         parts.append(("Agreement", self.verdict))
         return [(title, words or "none") for title, words in parts]
+
+    def _whose_dropout(self):
+        always = {each.layer: [] for each in self.dropouts}
+        plain_ = {each.layer: [] for each in self.dropouts}
+        for each in self.dropouts:
+            (always if each.always else plain_)[each.layer].append(each)
+        return "; ".join(
+            f"{layer} of {some(each)} {why}"
+            for found, why in (
+                (always, "is on in the model itself"),
+                (plain_, "is taken for permanent (dropout=)"),
+            )
+            for layer, each in found.items()
+            if each
+        )
 
     def _times(self):
         if self.settling_time is None:

@@ -12,7 +12,8 @@ from nengo_permadrop.converter.report import (
     LayerReport,
 )
 from nengo_permadrop.converter.timing import presentation_times
-from nengo_permadrop.graph.graph import Activation
+from nengo_permadrop.graph.dropouts import ALWAYS
+from nengo_permadrop.graph.graph import Activation, Drop
 from nengo_permadrop.targets.registry import get_target
 
 
@@ -47,10 +48,8 @@ def conversion_report(conv, X=None, certificate=None):
         target=conv.target,
         neurons=conv.neurons,
         layers=layers,
-        dropouts=tuple(
-            DropoutReport(dropout.path, dropout.size, dropout.rate)
-            for dropout in conv.dropouts
-        ),
+        dropouts=tuple(_dropout(conv, dropout) for dropout in conv.dropouts),
+        off=_dropouts_off(conv),
         n_rows=len(rows[0]),
         rows_given=X is not None,
         approximations=tuple(_approximations(conv)),
@@ -101,6 +100,19 @@ def _layers(conv, expectation):
             )
         )
     return tuple(found)
+
+
+def _dropout(conv, dropout):
+    operations = conv.graph.by_path()[dropout.path]
+    drop = next(each for each in operations if isinstance(each, Drop))
+    return DropoutReport(
+        dropout.path, dropout.size, dropout.rate, drop.label, drop.when == ALWAYS
+    )
+
+
+def _dropouts_off(conv):
+    on = {dropout.path for dropout in conv.dropouts}
+    return tuple(path for path in conv.graph.dropout_paths if path not in on)
 
 
 def _activations(conv):
