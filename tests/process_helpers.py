@@ -1,4 +1,8 @@
-"""What a process has been given, told by functions that are sent to it."""
+"""What a process has been given, told by functions that are sent to it; commands."""
+
+import json
+import subprocess
+import sys
 
 from threadpoolctl import threadpool_info
 
@@ -12,3 +16,51 @@ def threads_of_this_process():
     }
     assert blas, "NumPy has a BLAS"
     return {**blas, "numba": n_threads()}
+
+
+KERAS = {"jax", "keras", "tensorflow", "tf_keras", "torch"}
+_COMMAND = """
+import json
+import sys
+
+hidden, arguments = json.loads(sys.argv[1])
+
+
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name in hidden:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
+
+
+sys.meta_path.insert(0, NotInstalled())
+from nengo_permadrop import cli
+
+status = cli.main(arguments)
+print("imported:", *sorted({keras!r} & sys.modules.keys()), file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def command_without_keras(arguments, hidden=KERAS):
+    """
+    Run ``nengo-permadrop`` in a process of its own, as if there were no Keras.
+
+    Parameters
+    ----------
+    arguments : list of str
+    hidden : set of str, optional
+        Modules that can't be imported there.
+
+    Returns
+    -------
+    result : `subprocess.CompletedProcess`
+        With text; the last line that it says is "imported:" and which of Keras and its
+        backends were.
+    """
+    given = json.dumps([sorted(hidden), arguments])
+    return subprocess.run(
+        [sys.executable, "-c", _COMMAND.format(keras=KERAS), given],
+        capture_output=True,
+        text=True,
+        check=False,
+    )

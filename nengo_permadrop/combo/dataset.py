@@ -14,7 +14,7 @@ from nengo_permadrop.combo.data.files import (
     rnaseq_file,
 )
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
-from nengo_permadrop.combo.data.scaling import FeatureScaling
+from nengo_permadrop.combo.data.scaling import FeatureScaling, expression_scaling
 from nengo_permadrop.combo.saved import TrainingFiles
 from nengo_permadrop.combo.training import train
 from nengo_permadrop.datasets.base import Dataset, Recipe, random_parts
@@ -50,7 +50,7 @@ def training_scaling(
         cells,
         drugs,
         scaling=scaling,
-        cell_scaling=scaling if preprocess_rnaseq == "none" else "none",
+        cell_scaling=expression_scaling(scaling, preprocess_rnaseq),
         rnaseq=rnaseq_file(use_landmark_genes, preprocess_rnaseq),
     )
     return features, cells, drugs

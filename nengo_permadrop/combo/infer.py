@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nengo
-import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import get_backend
@@ -21,7 +20,7 @@ from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.execution.checkpoint import Checkpoint
 from nengo_permadrop.sampling.sampler import Sampler
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.registry import opened, read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.folders import check_folder
 from nengo_permadrop.support.isolation import own_network
@@ -98,10 +97,10 @@ def infer(
     drug_set : str, optional
         "ALMANAC", "GDSC", "NCI_IOA_AOA", "RTS" or "pan".
     model_file : str or path-like, optional
-        The trained Keras model. Plain ``Dropout`` layers are off, as in CANDLE;
-        ``PermanentDropout`` layers are on.
+        The trained Keras model. Its file is read as data, and Keras isn't needed. Plain
+        ``Dropout`` layers are off, as in CANDLE; ``PermanentDropout`` layers are on.
     weights_file : str or path-like or None, optional
-        Weights to load into it; None keeps those of ``model_file``.
+        Weights to take in place of its own; None keeps those of ``model_file``.
     n_pred : int, optional
         Predictions (draws) of each row.
     ns, nd : int, optional
@@ -114,26 +113,29 @@ def infer(
         which the model was trained on.
     preprocess_rnaseq : {"source_scale", "combat", "none"}, optional
         Which preprocessed expression file. By default, that which the model was trained
-        on.
+        on. Expression that was preprocessed is not scaled, as in CANDLE's training.
     batch_size, step : int, optional
         So many predictions, and rows, are computed at a time, at the most. Results
         don't depend on them, but for how the last digits of numbers are rounded.
     data_dir : str or path-like, optional
-        Folder with CANDLE's data files.
+        Folder with CANDLE's data files, of which it reads the expression, the drug
+        set's descriptors, for samples "RTS" their list, and with ``candle_scaling`` the
+        descriptors that CANDLE has trained on, which say which of them are used.
     output : str or path-like, optional
         Folder for the two tables, made if it doesn't exist; see `.PredictionTables`.
     backend : str, optional
         "batched", "nengo", "nengo_dl" or "nengo_loihi" for the spiking network, "keras"
-        for the classical one.
+        for the classical one, which NumPy computes if the model was read from its file.
     quantiles : sequence of float, optional
         Further columns of the first table: quantiles of the predictions.
     seed : int, optional
         Decides masks and initial voltages.
     candle_scaling : bool, optional
         Fit the scaling of features anew on the sets, as CANDLE does, for the models
-        that CANDLE has published. By default, that of training is used.
+        that CANDLE has published. By default, that of training is used, which is in a
+        file beside the model (`.features_path`).
     trust : bool, optional
-        Load the model whatever code that runs, as in `.load_model`.
+        Load the model with Keras, whatever code that runs, as in `.load_model`.
     presentation_time : float, optional
         Seconds that a row is shown; by default 0.06 more than ``settle``.
     settle : float, optional
@@ -154,15 +156,14 @@ def infer(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If an argument is out of range, the model doesn't fit the data, or it may run
-        code and ``trust`` isn't set.
+        If an argument is out of range, or the model doesn't fit the data.
+    nengo_permadrop.ConversionError
+        If the model has a layer that isn't supported, such as one of code.
     FileNotFoundError, `.DataFileError`
         If a file is missing or not as it should be.
     `.DamagedFileError`
         If the model or its weights can't be read.
     """
-    from tqdm.auto import tqdm
-
     _check_counts(n_pred=(n_pred, 1), batch_size=(batch_size, 1), step=(step, 1))
     _check_counts(ns=(ns, 0), nd=(nd, 0), si=(si, 0))
     seed = check_seed(seed)
@@ -170,44 +171,62 @@ def infer(
     check_execution(executor, checkpoint)
     quantiles = check_levels(quantiles, "quantiles").tolist()
     engine = get_backend(backend)
-    engine.version()  # ImportError if it isn't installed
+    if engine.takes == "network":
+        engine.version()  # ImportError if it isn't installed
     PredictionTables(output, sample_set, drug_set, quantiles)  # if it can be
     if checkpoint is not None:
         check_folder(checkpoint)
-    kmodel = _load(model_file, weights_file, trust)
+    loaded = _load(model_file, weights_file, trust)
+    engine_version = engine.version_for(loaded)
     features = model_features(
-        model_file, data_dir, use_landmark_genes, preprocess_rnaseq, candle_scaling
+        model_file,
+        data_dir,
+        use_landmark_genes,
+        preprocess_rnaseq,
+        candle_scaling,
+        sample_set,
     )
     pairs = read_pairs(
         sample_set, drug_set, data_dir, features, ns, nd, si, candle_scaling
     )
-    _check_inputs(kmodel, model_file, features)
-    model, options = _prepared(kmodel, engine, presentation_time, settle, pairs)
+    graph = read_model(loaded)
+    _check_sizes(graph, model_file, features)
+    model, options = _prepared(loaded, engine, presentation_time, settle, pairs)
     options.update(backend=backend, seed=seed)
     tables = PredictionTables(
         output, sample_set, drug_set, quantiles, len(pairs), n_pred
     )
-    with contextlib.ExitStack() as stack:
-        # one for all blocks: the simulator is built once, and sent to workers once
-        sampler = stack.enter_context(Sampler(model, n_pred, **options))
+    store = None
+    if checkpoint is not None:
+        identity = {**options, "n_pred": n_pred, **_digests(graph, pairs)}
+        identity["backend version"] = engine_version
+        store = Checkpoint(checkpoint, identity)
+    size = _block_size(step, batch_size, n_pred, features)
+    bar = {"desc": f"Predicting ({backend})", "disable": not progress}
+    # one for all blocks: the simulator is built once, and sent to workers once
+    with Sampler(model, n_pred, **options) as sampler:
         predicted = _predictions(sampler, pairs, executor)
-        size = _block_size(step, batch_size, n_pred, features)
-        if checkpoint is not None:
-            identity = {**options, "n_pred": n_pred, **_digests(kmodel, pairs, engine)}
-            kept = stack.enter_context(Checkpoint(checkpoint, identity))
+        _write(tables, pairs, predicted, size, store, bar)
+    return Inference(
+        *pairs.shape[:2], len(pairs), (tables.summary_path, tables.all_path)
+    )
+
+
+def _write(tables, pairs, predicted, size, store, bar):
+    """Predict block by block, and write both tables."""
+    from tqdm.auto import tqdm
+
+    with contextlib.ExitStack() as stack:
+        if store is not None:
+            kept = stack.enter_context(store)
             size = kept.fixed("rows", lambda: size)
             predicted = _kept(predicted, kept)
         stack.enter_context(tables)
-        bar = stack.enter_context(
-            tqdm(total=len(pairs), desc=f"Predicting ({backend})", disable=not progress)
-        )
+        bar = stack.enter_context(tqdm(total=len(pairs), **bar))
         for start in range(0, len(pairs), size):
             rows = pairs.rows(start, start + size)
             tables.write(rows.labels, predicted(start, start + len(rows)))
             bar.update(len(rows))
-    return Inference(
-        *pairs.shape[:2], len(pairs), (tables.summary_path, tables.all_path)
-    )
 
 
 def _check_counts(**counts):
@@ -232,21 +251,19 @@ def _predictions(sampler, pairs, executor):
 
 
 def _load(model_file, weights_file, trust):
-    from nengo_permadrop.sources.keras.loading import load_model, load_weights
-
-    kmodel = load_model(model_file, trust=trust)
-    if weights_file is not None:
-        if not Path(weights_file).exists():
-            raise FileNotFoundError(
-                f"{weights_file}: no such file of weights; name that of {model_file} "
-                "with -w (weights_file=)"
-            )
-        load_weights(kmodel, weights_file)
-    return kmodel
+    """The model, as its source reads it; that of Keras needs no Keras, but to trust."""
+    lacks_weights = weights_file is not None and not Path(weights_file).exists()
+    if lacks_weights and Path(model_file).exists():
+        raise FileNotFoundError(
+            f"{weights_file}: no such file of weights; name that of {model_file} with "
+            "-w (weights_file=), or that file itself, to keep the weights in it"
+        )
+    return opened(model_file, trust=trust, weights=weights_file)
 
 
-def _check_inputs(kmodel, model_file, features):
-    found = [int(np.prod(tensor.shape[1:])) for tensor in kmodel.inputs]
+def _check_sizes(graph, model_file, features):
+    """Raise if a model's inputs aren't the features, or its output not the growth."""
+    found = [graph.size(value) for value in graph.inputs.values()]
     expected = list(features.n_features.values())
     if found != expected:
         raise ValidationError(
@@ -255,7 +272,7 @@ def _check_inputs(kmodel, model_file, features):
             "descriptors that it was trained on",
             attr="model_file",
         )
-    if len(kmodel.outputs) != 1 or int(np.prod(kmodel.outputs[0].shape[1:])) != 1:
+    if [graph.size(value) for value in graph.outputs.values()] != [1]:
         raise ValidationError(
             f"{model_file} doesn't have one output, the growth; it isn't a model of "
             "Combo",
@@ -263,12 +280,12 @@ def _check_inputs(kmodel, model_file, features):
         )
 
 
-def _prepared(kmodel, engine, presentation_time, settle, pairs):
+def _prepared(loaded, engine, presentation_time, settle, pairs):
     """What is sampled, and the options that depend on it."""
     if engine.takes == "model":
-        return kmodel, {"dropout": "off"}
+        return loaded, {"dropout": "off"}
     with own_network(0):
-        conv = Converter(kmodel, target=engine.target, dropout="off")
+        conv = Converter(loaded, target=engine.target, dropout="off")
     conv.verify(list(pairs.rows(0, 2).gather().values()))
     presentation_time, settle = presentation_times(conv, presentation_time, settle)
     return conv, {"presentation_time": presentation_time, "settle": settle}
@@ -281,15 +298,13 @@ def _block_size(step, batch_size, n_pred, features):
     return max(1, min(step, in_batch, _BLOCK_MEMORY // row_bytes))
 
 
-def _digests(kmodel, pairs, engine):
-    """What predictions depend on beside the options."""
-    graph = read_model(kmodel)
+def _digests(graph, pairs):
+    """What predictions depend on beside the options and the backend."""
     return {
         "command": "infer",
         "model": digest(graph),
         "features": digest(list(vars(pairs.tables).values())),
         "first row": pairs.first_row,
-        "backend version": engine.version_for(kmodel),
         "nengo version": nengo.__version__,
         "nengo-permadrop version": version,
     }

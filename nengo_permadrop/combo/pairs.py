@@ -12,7 +12,11 @@ from nengo_permadrop.combo.data.files import (
     rnaseq_file,
 )
 from nengo_permadrop.combo.data.rows import ComboRows, ComboTables
-from nengo_permadrop.combo.data.scaling import FeatureScaling, features_path
+from nengo_permadrop.combo.data.scaling import (
+    FeatureScaling,
+    expression_scaling,
+    features_path,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +131,7 @@ def model_features(
     use_landmark_genes=False,
     preprocess_rnaseq=None,
     candle_scaling=False,
+    sample_set=TRAINING_SAMPLES,
 ):
     """
     The feature scaling of a saved model.
@@ -139,8 +144,13 @@ def model_features(
     use_landmark_genes, preprocess_rnaseq
         As in `.rnaseq_file`, or as the model was trained.
     candle_scaling : bool, optional
-        Whether one that is fitted on the training files in ``data_dir`` will do, for
-        models without such a file.
+        Whether one that is fitted on the files in ``data_dir`` will do, for models
+        without such a file. Genes and descriptors are those that hold values in the
+        training samples and drugs.
+    sample_set : str, optional
+        In whose samples genes hold values where the expression file has no training
+        samples. CANDLE goes by these always, and so takes other genes than in training
+        where the set lacks one.
 
     Returns
     -------
@@ -171,12 +181,13 @@ def model_features(
             "in training. Copy it there, or, for a model that CANDLE has trained, give "
             "--candle-scaling (candle_scaling=True)"
         )
-    # as CANDLE's infer.py: the training files say which columns there are, and the
-    # names that the response has for the cells are not needed
-    preprocessed = (preprocess_rnaseq or "none") != "none"
+    # the names that the response has for the cells are not needed, as in CANDLE
+    cells = read_sample_set(TRAINING_SAMPLES, data_dir, asked, needed=False)
+    if len(cells) == 0:
+        cells = read_sample_set(sample_set, data_dir, asked)
     return FeatureScaling.fit(
-        read_sample_set(TRAINING_SAMPLES, data_dir, asked),
+        cells,
         read_drug_set("pan", data_dir),
-        cell_scaling="none" if preprocessed else None,
+        cell_scaling=expression_scaling("std", preprocess_rnaseq),
         rnaseq=asked,
     )

@@ -16,8 +16,7 @@ from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.metrics.recalibration import Recalibration
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.sampler import sample
-from nengo_permadrop.sources.keras.loading import load_model
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.registry import opened, read_model
 from nengo_permadrop.study.report import FOUND, MODEL, PREPARATION
 from nengo_permadrop.support.files import atomic_path
 from nengo_permadrop.support.folders import prepare_folder
@@ -190,7 +189,7 @@ def _loaded(model, trust):
         return model, None, None
     folder = Path(model)
     if not (folder.is_dir() and (folder / FOUND).exists()):
-        return load_model(model, trust=trust), None, None
+        return opened(model, trust=trust), None, None
     if not (folder / PREPARATION).exists():
         raise ValidationError(
             f"the study in '{folder}' doesn't say how rows become what its network "
@@ -204,7 +203,7 @@ def _loaded(model, trust):
     recalibration = None
     if scale and all(isinstance(each, float) for each in scale):
         recalibration = Recalibration(np.array(scale))
-    return load_model(folder / MODEL, trust=trust), preparation, recalibration
+    return opened(folder / MODEL, trust=trust), preparation, recalibration
 
 
 def _json(path):

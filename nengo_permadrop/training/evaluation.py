@@ -1,10 +1,9 @@
 """How well a network predicts: forward passes and scores."""
 
-import math
-
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.generators import generators_kept
 from nengo_permadrop.training.streams import restart_streams
 
@@ -122,6 +121,7 @@ def check_fits(model, dataset):
     Parameters
     ----------
     model : `keras.Model`
+        Or another that `.read_model` takes.
     dataset : `.datasets.Dataset`
 
     Raises
@@ -129,7 +129,8 @@ def check_fits(model, dataset):
     nengo.exceptions.ValidationError
         If inputs or outputs differ in number.
     """
-    taken = [math.prod(tensor.shape[1:]) for tensor in model.inputs]
+    graph = read_model(model)
+    taken = [graph.size(value) for value in graph.inputs.values()]
     given = list(dataset.n_features.values())
     if taken != given:
         raise ValidationError(
@@ -137,7 +138,7 @@ def check_fits(model, dataset):
             f"{dataset.name!r} has {given}; use the data that it was trained on",
             attr="model",
         )
-    n_outputs = [math.prod(tensor.shape[1:]) for tensor in model.outputs]
+    n_outputs = [graph.size(value) for value in graph.outputs.values()]
     if n_outputs != [len(dataset.output_names)]:
         raise ValidationError(
             f"{model.name!r} has outputs of {n_outputs} elements, and data set "

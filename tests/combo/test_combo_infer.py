@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from combo_helpers import SIZES, small_model
-from kmodels import save_weights
+from combo_helpers import SIZES, save_candle_weights, small_model
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
@@ -50,11 +49,9 @@ def _folder(tmp_path_factory):
     features, _, _ = training_scaling(path)
     kmodel = small_model(features.n_features)
     kmodel.save(path / "saved.uq.model.h5")
-    # the weights are those of the file of weights: the model's own are others. Like
-    # CANDLE's, the file is of Keras's older format, under a name of the newer one
+    # the weights are those of the file of weights: the model's own are others
     other = small_model(features.n_features, seed=1)
-    save_weights(other, path / "older.h5")
-    (path / "older.h5").rename(path / "saved.uq.weights.h5")
+    save_candle_weights(other, path / "saved.uq.weights.h5")
     features.save(features_path(path / "saved.uq.model.h5"))
     return path
 
@@ -366,7 +363,7 @@ def test_a_lambda_is_refused_before_anything_is_done(folder, options, tmp_path):
     path = tmp_path / "lambda.model.h5"
     kmodel.save(path)
     options["model_file"] = path
-    with pytest.raises(ValueError, match="Lambda layer"):
+    with pytest.raises(npd.ConversionError, match="is Python code, which isn.t read"):
         infer(**options)
     assert not options["output"].exists()
     with pytest.raises(ValueError, match="doesn't hold the weights of model"):
@@ -477,6 +474,14 @@ def test_model_of_another_size(folder, options, tmp_path):
     options.update(model_file=path, weights_file=None)
     with pytest.raises(ValidationError, match=r"\[8, 9, 9\] features.*\[8, 10, 10\]"):
         infer(**options)
+
+
+def test_the_weights_of_the_model_itself(options):
+    """Named as a file of weights, as the command's -w can't be left out."""
+    own = infer(**{**options, "weights_file": None}).paths[1].read_bytes()
+    other = infer(**options).paths[1].read_bytes()
+    options["weights_file"] = options["model_file"]
+    assert infer(**options).paths[1].read_bytes() == own != other
 
 
 def test_a_failure_leaves_no_half_table(options, monkeypatch):

@@ -31,9 +31,8 @@ def add(commands):
 def run(args):
     """Convert and verify."""
     from nengo_permadrop.converter.describe import conversion_facts, in_words
-    from nengo_permadrop.sources.keras.loading import load_model
+    from nengo_permadrop.sources.registry import opened
 
-    facts = conversion_facts(
-        load_model(args.model, trust=args.trust), target=args.target
-    )
+    model = opened(args.model, trust=args.trust)
+    facts = conversion_facts(model, target=args.target)
     show(args, facts, in_words(facts))

@@ -101,12 +101,14 @@ def run(args):
 
 def _dataset_rows(args):
     """A model, and the first test rows of the data set that it was trained on."""
-    from nengo_permadrop.combo.saved import trained, warn_of_other_rows
+    from nengo_permadrop.combo.saved import read_record, warn_of_other_rows
     from nengo_permadrop.dropout.seeds import derive_seed
+    from nengo_permadrop.sources.registry import opened
     from nengo_permadrop.study.run import SEEDED
     from nengo_permadrop.training.evaluation import check_fits
 
-    model, record = trained(args.model, trust=args.trust)
+    model = opened(args.model, trust=args.trust)
+    record = read_record(args.model) or {}
     loading = {
         "seed": derive_seed(args.seed, SEEDED.index("data")),
         **(record.get("data_options") or {}),

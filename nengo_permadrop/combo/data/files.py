@@ -75,7 +75,7 @@ def rnaseq_file(use_landmark_genes=False, preprocess_rnaseq="none"):
     return name if preprocess_rnaseq == "none" else f"{name}_{preprocess_rnaseq}"
 
 
-def read_sample_set(sample_set, data_dir, rnaseq=RNASEQ):
+def read_sample_set(sample_set, data_dir, rnaseq=RNASEQ, needed=True):
     """
     Expression of a set of samples.
 
@@ -87,10 +87,13 @@ def read_sample_set(sample_set, data_dir, rnaseq=RNASEQ):
     data_dir : str or path-like
     rnaseq : str, optional
         Name of the expression file; see `rnaseq_file`.
+    needed : bool, optional
+        Whether it is an error if the file holds no such sample.
 
     Returns
     -------
     samples : `.FeatureTable`
+        Without rows if there are none, and they aren't needed.
 
     Raises
     ------
@@ -113,7 +116,7 @@ def read_sample_set(sample_set, data_dir, rnaseq=RNASEQ):
 
     path = Path(data_dir) / rnaseq
     table = read_features(path, "Sample", keep)
-    if len(table) == 0:
+    if needed and len(table) == 0:
         raise DataFileError(
             path,
             f"has no sample {where}",

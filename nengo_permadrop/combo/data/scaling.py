@@ -47,6 +47,24 @@ def features_path(model_file):
     return path.with_name(f"{stem}.features.npz")
 
 
+def expression_scaling(scaling, preprocess_rnaseq=None):
+    """
+    How expression is scaled: not again if it has been preprocessed, as in CANDLE.
+
+    Parameters
+    ----------
+    scaling : {"std", "maxabs", "minmax", "none"}
+        How descriptors are scaled, and expression as it was measured.
+    preprocess_rnaseq : {"source_scale", "combat", "none"}, optional
+        As in `.rnaseq_file`.
+
+    Returns
+    -------
+    scaling : str
+    """
+    return scaling if preprocess_rnaseq in (None, "none") else "none"
+
+
 @dataclass(frozen=True, eq=False)
 class TableScaling:
     """
