@@ -231,7 +231,7 @@ def study(
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
-        given, record = trained(model, weights, trust)
+        given, record = trained(model, weights, trust, anneal is not None)
     dataset = _loaded(dataset, own, given, record, seeds, dataset_options)
     if observations is None:
         options["observations"] = min(_OBSERVATIONS, len(dataset.test))
