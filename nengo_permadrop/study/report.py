@@ -8,7 +8,7 @@ from nengo_permadrop.metrics.ks import ks_pvalue
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.judgements import next_step
 from nengo_permadrop.study.model_file import NAMES as MODELS
-from nengo_permadrop.study.model_file import WEIGHTS, write_model
+from nengo_permadrop.study.model_file import write_model
 from nengo_permadrop.study.pictures import (
     PICTURES,
     SOFTLIF_PICTURE,
@@ -92,8 +92,12 @@ def write_rest(study, directory):
     return [directory / name for name in (*names, *pictures, PAGE)]
 
 
-def file_names(tuned=False):
-    """Names of all files that a study writes; one that is ``tuned`` writes more."""
+def file_names(tuned=False, models=MODELS[:1]):
+    """
+    Names of all files that a study writes; one that is ``tuned`` writes more.
+
+    ``models`` are those that the model may be in: a file that was given is copied.
+    """
     samples = [f"samples_{name}.npz" for name in NETWORKS]
     more = [SOFTLIF_PICTURE, *[TUNING] * tuned]
     pictures = [f"{name}.png" for name in (*PICTURES, *more)]

@@ -25,7 +25,6 @@ from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.provenance import command, now, versions
 from nengo_permadrop.training import fit
-from nengo_permadrop.training.evaluation import scores
 from nengo_permadrop.version import version
 
 # Most validation rows that are calibrated on
@@ -40,9 +39,6 @@ CERTIFIED_ROWS, CERTIFIED_PAIRS = 30, 100
 # A difference, in standard deviations, and the simulated studies that are to see it; of
 # more tests than so many, fewer are simulated
 SEEN, POWER_STUDIES, POWER_TESTS = 0.2, 40, 200
-
-# Most rows that r2 is of, and the draws of each that the mean is taken over
-_SCORED, _SCORING_DRAWS = 2000, 20
 
 # What the answers don't depend on
 _WITHOUT_EFFECT = ("workers",)
@@ -146,22 +142,11 @@ class StudyRun:
         words = "scoring the mean predictions of the classical network"
         with self.steps("scoring", words):
             return {
-                name: self._r2(getattr(self.dataset, name))
+                name: fit.r2(
+                    self.model, getattr(self.dataset, name), seed=self.seeds["score"]
+                )
                 for name in ("validation", "test")
             }
-
-    def _r2(self, rows):
-        # drawn as everywhere: Keras's predict turns dropout off where it is called on
-        rows = rows.take(slice(_SCORED))
-        drawn = sample(
-            self.model,
-            rows.inputs,
-            n_draws=_SCORING_DRAWS,
-            backend="keras",
-            seed=self.seeds["score"],
-            progress=False,
-        )
-        return scores(rows.target, drawn.mean())["r2"]
 
     def convert(self):
         """The spiking network, and how far its rates are from the classical one's."""

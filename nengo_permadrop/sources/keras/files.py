@@ -17,9 +17,9 @@ from pathlib import Path
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.sources.keras.convert import check_class, neutral
+from nengo_permadrop.sources.keras.convert import WeightsError, check_class, neutral
 from nengo_permadrop.sources.keras.file_config import file_model
-from nengo_permadrop.sources.keras.file_weights import weight_places
+from nengo_permadrop.sources.keras.file_weights import other_weights, weight_places
 from nengo_permadrop.sources.keras.model_config import MAX_CONFIG, parse_config
 from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
 from nengo_permadrop.sources.keras.model_stream import ArraysFile
@@ -127,7 +127,11 @@ def read_file(path, weights=None, dropout_classes=()):
                 check_class(f"{layer} of {path}", layer.acts_as)
         places = weight_places(model, file, source)
         # what doesn't fit together is refused before it takes memory
-        _graph(model, {where: file.placeholder(where) for where in file.arrays}, places)
+        placeholders = {where: file.placeholder(where) for where in file.arrays}
+        try:
+            _graph(model, placeholders, places)
+        except WeightsError as error:
+            raise other_weights(source, error) from error
         needed = [where for names in places.values() for where in names.values()]
         values = file.read(needed)
         graph = _graph(model, values, places)
