@@ -207,8 +207,8 @@ def model_features(
         warnings.warn(
             f"{cells.path}: genes without a value in {sample_set} are left out "
             f"({len(left_out)}, the first is {str(left_out[0])!r}), as CANDLE's "
-            f"infer.py does. Without samples of {TRAINING_SAMPLES} in the file it can't "
-            "be known whether the model was trained without the same ones",
+            f"infer.py does. Without samples of {TRAINING_SAMPLES} in it the file can't "
+            "say whether the model was trained without the same ones",
             stacklevel=3,
         )
     return features
