@@ -12,6 +12,7 @@ VERSION = runpy.run_path(str(ROOT / "nengo_permadrop" / "version.py"))["version"
 
 install_req = [
     "filelock>=4.0",
+    "h5py>=3.8",
     "nengo>=4.1",
     "numba>=0.58",
     "numpy>=1.22",
@@ -24,27 +25,40 @@ install_req = [
 
 # nengo-dl 3.6 imports keras.engine, which TensorFlow 2.13 removed, without saying so in
 # its own requirements; TensorFlow 2.12 in turn needs Python < 3.12 and old NumPy.
-keras_req = [
-    'tensorflow>=2.12.1,<2.13; python_version < "3.12"',
-    'numpy<1.24.4; python_version < "3.12"',
-    'tensorflow>=2.16; python_version >= "3.12"',
-]
+# nengo-loihi 1.1 needs NumPy 1. So newer Pythons have neither, and bounds that follow
+# from them hold on the old one only; newer ones have Keras 3, on any of its backends.
+OLD, NEW = 'python_version < "3.12"', 'python_version >= "3.12"'
+
+
+def where(marker, *requirements):
+    return [f"{requirement}; {marker}" for requirement in requirements]
+
+
+tensorflow_req = where(OLD, "tensorflow>=2.12.1,<2.13", "numpy<1.24.4")
+keras3_req = ["keras>=3.8"]
+keras_req = [*tensorflow_req, *where(NEW, *keras3_req)]
+jax_req = ["jax>=0.4.35"]
 extras_req = {
     "keras": keras_req,
+    "keras3": keras3_req,
+    "jax": [*keras3_req, *jax_req],
     "study": [*keras_req, "jinja2>=3.0", "matplotlib>=3.5", "scikit-learn>=1.2"],
-    "dl": ["nengo-dl==3.6.0", "tensorflow>=2.12.1,<2.13", "numpy<1.24.4"],
-    "loihi": ["nengo-loihi==1.1.0", "nengo-extras==0.5.0", "numpy<2"],
+    "dl": [*where(OLD, "nengo-dl==3.6.0"), *tensorflow_req],
+    "loihi": where(OLD, "nengo-loihi==1.1.0", "nengo-extras==0.5.0", "numpy<2"),
     "gui": ["nengo-gui==0.6.0", "jedi>=0.18"],
     "plots": ["matplotlib>=3.5", "xarray>=2023.1"],
-    "parquet": ["pyarrow>=14,<22"],  # later ones need NumPy 2, NengoDL an older one
+    # later ones need NumPy 2
+    "parquet": [*where(OLD, "pyarrow>=14,<22"), *where(NEW, "pyarrow>=18")],
     "arviz": ["arviz>=0.17,<1", "xarray>=2023.1"],  # 1.0 has no InferenceData
     "dask": ["distributed>=2023.10"],  # Client.register_plugin
     "bench": ["snntorch>=0.9", "spikingjelly>=0.0.0.0.14", "torch>=2.0"],
 }
-# everything that a user needs to run every feature; the benchmark's competitors, which
-# bring PyTorch along, are not a feature
+# everything that a user needs to run every feature, with a backend for Keras; the
+# benchmark's competitors, which bring PyTorch along, are not a feature, and Keras 3
+# can't be installed beside TensorFlow 2.12
+PARTS = extras_req.keys() - {"bench", "keras3", "jax"}
 extras_req["all"] = sorted(
-    {req for name, reqs in extras_req.items() if name != "bench" for req in reqs}
+    {req for name in PARTS for req in extras_req[name]} | {*where(NEW, *jax_req)}
 )
 extras_req["tests"] = [
     "black==26.10.1",
@@ -91,6 +105,7 @@ setup(
         "Intended Audience :: Science/Research",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

@@ -141,9 +141,8 @@ def problem(name, seed=0):
 
 def network(n_inputs, depth, activation):
     """Keras layers with their own defaults, as most people write them."""
-    from tensorflow import keras
 
-    from nengo_permadrop.keras_layers import SoftLIF
+    from nengo_permadrop.keras_layers import SoftLIF, keras
 
     units, rate = DEPTHS[depth]
     x = inputs = keras.Input((n_inputs,))
@@ -158,7 +157,7 @@ def network(n_inputs, depth, activation):
 
 def default(args, table):
     """Twenty networks, with defaults."""
-    from tensorflow import keras
+    from nengo_permadrop.keras_layers import keras
 
     missed = 0
     for name in SETS:

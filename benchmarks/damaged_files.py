@@ -143,8 +143,16 @@ def save_model(path):
 
 
 def save_weights(path):
-    """In the format that Keras takes for the name."""
-    small_network().save_weights(str(path))
+    """In the format that Keras 2 takes for the name."""
+    model = small_network()
+    if _keras2() or str(path).endswith(".weights.h5"):
+        model.save_weights(str(path))
+        return
+    import h5py
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
 
 
 def _keras2():

@@ -18,11 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tensorflow import keras
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
-from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
+from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
 
 WEAK = {"gain": 1.0, "amplitude": 0.005, "gamma": 0.03}
 # activation, its parameters, and options of the conversion

@@ -20,12 +20,11 @@ import argparse
 
 import nengo
 import numpy as np
-from tensorflow import keras
 
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
 from nengo_permadrop.converter.timing import default_times
-from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
+from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
 
 RECIPE = {
     "gain": 2.0,

@@ -11,10 +11,9 @@ networks, for some inputs.
 """
 
 import numpy as np
-from tensorflow import keras
 
 import nengo_permadrop as npd
-from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
+from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
 
 
 def train():

@@ -22,11 +22,10 @@ import logging
 import matplotlib.pyplot as plt
 import nengo
 import numpy as np
-from tensorflow import keras
 
 import nengo_permadrop as npd
 from nengo_permadrop import plots
-from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
+from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
 from nengo_permadrop.study import study
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)

@@ -1,6 +1,7 @@
 """Settings of the test process; they are made before anything optional is imported."""
 
 import os
+import re
 
 SETTINGS = {
     "MPLBACKEND": "Agg",
@@ -16,6 +17,34 @@ for name, value in SETTINGS.items():
 
 import nengo  # noqa: E402
 import pytest  # noqa: E402
+
+# A test of what can't be installed everywhere is skipped where it is missing. Where all
+# of it should be there, as in .ci/run, a skip would hide that it isn't.
+REQUIRED = os.environ.get("NPD_REQUIRE_EXTRAS")
+NOT_REQUIRED = {"snntorch", "spikingjelly", "torch"}  # of the extra ``bench``
+MISSING = re.compile(r"could not import '(\w+)")
+
+
+def _failed_if_missing(report):
+    found = MISSING.search(str(report.longrepr)) if report.skipped else None
+    if REQUIRED and found and found[1] not in NOT_REQUIRED:
+        report.outcome = "failed"
+        report.longrepr = f"NPD_REQUIRE_EXTRAS is set: {report.longrepr[2]}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    _failed_if_missing(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    report = yield
+    _failed_if_missing(report)
+    return report
+
 
 nengo.rc.set("progress", "progress_bar", "none")
 nengo.rc.set("decoder_cache", "enabled", "False")  # no test depends on an earlier one

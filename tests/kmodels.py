@@ -1,5 +1,6 @@
 """Small Keras models for the tests, untrained but with weights that do something."""
 
+import h5py
 import numpy as np
 
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
@@ -22,6 +23,26 @@ def hidden(x, units, rate, activation=None, dropout=PermanentDropout, target="ne
     return dropout(rate)(x) if rate is not None else x
 
 
+def drawn(kmodel, seed=0):
+    """The model, with weights that are the same on every Keras and backend of it.
+
+    Each has random numbers of its own; here NumPy's make what the initializers make.
+    """
+    rng = np.random.RandomState(seed)
+    for layer in kmodel.layers:
+        if isinstance(layer, keras.Model):
+            drawn(layer, rng.randint(2**31))
+        elif isinstance(layer, layers.Dense):
+            n_in, n_out = shape = tuple(layer.kernel.shape)
+            if type(layer.kernel_initializer).__name__ == "HeNormal":
+                kernel = rng.normal(scale=np.sqrt(2 / n_in), size=shape)
+            else:
+                limit = np.sqrt(6 / (n_in + n_out))
+                kernel = rng.uniform(-limit, limit, size=shape)
+            layer.set_weights([kernel, *layer.get_weights()[1:]])
+    return kmodel
+
+
 def mlp(n_inputs=6, units=(20, 20), rate=0.2, seed=0, **kwargs):
     """One input, hidden layers, one linear output."""
     keras.utils.set_random_seed(seed)
@@ -29,7 +50,7 @@ def mlp(n_inputs=6, units=(20, 20), rate=0.2, seed=0, **kwargs):
     x = inp
     for n in units:
         x = hidden(x, n, rate, **kwargs)
-    return keras.Model(inp, layers.Dense(1, name="y")(x), name="mlp")
+    return drawn(keras.Model(inp, layers.Dense(1, name="y")(x), name="mlp"), seed)
 
 
 def combo(rate=0.2, seed=0):
@@ -49,7 +70,18 @@ def combo(rate=0.2, seed=0):
         [encoder(5, "cell_encoder")(cell), *(drug_encoder(drug) for drug in drugs)]
     )
     x = hidden(x, 16, rate)
-    return keras.Model([cell, *drugs], layers.Dense(1, name="growth")(x))
+    return drawn(keras.Model([cell, *drugs], layers.Dense(1, name="growth")(x)), seed)
+
+
+def save_weights(kmodel, path):
+    """In the newer or the older format, as its name says; Keras 3 has no older one."""
+    if keras.__version__.startswith("2.") or path.name.endswith(".weights.h5"):
+        kmodel.save_weights(str(path))
+        return
+    from keras.src.legacy.saving import legacy_h5_format
+
+    with h5py.File(path, "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, kmodel)
 
 
 def observations(kmodel, n, seed=0):

@@ -19,8 +19,9 @@ PACKAGE = Path(npd.__file__).parent
 
 # What `import nengo_permadrop` must not import: everything optional, and what is
 # installed but slow.
-LATE = {name.partition(".")[0] for name in optional.EXTRAS} | {
+LATE = {name.partition(".")[0] for name in (*optional.EXTRAS, *optional.CORE)} | {
     "dask",
+    "jax",
     "numba",
     "pandas",
     "torch",
@@ -132,7 +133,7 @@ def test_required_modules_are_known():
             ):
                 names.add(ast.literal_eval(node.args[0]))
     assert names
-    assert names <= set(optional.EXTRAS)
+    assert names <= {*optional.EXTRAS, *optional.CORE}
 
 
 def test_require_says_how_to_install(monkeypatch):

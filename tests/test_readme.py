@@ -51,7 +51,6 @@ def test_anything_but_two_commands_is_an_error(readme_commands, text, found):
 
 
 def test_code_runs(capsys):
-    pytest.importorskip("tensorflow")
     (code,) = re.findall(
         r"^\.\. code-block:: python\n\n((?:   .*\n|\n)+)", README, flags=re.MULTILINE
     )

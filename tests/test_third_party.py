@@ -124,7 +124,7 @@ assert npd.sample(conv, X, n_draws=5, progress=False).values.std(axis=0).max() >
 assert {"sums", "batched"} <= set(backend_names())
 assert len(datasets.load("parabola").test) == 5
 
-from tensorflow import keras
+from nengo_permadrop.keras_layers import keras
 
 
 class Doubled(keras.layers.Layer):

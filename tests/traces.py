@@ -76,15 +76,18 @@ def of_process():
         "recursion": sys.getrecursionlimit(),
         "place": (os.getcwd(), list(sys.path), locale.getlocale()),
     }
-    if "tensorflow" in sys.modules:
-        from tensorflow import keras
-        from tensorflow.python.eager import context
+    if "keras" in sys.modules:
+        import keras
 
+        policy = "global_policy" if keras.__version__[0] == "2" else "dtype_policy"
         found["keras"] = (
             keras.backend.floatx(),
             keras.backend.image_data_format(),
-            keras.mixed_precision.global_policy().name,
+            getattr(keras.mixed_precision, policy)().name,
         )
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.eager import context
+
         found["tensorflow"] = context.global_seed()
     return found
 

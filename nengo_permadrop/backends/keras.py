@@ -13,7 +13,7 @@ from nengo_permadrop.dropout.masks import keep_mask
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
 from nengo_permadrop.sources.keras.files import KerasFile
 from nengo_permadrop.sources.registry import get_source, read_model
-from nengo_permadrop.support.optional import require
+from nengo_permadrop.support.optional import keras_version
 
 # Keeps the masks of this backend apart from those of the networks: the same seed here
 # and there must not give the same masks, or the two samples would not be independent,
@@ -34,7 +34,7 @@ class KerasBackend(Backend):
     source = "keras"
 
     def version(self):
-        return require("keras").__version__
+        return keras_version()
 
     def version_for(self, model):
         if isinstance(model, KerasFile):

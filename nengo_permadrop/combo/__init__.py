@@ -3,7 +3,7 @@ CANDLE's Combo network, its training, and inference with it.
 
 >>> from nengo_permadrop import combo
 >>> kmodel = combo.model(n_genes=6, n_descriptors=4, dense=(5,))
->>> kmodel.input_names
+>>> [tensor.name for tensor in kmodel.inputs]
 ['cell', 'drug1', 'drug2']
 """
 

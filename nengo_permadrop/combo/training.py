@@ -19,9 +19,9 @@ from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.sources.keras.loading import load_weights
 from nengo_permadrop.support.folders import check_room, prepare_folder, told_if_full
 from nengo_permadrop.support.generators import generators_kept
-from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.provenance import versions
-from nengo_permadrop.training.evaluation import predict, scores
+from nengo_permadrop.training.evaluation import in_order, predict, scores
+from nengo_permadrop.training.streams import restart_streams
 
 # What an epoch takes randomness for
 _ORDER, _MASKS, _VALIDATION_MASKS = range(3)
@@ -79,8 +79,7 @@ def train(
     reduce_lr : bool, optional
         Reduce the learning rate on plateaus, see `plateau_rate`.
     seed : int, optional
-        Decides order of the rows and dropout masks. Seeds that derive from it are set
-        as the global seed of TensorFlow, because Keras takes its randomness there.
+        Decides order of the rows and dropout masks, see `.restart_streams`.
     resume : bool, optional
         Go on after the last whole epoch whose state is found at ``prefix``.
     data_options : dict, optional
@@ -171,7 +170,6 @@ class _Training:
     """A network in training, after some epoch."""
 
     def __init__(self, model, dataset, prefix, options, data_options):
-        self.keras = require("keras")
         self.model = model
         self.dataset = dataset
         self.options = options
@@ -288,13 +286,9 @@ class _Training:
 
     def restart_random_streams(self, seed):
         """Let all dropout that follows depend on this seed, not on what was before."""
-        self.keras.utils.set_random_seed(seed)
+        restart_streams(self.model, seed)
         # Keras 2: a compiled function keeps its streams, so it has to be compiled again
         self.model.compile(optimizer=self.optimizer, loss=self.options["loss"])
-        # Keras 3: streams are variables
-        for number, layer in enumerate(_all_layers(self.model)):
-            if hasattr(layer, "seed_generator"):
-                layer.seed_generator.state.assign([derive_seed(seed, number), 0])
 
     def steps(self, seed, title, progress):
         """Train for one epoch; return the mean loss."""
@@ -314,7 +308,7 @@ class _Training:
             batch = rows.take(order[start : start + size])
             self.model.reset_metrics()  # else Keras 3 gives the mean since then
             answer = self.model.train_on_batch(
-                batch.inputs, batch.target, return_dict=True
+                in_order(batch), batch.target, return_dict=True
             )
             losses.append(answer["loss"])
             bar.set_postfix(loss=f"{np.mean(losses[-50:]):.4g}", refresh=False)
@@ -377,10 +371,3 @@ def _variables(optimizer):
     # a method in Keras 2, a property in Keras 3
     variables = optimizer.variables
     return variables() if callable(variables) else variables
-
-
-def _all_layers(model):
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _all_layers(layer)

@@ -258,7 +258,8 @@ def _decay_time(synapse, fraction, dt=0.001):
         return 0.0
     n_steps = 1000
     while True:
-        risen = synapse.filt(np.ones(n_steps), dt=dt, y0=0)
+        # a column: Nengo 4.1 can't filter a vector where NumPy is newer than 2.3
+        risen = synapse.filt(np.ones((n_steps, 1)), dt=dt, y0=0)[:, 0]
         last = np.flatnonzero(np.abs(1.0 - risen) > fraction).max(initial=-1)
         if last < n_steps // 2:
             return dt * (2 + last)

@@ -114,8 +114,8 @@ def study(
         What simulates the spiking network. "nengo_loihi" trains and converts for Loihi.
     seed : int, optional
         Decides everything random: data, training, masks and voltages. The same seed
-        gives the same samples. Seeds that derive from it are set as TensorFlow's global
-        seed.
+        gives the same samples, on one backend of Keras. Seeds that derive from it are
+        set as the global seed of that backend.
     output : str or path-like, optional
         Folder for the report and all files; None writes none. The draws of a network
         are written as soon as they are there. A study that was ended in any way, and is

@@ -22,7 +22,7 @@ from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.result import Study
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import own_network
-from nengo_permadrop.support.optional import require
+from nengo_permadrop.support.optional import keras_version
 from nengo_permadrop.support.provenance import command, now, versions
 from nengo_permadrop.training import fit
 from nengo_permadrop.version import version
@@ -357,7 +357,7 @@ def identity(dataset, given, options, epochs, model_options):
         "model_options": model_options,
         "epochs": epochs,
         "backend version": get_backend(options["backend"]).version(),
-        "keras version": require("keras").__version__,
+        "keras version": keras_version(),
         "nengo version": nengo.__version__,
         "nengo-permadrop version": version,
     }

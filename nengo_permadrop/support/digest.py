@@ -30,6 +30,8 @@ _PACKAGES = {
     "nengo_permadrop",
     "keras",
     "tensorflow",
+    "jax",
+    "torch",
 }
 _FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
 _DESCRIPTORS = (

@@ -10,7 +10,7 @@ import time
 
 from nengo_permadrop.version import version
 
-PACKAGES = ("nengo", "tensorflow", "keras", "numpy", "scipy")
+PACKAGES = ("nengo", "keras", "tensorflow", "jax", "torch", "numpy", "scipy")
 
 
 def versions():

@@ -5,7 +5,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.generators import generators_kept
-from nengo_permadrop.support.optional import require
+from nengo_permadrop.training.streams import restart_streams
 
 
 def predict(model, rows, batch_size=1024):
@@ -31,9 +31,25 @@ def predict(model, rows, batch_size=1024):
     predicted = []
     for start in range(0, n_rows, batch_size):
         numbers = np.minimum(np.arange(start, start + batch_size), n_rows - 1)
-        batch = model.predict_on_batch(rows.take(numbers).inputs)
+        batch = model.predict_on_batch(in_order(rows.take(numbers)))
         predicted.append(batch[: n_rows - start])
     return np.concatenate(predicted)
+
+
+def in_order(rows):
+    """
+    The inputs of rows, as a functional model takes them whatever they are called.
+
+    Parameters
+    ----------
+    rows : `.Split` or `.ComboRows`
+
+    Returns
+    -------
+    inputs : (n_rows, n_features) ndarray, or list of them
+    """
+    inputs = list(rows.inputs.values())
+    return inputs[0] if len(inputs) == 1 else inputs
 
 
 def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
@@ -50,7 +66,7 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
     n_rows : int, optional
         So many rows, from the first one on, or all if there are fewer.
     seed : int, optional
-        Set as the global seed of TensorFlow, because Keras takes its randomness there.
+        Of the masks, see `.restart_streams`.
 
     Returns
     -------
@@ -59,7 +75,7 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
     """
     rows = rows.take(slice(n_rows))
     with generators_kept():
-        require("keras").utils.set_random_seed(seed)
+        restart_streams(model, seed)
         prediction = np.mean([predict(model, rows) for _ in range(n_draws)], axis=0)
     return scores(rows.target, prediction)
 

@@ -4,7 +4,8 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.support.generators import generators_kept
 from nengo_permadrop.support.optional import require
-from nengo_permadrop.training.evaluation import mean_scores
+from nengo_permadrop.training.evaluation import in_order, mean_scores
+from nengo_permadrop.training.streams import restart_streams
 
 
 def train_for_dataset(
@@ -84,8 +85,7 @@ def train(
     learning_rate : float, optional
         Of Adam.
     seed : int, optional
-        Decides order of the rows and dropout masks. It is set as the global seed of
-        TensorFlow, because Keras takes its randomness there.
+        Decides order of the rows and dropout masks, see `.restart_streams`.
     progress : bool, optional
         Show a bar of the epochs, with the losses, and the time that is left if
         training doesn't stop early.
@@ -101,7 +101,7 @@ def train(
     stop = keras.callbacks.EarlyStopping(patience=patience, restore_best_weights=True)
     bar = tqdm(total=epochs, desc="Training", unit="epoch", disable=not progress)
     with generators_kept(), bar:
-        keras.utils.set_random_seed(seed)
+        restart_streams(model, seed)
         model.compile(loss="mse", optimizer=keras.optimizers.Adam(learning_rate))
 
         def tell(epoch, logs):
@@ -109,9 +109,9 @@ def train(
             bar.update()
 
         history = model.fit(
-            dataset.train.inputs,
+            in_order(dataset.train),
             dataset.train.target,
-            validation_data=(dataset.validation.inputs, dataset.validation.target),
+            validation_data=(in_order(dataset.validation), dataset.validation.target),
             epochs=epochs,
             batch_size=batch_size,
             callbacks=[stop, keras.callbacks.LambdaCallback(on_epoch_end=tell)],
@@ -231,7 +231,7 @@ def r2(model, split, *, n_draws=20, seed=0):
     n_draws : int, optional
         Passes that the mean is taken over.
     seed : int, optional
-        Set as TensorFlow's global seed, as in `train`.
+        Of the masks.
 
     Returns
     -------

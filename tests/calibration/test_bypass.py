@@ -4,19 +4,16 @@ import nengo
 import numpy as np
 import pytest
 
-pytest.importorskip("tensorflow")
-
-from tensorflow import keras
-from tensorflow.keras import layers
-
 import nengo_permadrop as npd
 from nengo_permadrop.calibration import weights
 from nengo_permadrop.calibration.bypass import add_bypass, remove_bypass
 from nengo_permadrop.calibration.weights import copy_weights, fit_weights
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.twins import rate_twin
-from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF
+from nengo_permadrop.keras_layers import PermanentDropout, SoftLIF, keras
 from nengo_permadrop.support.isolation import own_network
+
+layers = keras.layers
 
 
 def hidden(x, units, rate=0.2):

@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 import nengo
 import numpy as np
 import pytest
-from kmodels import combo, hidden, layers, mlp, observations
+from kmodels import combo, drawn, hidden, layers, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
@@ -96,7 +96,7 @@ def test_lowers_the_bias_on_held_out_rows(first_layer, kmodel, X):
         npd.calibrate(conv, X, **{**FAST, "n_draws": 16, "method": method})
     currents, after, before = (bias(conv, held_out) for conv in convs)
     assert before > 0.08
-    assert after < 0.5 * before
+    assert after < 0.6 * before
     if first_layer == "exact":
         assert after < currents
 
@@ -265,14 +265,12 @@ def test_outputs_that_never_change_do_not_spoil_the_others(short):
     inp = keras.Input((4,), name="x")
     x = hidden(hidden(inp, 16, 0.2), 16, 0.2)
     # silent in the classical network; with the noise of spikes, not wholly so
-    dead = layers.Dense(
-        2,
-        activation="relu",
-        kernel_initializer=keras.initializers.RandomNormal(stddev=0.02, seed=0),
-        bias_initializer=keras.initializers.Constant(-0.2),
-    )(x)
+    silent = layers.Dense(2, activation="relu")
+    dead = silent(x)
+    kernel = np.random.RandomState(0).normal(-0.012, 0.01, size=(16, 2))
+    silent.set_weights([kernel, np.full(2, -0.02)])
     y = layers.Dense(1, kernel_initializer="he_normal")(x)
-    X = observations(keras.Model(inp, y), 32)[0]
+    X = observations(drawn(keras.Model(inp, y)), 32)[0]
     with_dead, without = (
         npd.Converter(smooth(keras.Model(inp, output)), seed=0)
         for output in ([y, dead], y)

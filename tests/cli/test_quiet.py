@@ -4,8 +4,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 
 def said(*argv, folder):
     """Standard output and standard error of a command in a process of its own."""
@@ -27,7 +25,6 @@ def test_backends(tmp_path):
 
 
 def test_convert(tmp_path):
-    pytest.importorskip("tensorflow")
     from kmodels import mlp
 
     mlp().save(tmp_path / "m.h5")

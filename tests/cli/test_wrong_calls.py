@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from combo_helpers import SIZES
+from kmodels import save_weights
 
 from nengo_permadrop.cli import main
 from nengo_permadrop.combo.data.generator import generate_files
+from nengo_permadrop.keras_layers import keras
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
-keras = pytest.importorskip("tensorflow.keras")
 h5py = pytest.importorskip("h5py")
 layers = keras.layers
 
@@ -162,8 +163,8 @@ def _folder(tmp_path_factory):
     )
     kmodel = small(x, x)
     kmodel.save(folder / "m.h5")
-    kmodel.save_weights(folder / "w.h5")
-    kmodel.save_weights(folder / "weights.h5")
+    save_weights(kmodel, folder / "w.h5")
+    save_weights(kmodel, folder / "weights.h5")
     small(x, x, 21).save(folder / "wide.h5")
     small([left, right], layers.concatenate([left, right])).save(folder / "two.h5")
     small(x, layers.Lambda(lambda x: 2 * x)(x)).save(folder / "lambda.h5")

@@ -29,7 +29,7 @@ def test_candles_size_by_default():
         + dense(11, 1000, 1000, 1000)  # one encoder for both drugs
         + dense(3000, 1000, 1000, 1000, 1)
     )
-    assert kmodel.input_names == ["cell", "drug1", "drug2"]
+    assert [tensor.name for tensor in kmodel.inputs] == ["cell", "drug1", "drug2"]
 
 
 @pytest.mark.parametrize("activation", ["softlif", "relu"])

@@ -6,8 +6,8 @@ import pytest
 
 import nengo_permadrop as npd
 from nengo_permadrop.converter.meanfield.model import MeanField
+from nengo_permadrop.keras_layers import keras
 
-keras = pytest.importorskip("tensorflow.keras")
 layers = keras.layers
 
 pytestmark = pytest.mark.filterwarnings(

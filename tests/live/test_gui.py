@@ -227,8 +227,6 @@ def test_example_in_a_browser(browser, tmp_path, example, backend):
     from selenium.webdriver import ActionChains
     from selenium.webdriver.common.by import By
 
-    if example == "gui_combo.py":
-        pytest.importorskip("tensorflow")
     browser.get_log("browser")  # forget that of the last page
     with served(example, backend, tmp_path) as (address, log):
         browser.get(address)

@@ -118,10 +118,10 @@ def test_independent_draws_agree(tuning):
 
 
 def test_spikes_are_those_that_are_fired(tuning):
-    """By the mean-field model, within 15%."""
+    """By the mean-field model, within 20%."""
     fired = npd.energy(tuning.conv, X, n_draws=10, **tuning.times)
     spikes = sum(layer.spikes for layer in fired.layers)
-    assert tuning.spikes == pytest.approx(spikes, rel=0.15)
+    assert tuning.spikes == pytest.approx(spikes, rel=0.2)
 
 
 def test_frontier(tuning):
@@ -162,7 +162,7 @@ def test_the_same_seed_finds_the_same(conv, few):
 
 def test_goes_on_from_a_checkpoint(conv, few, tmp_path, monkeypatch):
     options = {"synapses": [0.005, 0.002], "rates": 1, "calibration": "none"}
-    expected = npd.tune(conv, X, **options).table
+    expected = npd.tune(conv, X, 20, **options).table
     tried = Search._tried
 
     def interrupted(self, combination):
@@ -172,13 +172,13 @@ def test_goes_on_from_a_checkpoint(conv, few, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Search, "_tried", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        npd.tune(conv, X, checkpoint=tmp_path / "tuning", **options)
+        npd.tune(conv, X, 20, checkpoint=tmp_path / "tuning", **options)
     monkeypatch.setattr(Search, "_tried", tried)
     other = npd.Converter(KMODEL)  # with other masks, as a script run again has
-    found = npd.tune(other, X, checkpoint=tmp_path / "tuning", **options)
+    found = npd.tune(other, X, 20, checkpoint=tmp_path / "tuning", **options)
     assert found.table.equals(expected)
     monkeypatch.setattr(Search, "_tried", None)  # all is known
-    again = npd.tune(conv, X, checkpoint=tmp_path / "tuning", **options)
+    again = npd.tune(conv, X, 20, checkpoint=tmp_path / "tuning", **options)
     assert again.table.equals(expected)
     with pytest.raises(ValidationError, match="goal was"):
         npd.tune(conv, X, 50, checkpoint=tmp_path / "tuning", **options)

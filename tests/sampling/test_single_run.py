@@ -141,7 +141,7 @@ def test_run_is_that_of_a_network_with_travelling_masks(kmodel, conv, X):
 def test_draws_are_those_of_their_masks(kmodel):
     """A long window gives what the rate network gives with the same masks."""
     conv, x = npd.Converter(kmodel), np.ones((1, 6))
-    window = 0.3
+    window = 0.6
     values = draw(conv, x, "batched", presentation_time=window, settle=0.1).values
     rate = npd.Converter(kmodel, neurons="rate", redraw=0.001)  # no synapses, no delay
     rate.reseed(0)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tensorflow")
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "damaged_files.py"
 NAMES = runpy.run_path(str(BENCHMARK), run_name="benchmark")
 KINDS = NAMES["KINDS"]

@@ -86,7 +86,7 @@ def lambda_model(marker):
         lambda x: (open(text, "a").close(), x)[1], output_shape=(2,), name="does"
     )
     kmodel = keras.Sequential([keras.Input((2,)), layer])
-    marker.unlink()  # it was called to build the model
+    marker.unlink(missing_ok=True)  # it was called to build the model, perhaps
     return kmodel
 
 
@@ -96,7 +96,7 @@ def test_a_lambda_is_not_run(marker, suffix, tmp_path):
     with pytest.raises(ValidationError, match="'does' has a Lambda layer.*trust=True"):
         load_model(path)
     assert not marker.exists()
-    load_model(path, trust=True)
+    load_model(path, trust=True)(np.zeros((1, 2)))  # some versions call it here only
     assert marker.exists(), "the test can't notice that code ran"
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kmodels import mlp
+from kmodels import mlp, save_weights
 
 from nengo_permadrop.sources.keras.loading import load_weights
 
@@ -31,7 +31,7 @@ def _kmodel():
     ],
 )
 def test_the_content_decides(saved, kmodel, tmp_path, saved_as, loaded_as):
-    saved.save_weights(str(tmp_path / saved_as))
+    save_weights(saved, tmp_path / saved_as)
     (tmp_path / saved_as).rename(tmp_path / loaded_as)
     assert weights(kmodel) != weights(saved)
     load_weights(kmodel, tmp_path / loaded_as)
@@ -43,7 +43,7 @@ def test_of_a_trained_model(saved, kmodel, tmp_path, name):
     """Which are beside the states of optimizer and metrics."""
     saved.compile(loss="mse", optimizer="adam", metrics=["mae"])
     saved.fit(np.ones((4, 6)), np.ones((4, 1)), verbose=0)
-    saved.save_weights(str(tmp_path / name))
+    save_weights(saved, tmp_path / name)
     load_weights(kmodel, tmp_path / name)
     assert weights(kmodel) == weights(saved)
 
@@ -57,7 +57,7 @@ def test_of_a_whole_model(saved, kmodel, tmp_path):
 @pytest.mark.parametrize("name", ["a.weights.h5", "a.h5"])
 @pytest.mark.parametrize("units", [(5,), (5, 4, 4), (5, 3)])
 def test_of_another_model(saved, tmp_path, name, units):
-    saved.save_weights(str(tmp_path / name))
+    save_weights(saved, tmp_path / name)
     with pytest.raises(ValueError, match=f"{name}: doesn't hold the weights of model"):
         load_weights(mlp(units=units), tmp_path / name)
 

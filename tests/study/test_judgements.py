@@ -10,13 +10,13 @@ import pytest
 from browsers import new_browser, resized
 
 import nengo_permadrop as npd
+from nengo_permadrop.keras_layers import keras
 from nengo_permadrop.study.judgements import next_step
 from nengo_permadrop.study.report import render, to_dict
 from nengo_permadrop.study.steps import power_of
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
-keras = pytest.importorskip("tensorflow.keras")
 layers = keras.layers
 
 # small SoftLIF networks may be warned of; whether they agree is what is tested here

@@ -10,10 +10,10 @@ import pytest
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
+from nengo_permadrop.keras_layers import keras
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
-keras = pytest.importorskip("tensorflow.keras")
 layers = keras.layers
 
 TINY = dict(n_draws=10, observations=6, progress=False, workers=1)

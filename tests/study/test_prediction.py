@@ -10,10 +10,10 @@ from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop.cli import main
+from nengo_permadrop.keras_layers import keras
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
-keras = pytest.importorskip("tensorflow.keras")
 layers = keras.layers
 
 QUIET = dict(progress=False)

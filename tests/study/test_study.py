@@ -213,7 +213,7 @@ def test_what_theory_says_is_a_note():
 def test_combo_small_network_has_combos_architecture():
     data = datasets.load("combo-small", n_cells=6, n_drugs=5, n_validation=5, n_test=9)
     kmodel = models.for_dataset(data, units=10)
-    assert kmodel.input_names == ["cell", "drug1", "drug2"]
+    assert [tensor.name for tensor in kmodel.inputs] == ["cell", "drug1", "drug2"]
     conv = npd.Converter(kmodel)
     assert len(conv.all_ensembles) == len(conv.dropouts) == 12  # 3 + 2 * 3 + 3
     assert conv.verify(data.test.take(slice(3)).inputs) < 1e-5

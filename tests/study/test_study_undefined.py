@@ -18,6 +18,10 @@ from nengo_permadrop.study.run import study
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::nengo_permadrop.converter.checks.AgreementWarning"
+)
+
 TINY = dict(
     n_draws=8,
     observations=5,

@@ -316,7 +316,6 @@ def test_functions_that_numba_compiled():
 
 def test_keras_models_in_globals():
     """Their pickles hold the time."""
-    pytest.importorskip("tensorflow")
     from kmodels import mlp
 
     kmodel = mlp()

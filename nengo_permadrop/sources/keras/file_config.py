@@ -157,8 +157,8 @@ def _layer(data, dropout_classes):
         raise ConversionError(
             str(layer),
             f"is a class of {package or module}, not Keras's of that name",
-            "Use Keras's layer, or give the class a name of its own; if it is permanent "
-            f"dropout, say so with dropout_classes=({plain_name!r},)",
+            "Use Keras's layer, or give the class a name of its own; if it is "
+            f"permanent dropout, say so with dropout_classes=({plain_name!r},)",
         )
     return layer
 

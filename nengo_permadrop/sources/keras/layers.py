@@ -27,7 +27,10 @@ if keras.__version__.startswith("2."):
     _where, _stop_gradient, _softplus = _tf.where, _tf.stop_gradient, _tf.nn.softplus
     _zeros_like, _ones_like = _tf.zeros_like, _tf.ones_like
 
-    def _random_uniform_like(x):
+    def _stream():
+        return None
+
+    def _random_uniform_like(x, stream):
         return _tf.random.uniform(_tf.shape(x), dtype=x.dtype)
 
 else:
@@ -44,8 +47,12 @@ else:
     )
     _zeros_like, _ones_like = keras.ops.zeros_like, keras.ops.ones_like
 
-    def _random_uniform_like(x):
-        return keras.random.uniform(keras.ops.shape(x), dtype=x.dtype)
+    def _stream():
+        """A layer's own random numbers; JAX allows no others in what it compiles."""
+        return keras.random.SeedGenerator()
+
+    def _random_uniform_like(x, stream):
+        return keras.random.uniform(keras.ops.shape(x), dtype=x.dtype, seed=stream)
 
 
 _register = keras.utils.register_keras_serializable
@@ -194,7 +201,9 @@ class SoftLIF(keras.layers.Layer):
         self.target = target
         self.noise = noise
         self.tau_s = float(tau_s)
-        # not in call, which TensorFlow traces
+        if noise is not None:
+            self.seed_generator = _stream()
+        # not in call, which Keras traces
         curve = _CURVES[target]
         self._curve = None if curve is None else curve(self.tau_rc, self.tau_ref)
 
@@ -205,7 +214,10 @@ class SoftLIF(keras.layers.Layer):
         forward = rate if self._curve is None else self._curve(current)
         if self.noise is not None and training:
             period = 1.0 / _where(forward > 0, forward, _ones_like(forward))
-            filtered = _filtered_spikes(period, self.noise, self.tau_s, self.tau_rc)
+            phase = _random_uniform_like(period, self.seed_generator)
+            filtered = _filtered_spikes(
+                period, phase, self.noise, self.tau_s, self.tau_rc
+            )
             forward = _where(forward > 0, filtered, _zeros_like(filtered))
         # without noise on Nengo's curve the two are one tensor, and this is it
         return self.amplitude * (
@@ -236,13 +248,13 @@ class SoftLIF(keras.layers.Layer):
         return cls(**softlif_config(config))
 
 
-def _filtered_spikes(period, noise, tau_s, tau_rc):
-    """A regular spike train of unit spikes through a synapse, at a uniform phase.
+def _filtered_spikes(period, phase, noise, tau_s, tau_rc):
+    """A regular spike train of unit spikes through a synapse, at a phase in [0, 1).
 
     With ``h`` the impulse response, ``sum_k h(t + k * period)`` for ``t`` uniform in
     ``[0, period)``: its mean over ``t`` is the rate, ``1 / period``.
     """
-    t = _random_uniform_like(period) * period
+    t = phase * period
 
     def exp_sum(tau):  # of exp(-(t + k p) / tau)
         return _exp(-t / tau) / -_expm1(-period / tau)

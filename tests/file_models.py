@@ -1,0 +1,213 @@
+"""Models as users write them, to be saved: one of each kind that a file can hold."""
+
+import numpy as np
+
+from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
+
+L = keras.layers
+
+
+class MCDropout(L.Dropout):
+    """The dropout of textbooks that stays on."""
+
+    def call(self, inputs):
+        return super().call(inputs, training=True)
+
+
+def _candles():
+    """CANDLE's class, which has the name of ours and is not registered."""
+
+    def call(self, inputs, mask=None):
+        return super(cls, self).call(inputs, training=True)
+
+    cls = type("PermanentDropout", (L.Dropout,), {"call": call})
+    return cls
+
+
+def _encoder(name, n_inputs=4, units=6):
+    x = inputs = keras.Input((n_inputs,))
+    for _ in range(2):
+        x = L.BatchNormalization()(L.Dense(units, "relu")(x))
+        x = L.Dropout(0.2)(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def flat():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8, "relu"),
+            L.Dropout(0.2),
+            L.Dense(6),
+            SoftLIF(gamma=0.05),
+            PermanentDropout(0.3),
+            L.Dense(2),
+        ]
+    )
+
+
+def nested():
+    inputs = keras.Input((4,))
+    tail = keras.Sequential(
+        [keras.Input((6,)), L.Dense(5, "relu"), L.BatchNormalization(), L.Dense(3)]
+    )
+    return keras.Model(inputs, L.Dense(1)(tail(_encoder("encoder")(inputs))))
+
+
+def partly_frozen():
+    model = nested()
+    model.layers[1].trainable = False
+    model.layers[2].layers[0].trainable = False
+    return model
+
+
+def shared_twice():
+    cell, first, second = (keras.Input((n,)) for n in (3, 4, 4))
+    drug = _encoder("drug")
+    parts = [L.Dense(5, "relu")(cell), drug(first), drug(second)]
+    x = L.Dropout(0.1)(L.Dense(4, "relu")(L.Concatenate()(parts)))
+    return keras.Model([cell, first, second], L.Dense(1)(x))
+
+
+def residual():
+    inputs = keras.Input((4,))
+    x = L.Dense(6, "relu")(inputs)
+    return keras.Model(
+        inputs, L.Dense(1)(L.Add()([L.Dense(6, "relu")(L.Dropout(0.2)(x)), x]))
+    )
+
+
+def batch_normalization():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.BatchNormalization(),
+            L.Dense(8),
+            L.BatchNormalization(scale=False),
+            L.Activation("relu"),
+            L.Dropout(0.2),
+            L.BatchNormalization(center=False),
+            L.Dense(1, use_bias=False),
+        ]
+    )
+
+
+def inputs_and_outputs():
+    first, second = keras.Input((3,)), keras.Input((2,))
+    x = L.Dropout(0.2)(L.Dense(6, "tanh")(L.Concatenate()([first, second])))
+    outputs = [L.Dense(1)(x), L.Dense(2, name="second")(L.Dropout(0.4)(x))]
+    return keras.Model([first, second], outputs)
+
+
+def mc_dropout():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8, "relu"),
+            MCDropout(0.2),
+            L.Dense(8, "sigmoid"),
+            MCDropout(0.3),
+            L.Dense(1),
+        ]
+    )
+
+
+def candles_dropout():
+    inputs = keras.Input((4,))
+    return keras.Model(inputs, L.Dense(1)(_candles()(0.3)(L.Dense(7, "relu")(inputs))))
+
+
+def training_given():
+    inputs = keras.Input((4,))
+    x = L.Dropout(0.2)(L.Dense(6, "relu")(inputs), training=True)
+    x = L.Dropout(0.4)(L.Dense(6, "relu")(x))
+    return keras.Model(inputs, L.Dense(1)(x))
+
+
+def mixed_precision():
+    inputs, half = keras.Input((4,)), {"dtype": "mixed_bfloat16"}
+    x = L.Dropout(0.3, **half)(L.Dense(7, "relu", **half)(inputs))
+    return keras.Model(inputs, L.Dense(1, dtype="float32")(x))
+
+
+def layers_called_twice():
+    inputs = keras.Input((4,))
+    dense, dropout = L.Dense(4, "relu"), L.Dropout(0.2)
+    x = dropout(dense(dropout(dense(inputs))))
+    return keras.Model(inputs, L.Dense(1)(L.Flatten()(L.Reshape((2, -1))(x))))
+
+
+def sequential_in_sequential():
+    def block(n_inputs):
+        return keras.Sequential(
+            [keras.Input((n_inputs,)), L.Dense(5, "relu"), L.Dropout(0.2)]
+        )
+
+    return keras.Sequential([keras.Input((4,)), block(4), block(5), L.Dense(1)])
+
+
+MODELS = {
+    make.__name__: make
+    for make in (
+        flat,
+        nested,
+        partly_frozen,
+        shared_twice,
+        residual,
+        batch_normalization,
+        inputs_and_outputs,
+        mc_dropout,
+        candles_dropout,
+        training_given,
+        mixed_precision,
+        layers_called_twice,
+        sequential_in_sequential,
+    )
+}
+
+
+def made(name, seed=0):
+    """A model of `MODELS`, with weights of which no two are alike."""
+    model = MODELS[name]()
+    rng = np.random.RandomState(seed)
+
+    def drawn(weight):
+        if weight.ndim == 2:
+            return rng.normal(size=weight.shape) * 1.4 / np.sqrt(len(weight))
+        return rng.uniform(0.3, 1.3, size=weight.shape)
+
+    model.set_weights(
+        [
+            drawn(each).astype(each.dtype) if each.dtype.kind == "f" else each
+            for each in model.get_weights()
+        ]
+    )
+    return model
+
+
+def saved(model, folder):
+    """
+    Save a model in all ways that this Keras has.
+
+    Returns a list of (path, path of weights or None).
+    """
+    model.save(folder / "model.h5")
+    model.save_weights(folder / "apart.weights.h5")
+    (folder / "model.json").write_text(model.to_json())
+    apart = folder / "apart.weights.h5"
+    files = [
+        (folder / "model.h5", None),
+        (folder / "model.json", apart),
+        (folder / "model.h5", apart),
+    ]
+    if keras.__version__.startswith("2."):
+        model.save(folder / "hdf5.keras", save_format="h5")
+        model.save(folder / "model.keras", save_format="keras_v3")
+        model.save_weights(folder / "older.h5")
+        files += [
+            (folder / "hdf5.keras", None),
+            (folder / "model.json", folder / "older.h5"),
+        ]
+    else:
+        model.save(folder / "model.keras")
+    return [*files, (folder / "model.keras", None)]
