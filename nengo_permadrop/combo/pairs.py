@@ -207,7 +207,7 @@ def model_features(
         warnings.warn(
             f"{cells.path}: genes without a value in {sample_set} are left out "
             f"({len(left_out)}, the first is {str(left_out[0])!r}), as CANDLE's "
-            f"infer.py does. Without samples of {TRAINING_SAMPLES} in it the file can't "
+            f"infer.py does. Without samples of {TRAINING_SAMPLES} the file doesn't "
             "say whether the model was trained without the same ones",
             stacklevel=3,
         )
