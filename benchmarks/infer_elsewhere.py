@@ -124,10 +124,12 @@ def run(python, without, folder, args):
         [python, "-c", RUN.format(without=without, arguments=arguments)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(root)},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        sys.exit(f"{python} ended with {done.returncode}:\n{done.stderr}")
     seconds = time.perf_counter() - start
     versions, *paths = done.stdout.splitlines()
     content = b"".join((folder / path).read_bytes() for path in paths)

@@ -12,7 +12,7 @@ The networks are given as `.ModelGraph`, so that nothing here needs a source::
 
 import numpy as np
 
-from nengo_permadrop.graph.graph import ALWAYS
+from nengo_permadrop.graph.dropouts import ALWAYS
 from nengo_permadrop.graph.writer import GraphWriter
 
 

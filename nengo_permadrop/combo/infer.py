@@ -268,7 +268,8 @@ def _check_sizes(graph, model_file, features):
     if found != expected:
         raise ValidationError(
             f"{model_file} takes inputs of {found} features, but there are {expected} "
-            "of cell, drug 1 and drug 2 in the data; use the expression file and the "
+            f"of cell ({features.rnaseq}), drug 1 and drug 2 in the data; use the "
+            "expression file (--use_landmark_genes, --preprocess_rnaseq) and the "
             "descriptors that it was trained on",
             attr="model_file",
         )

@@ -1,5 +1,6 @@
 """All combinations of a sample and two drugs, in CANDLE's order."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,7 +162,16 @@ def model_features(
     nengo.exceptions.ValidationError
         If the model was trained on another expression file than is asked for.
     FileNotFoundError
-        If the model has no such file, and ``candle_scaling`` isn't set.
+        If the model has no such file, and ``candle_scaling`` isn't set; or if a file in
+        ``data_dir`` is missing.
+    `.DataFileError`
+        If such a file isn't as it should be.
+
+    Warns
+    -----
+    UserWarning
+        If there are no training samples, and genes without values are left out: the
+        training may have left out others.
     """
     path = features_path(model_file)
     asked = rnaseq_file(use_landmark_genes, preprocess_rnaseq or "none")
@@ -183,11 +193,22 @@ def model_features(
         )
     # the names that the response has for the cells are not needed, as in CANDLE
     cells = read_sample_set(TRAINING_SAMPLES, data_dir, asked, needed=False)
-    if len(cells) == 0:
+    has_training_samples = len(cells) > 0
+    if not has_training_samples:
         cells = read_sample_set(sample_set, data_dir, asked)
-    return FeatureScaling.fit(
+    features = FeatureScaling.fit(
         cells,
         read_drug_set("pan", data_dir),
         cell_scaling=expression_scaling("std", preprocess_rnaseq),
         rnaseq=asked,
     )
+    left_out = features.cells.left_out
+    if len(left_out) and not has_training_samples:
+        warnings.warn(
+            f"{cells.path}: genes without a value in {sample_set} are left out "
+            f"({len(left_out)}, the first is {str(left_out[0])!r}), as CANDLE's "
+            f"infer.py does. Without samples of {TRAINING_SAMPLES} the file doesn't "
+            "say whether the model was trained without the same ones",
+            stacklevel=3,
+        )
+    return features

@@ -1,6 +1,7 @@
 """infer --candle-scaling: the files that CANDLE's infer.py reads, and its numbers."""
 
 import shutil
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -188,7 +189,9 @@ def test_the_training_samples_are_not_needed(folder, options, taken, tmp_path):
     whole = list(taken)
     options["data_dir"] = without_samples(folder, tmp_path / "data", "NCI60.")
     options["output"] = tmp_path / "other"
-    assert [path.read_bytes() for path in infer(**options).paths] == expected
+    with pytest.warns(UserWarning, match=r"without a value in GDSC .*\(1, the first"):
+        found = [path.read_bytes() for path in infer(**options).paths]
+    assert found == expected
     for one, other in zip(whole, taken):
         assert np.array_equal(one, other)
 
@@ -216,7 +219,17 @@ def test_a_gene_that_only_the_set_lacks_keeps_its_place(
     # without them it can't be known, and the model takes more genes than there are
     without = cells[cells.index.str.startswith("GDSC")]
     without.to_csv(data / files.RNASEQ, sep="\t")
-    with pytest.raises(ValidationError, match=r"\[8, 10, 10\] features.*\[7, 10, 10\]"):
+    with (
+        pytest.warns(UserWarning, match=r"without a value in GDSC .*\(2, the first"),
+        pytest.raises(ValidationError, match=r"\[8, 10, 10\] features.*\[7, 10, 10\]"),
+    ):
+        infer(**{**options, "data_dir": data})
+    # but where every gene of the file has values there is no doubt
+    without.drop(columns=without.columns[without.isna().all()]).assign(GENE="1").to_csv(
+        data / files.RNASEQ, sep="\t"
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
         infer(**{**options, "data_dir": data})
 
 

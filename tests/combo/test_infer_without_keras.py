@@ -67,6 +67,7 @@ def test_same_as_with_keras_there(written, tmp_path):
         assert (tmp_path / name).read_bytes() == (output / name).read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:.* genes without a value in GDSC")
 def test_same_as_of_the_model_that_keras_loads(written, tmp_path):
     """Draw by draw, whichever way the file was read."""
     keras = pytest.importorskip("keras")
