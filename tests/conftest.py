@@ -22,7 +22,7 @@ import pytest  # noqa: E402
 # of it should be there, as in .ci/run, a skip would hide that it isn't.
 REQUIRED = os.environ.get("NPD_REQUIRE_EXTRAS")
 NOT_REQUIRED = {"snntorch", "spikingjelly", "torch"}  # of the extra ``bench``
-MISSING = re.compile(r"could not import '(\w+)")
+MISSING = re.compile(r"(?:could not import '|needs (?=nengo))(\w+)")
 
 
 def _failed_if_missing(report):

@@ -21,6 +21,7 @@ from nengo_permadrop.live.gui import DistributionView
 from nengo_permadrop.sampling.sampler import sample_unchecked
 from nengo_permadrop.support import isolation
 from nengo_permadrop.support.digest import digest
+from nengo_permadrop.support.generators import generators_kept
 from nengo_permadrop.support.isolation import stand_in
 from nengo_permadrop.training import evaluation
 
@@ -387,9 +388,10 @@ def _failing_node(world):
 
 def _unsupported_layer(world):
     layers, keras = kmodels.layers, kmodels.keras
-    x = inputs = keras.Input((3,), name="x")
-    for layer in (layers.Dense(4, activation="relu"), layers.Softmax()):
-        x = layer(x)
+    with generators_kept():  # Keras 3 takes seeds from Python's
+        x = inputs = keras.Input((3,), name="x")
+        for layer in (layers.Dense(4, activation="relu"), layers.Softmax()):
+            x = layer(x)
     npd.Converter(keras.Model(inputs, x))
 
 

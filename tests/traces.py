@@ -44,7 +44,7 @@ def of_keras(kmodel):
         "config": json.dumps(kmodel.get_config(), default=str, sort_keys=True),
         "layers": [
             (id(layer), layer.name, layer.trainable, layer.built, layer.dtype)
-            + (len(layer.inbound_nodes), len(layer.losses))
+            + (len(layer._inbound_nodes), len(layer.losses))
             for layer in kmodel.layers
         ],
         "optimizer": id(getattr(kmodel, "optimizer", None)),

@@ -39,8 +39,7 @@ OLD = {
     "nengo_loihi": "nengo-loihi 1.1 needs NumPy 1",
     "nengo_extras": "nengo-extras 0.5 goes with nengo-loihi",
 }
-
-_NOT_BESIDE_KERAS3 = ("nengo_dl",)
+NOT_BESIDE_KERAS3 = {"nengo_dl"}
 
 # What Keras 3 trains on; the module of each has its name. The first is its default
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
@@ -89,7 +88,7 @@ def _remedy(name):
             f"{newest}, and there pip install 'nengo-permadrop[{EXTRAS[name]}]'"
         )
     where = ""
-    if name in _NOT_BESIDE_KERAS3 and _is_keras3():
+    if name in NOT_BESIDE_KERAS3 and _is_keras3():
         where = " in an environment of its own, as it can't be beside Keras 3"
     return f"Install it with: pip install 'nengo-permadrop[{EXTRAS[name]}]'{where}"
 

@@ -12,6 +12,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
+from nengo_permadrop.support.generators import generators_kept
 from nengo_permadrop.support.optional import require
 
 SOFTLIF = {"gain": LAYER_GAIN, "amplitude": LAYER_AMPLITUDE, "gamma": GAMMA}
@@ -67,7 +68,9 @@ class RecipeLayers:
         else:
             layers = require("keras").layers
             activation = layers.Activation(self.activation, name=activation_name)
-        return PermanentDropout(self.rate, name=f"{name}_dropout")(activation(x))
+        with generators_kept():  # Keras 3 takes the dropout's seed from Python's
+            dropout = PermanentDropout(self.rate, name=f"{name}_dropout")
+        return dropout(activation(x))
 
     def output(self, x, units=1):
         """A linear layer, applied to ``x``."""
