@@ -84,6 +84,13 @@ def save_weights(kmodel, path):
         legacy_h5_format.save_weights_to_hdf5_group(file, kmodel)
 
 
+def values(tensor):
+    """A tensor of any backend of Keras, as an array."""
+    if keras.__version__.startswith("2."):
+        return np.asarray(tensor)
+    return keras.ops.convert_to_numpy(tensor)
+
+
 def observations(kmodel, n, seed=0):
     """Random rows for each input of a model."""
     rng = np.random.RandomState(seed)

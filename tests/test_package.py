@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import nengo_permadrop as npd
 from nengo_permadrop.support import optional
@@ -108,16 +109,47 @@ def test_extras_install_what_require_names(module):
     top = module.partition(".")[0]
     distribution = DISTRIBUTIONS.get(top, top.replace("_", "-"))
     installed = requirements(extra)
-    brought_along = {"keras": "tensorflow", "h5py": "tensorflow"}  # by this one
-    assert brought_along.get(distribution, distribution) in installed
+    assert distribution in installed
     # the benchmark's peers are no feature of ours
     assert installed <= requirements("all") or extra == "bench"
+
+
+def wanted(extra, python):
+    """Names of the distributions that an extra installs on a version of Python."""
+    lines = map(Requirement, metadata.requires("nengo-permadrop") or [])
+    where = {"extra": extra, "python_version": python}
+    return {
+        line.name
+        for line in lines
+        if line.marker is None or line.marker.evaluate(where)
+    }
+
+
+@needs_metadata
+def test_extras_leave_out_what_can_not_be_installed():
+    old = {name.replace("_", "-") for name in optional.OLD} | {"tensorflow"}
+    newest = ".".join(map(str, optional.NEWEST))
+    every = metadata.metadata("nengo-permadrop").get_all("Provides-Extra")
+    assert old <= wanted("all", newest)
+    for python in ("3.12", "3.13", "3.14"):
+        for extra in every:
+            assert not old & wanted(extra, python), (extra, python)
+        # there a study has Keras, and with ``all`` what it runs on
+        assert "keras" in wanted("study", python)
+        assert {"keras", "jax"} <= wanted("all", python)
+    # Keras 3 can't be installed beside TensorFlow 2.12
+    for extra in {*every} - {"keras3", "jax"}:
+        assert not {"keras", "jax"} & wanted(extra, newest), extra
+    for extra in ("keras3", "jax"):
+        assert "tensorflow" not in wanted(extra, newest)
+    assert "h5py" in wanted("", newest)
 
 
 @needs_metadata
 def test_extras_of_the_users_guide():
     provided = set(metadata.metadata("nengo-permadrop").get_all("Provides-Extra"))
     guide = (ROOT / "docs" / "install.rst").read_text(encoding="utf-8")
+    guide = guide.partition("What works where")[0]
     assert set(re.findall(r"^``(\w+)``  ", guide, flags=re.MULTILINE)) == provided
 
 

@@ -13,6 +13,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.sources.keras.loading import load_model, load_weights
 from nengo_permadrop.sources.keras.saving import save_model, save_weights
+from nengo_permadrop.sources.registry import opened
 from nengo_permadrop.support.archives import read_npz, readable, write_npz
 from nengo_permadrop.support.files import write_text
 from nengo_permadrop.support.plain import to_json
@@ -257,7 +258,7 @@ def fingerprint(dataset):
     return digest.hexdigest()
 
 
-def trained(model, weights=None, trust=False):
+def trained(model, weights=None, trust=False, trains_on=False):
     """
     A network that was trained before.
 
@@ -268,11 +269,13 @@ def trained(model, weights=None, trust=False):
     weights : str or path-like, optional
         File of other weights for it.
     trust : bool, optional
-        Load the network whatever code that runs, as in `.load_model`.
+        Load the network by Keras, whatever code that runs, as in `.load_model`.
+    trains_on : bool, optional
+        Whether it will be trained on: its file is loaded by Keras then, not read.
 
     Returns
     -------
-    model : `keras.Model`
+    model : `keras.Model` or `.KerasFile`
     record : dict
         How ``combo-train`` trained it, see `.read_record`; empty if it didn't.
 
@@ -283,10 +286,14 @@ def trained(model, weights=None, trust=False):
     nengo.exceptions.ValidationError
         If a file isn't what it should be, a `.DamagedFileError`, or may run code.
     """
-    record = {}
-    if isinstance(model, (str, os.PathLike)):
-        record = read_record(model) or {}
-        model = load_model(model, trust=trust)
+    if not isinstance(model, (str, os.PathLike)):
+        if weights is not None:
+            load_weights(model, weights)
+        return model, {}
+    record = read_record(model) or {}
+    if not trains_on:
+        return opened(model, trust=trust, weights=weights), record
+    model = load_model(model, trust=trust)
     if weights is not None:
         load_weights(model, weights)
     return model, record

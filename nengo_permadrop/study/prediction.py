@@ -17,7 +17,8 @@ from nengo_permadrop.metrics.recalibration import Recalibration
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.sampler import sample
 from nengo_permadrop.sources.registry import opened, read_model
-from nengo_permadrop.study.report import FOUND, MODEL, PREPARATION
+from nengo_permadrop.study.model_file import written_model
+from nengo_permadrop.study.report import FOUND, PREPARATION
 from nengo_permadrop.support.files import atomic_path
 from nengo_permadrop.support.folders import prepare_folder
 from nengo_permadrop.support.isolation import own_network
@@ -190,10 +191,11 @@ def _loaded(model, trust):
     folder = Path(model)
     if not (folder.is_dir() and (folder / FOUND).exists()):
         return opened(model, trust=trust), None, None
+    path, weights = written_model(folder)
     if not (folder / PREPARATION).exists():
         raise ValidationError(
             f"the study in '{folder}' doesn't say how rows become what its network "
-            f"takes; give '{folder / MODEL}', and rows that are prepared",
+            f"takes; give '{path}', and rows that are prepared",
             attr="model",
         )
     preparation = Preparation.from_dict(
@@ -203,7 +205,8 @@ def _loaded(model, trust):
     recalibration = None
     if scale and all(isinstance(each, float) for each in scale):
         recalibration = Recalibration(np.array(scale))
-    return opened(folder / MODEL, trust=trust), preparation, recalibration
+    network = opened(path, trust=trust, weights=weights)
+    return network, preparation, recalibration
 
 
 def _json(path):

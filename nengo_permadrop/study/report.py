@@ -5,9 +5,10 @@ import base64
 import numpy as np
 
 from nengo_permadrop.metrics.ks import ks_pvalue
-from nengo_permadrop.sources.keras.saving import save_model
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.judgements import next_step
+from nengo_permadrop.study.model_file import NAMES as MODELS
+from nengo_permadrop.study.model_file import write_model
 from nengo_permadrop.study.pictures import (
     PICTURES,
     SOFTLIF_PICTURE,
@@ -27,7 +28,6 @@ from nengo_permadrop.support.plain import (
     to_json,
 )
 
-MODEL = "model.h5"
 PAGE = "report.html"
 FOUND = "agreement.json"
 # How other rows become what the network takes, for `.predict`
@@ -77,9 +77,9 @@ def write_rest(study, directory):
     paths : list of Path
         What was written.
     """
-    save_model(study.model, directory / MODEL)
+    names = write_model(study.model, directory)
     write_text(directory / "summary.tsv", summary_table(study))
-    names = [MODEL, "summary.tsv", FOUND]
+    names += ["summary.tsv", FOUND]
     if study.dataset.preparation is not None:
         content = to_json(study.dataset.preparation.to_dict())
         write_text(directory / PREPARATION, content + "\n")
@@ -92,12 +92,25 @@ def write_rest(study, directory):
     return [directory / name for name in (*names, *pictures, PAGE)]
 
 
-def file_names(tuned=False):
-    """Names of all files that a study writes; one that is ``tuned`` writes more."""
+def file_names(tuned=False, models=MODELS[:1]):
+    """
+    Names of all files that a study writes; one that is ``tuned`` writes more.
+
+    ``models`` are those that the model may be in: a file that was given is copied.
+    """
     samples = [f"samples_{name}.npz" for name in NETWORKS]
     more = [SOFTLIF_PICTURE, *[TUNING] * tuned]
     pictures = [f"{name}.png" for name in (*PICTURES, *more)]
-    return [*samples, MODEL, "summary.tsv", FOUND, PREPARATION, *pictures, PAGE]
+    return [
+        *samples,
+        *MODELS,
+        WEIGHTS,
+        "summary.tsv",
+        FOUND,
+        PREPARATION,
+        *pictures,
+        PAGE,
+    ]
 
 
 def summary_table(study):

@@ -25,6 +25,7 @@ from nengo_permadrop.study.checks import (
     only_model,
 )
 from nengo_permadrop.study.folder import StudyFolder
+from nengo_permadrop.study.model_file import NAMES, WEIGHTS
 from nengo_permadrop.study.steps import StudyRun, identity, n_bytes
 from nengo_permadrop.support.folders import prepare_folder
 from nengo_permadrop.support.isolation import own_network
@@ -142,8 +143,9 @@ def study(
     dataset_options : dict, optional
         Passed to `.datasets.load`, such as ``{"data_dir": "combo-data"}``.
     model : str, path-like or `keras.Model`, optional
-        A trained classical network, or its file, which is then not trained again. With
-        a file of ``combo-train`` the data are loaded with the options of its training,
+        A trained classical network, which is then not trained again, or its file, which
+        needs no Keras, as in `.Converter`, unless it is trained on (``anneal``). With a
+        file of ``combo-train`` the data are loaded with the options of its training,
         so that the test rows are new to it, unless ``dataset_options`` says
         otherwise.
     weights : str or path-like, optional
@@ -231,7 +233,7 @@ def study(
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
-        given, record = trained(model, weights, trust)
+        given, record = trained(model, weights, trust, anneal is not None)
     dataset = _loaded(dataset, own, given, record, seeds, dataset_options)
     if observations is None:
         options["observations"] = min(_OBSERVATIONS, len(dataset.test))
@@ -246,7 +248,7 @@ def study(
     folder = StudyFolder(
         output,
         identity(dataset, given, options, epochs, model_options),
-        names=report.file_names(tuned=True),
+        names=report.file_names(tuned=True, models=(*NAMES, WEIGHTS)),
         overwrite=overwrite,
         n_bytes=n_bytes(dataset, model, options),
     )

@@ -17,12 +17,12 @@ from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.certificate import certify
 from nengo_permadrop.sampling.cheapest import tune
 from nengo_permadrop.sampling.sampler import sample
+from nengo_permadrop.sources.keras.files import KerasFile
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.result import Study
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import own_network
-from nengo_permadrop.support.optional import keras_version
 from nengo_permadrop.support.provenance import command, now, versions
 from nengo_permadrop.training import fit
 from nengo_permadrop.version import version
@@ -51,8 +51,8 @@ class StudyRun:
     Parameters
     ----------
     dataset : `.datasets.Dataset`
-    model : `keras.Model`
-        Trained in place, if it isn't yet.
+    model : `keras.Model` or `.KerasFile`
+        Trained in place, if it isn't yet; that of a file is.
     target : str
         What the spiking network is built for.
     options : dict
@@ -274,7 +274,7 @@ class StudyRun:
                 "dropouts": len(conv.dropouts),
                 "verification_error": error,
                 "epochs": n_epochs,
-                "parameters": self.model.count_params(),
+                "parameters": _n_parameters(self.model),
             },
             options=self.options,
             seeds=self.seeds,
@@ -357,7 +357,7 @@ def identity(dataset, given, options, epochs, model_options):
         "model_options": model_options,
         "epochs": epochs,
         "backend version": get_backend(options["backend"]).version(),
-        "keras version": keras_version(),
+        "keras version": get_backend("keras").version_for(given),
         "nengo version": nengo.__version__,
         "nengo-permadrop version": version,
     }
@@ -367,7 +367,13 @@ def n_bytes(dataset, model, options):
     """What weights and draws of a study take, about."""
     n_rows = 3 * options["observations"] + len(uncertainty.calibration_rows(dataset))
     n_values = options["n_draws"] * n_rows * len(dataset.output_names)
-    return 4 * model.count_params() + 8 * n_values
+    return 4 * _n_parameters(model) + 8 * n_values
+
+
+def _n_parameters(model):
+    if isinstance(model, KerasFile):
+        return model.n_parameters
+    return model.count_params()
 
 
 def _executor(options):

@@ -86,7 +86,10 @@ def _remedy(name):
             f"It can't be installed on Python {python} ({OLD[name]}): use Python "
             f"{newest}, and there pip install 'nengo-permadrop[{EXTRAS[name]}]'"
         )
-    return f"Install it with: pip install 'nengo-permadrop[{EXTRAS[name]}]'"
+    where = ""
+    if name == "nengo_dl" and _is_keras3():
+        where = " in an environment of its own, as it can't be beside Keras 3"
+    return f"Install it with: pip install 'nengo-permadrop[{EXTRAS[name]}]'{where}"
 
 
 def choose_keras_backend():

@@ -3,14 +3,16 @@
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.sources.registry import read_model
-from nengo_permadrop.support.generators import generators_kept
-from nengo_permadrop.training.streams import restart_streams
+from nengo_permadrop.dropout.masks import keep_mask
+from nengo_permadrop.dropout.seeds import derive_seed, mix64
+from nengo_permadrop.sources.registry import read_model, source_of
+
+_AT_ONCE = 1000  # rows; the values of all layers are kept
 
 
 def predict(model, rows, batch_size=1024):
     """
-    One stochastic forward pass: a single draw for each row.
+    One forward pass, by Keras: a single draw for each row if its layers force dropout.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
 
     Parameters
     ----------
-    model : `keras.Model`
+    model : `keras.Model`, or another source's model
         With permanent dropout.
     rows : `.Split` or `.ComboRows`
     n_draws : int, optional
@@ -66,7 +68,7 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
     n_rows : int, optional
         So many rows, from the first one on, or all if there are fewer.
     seed : int, optional
-        Of the masks, see `.restart_streams`.
+        Of the masks.
 
     Returns
     -------
@@ -74,10 +76,28 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
         As in `scores`.
     """
     rows = rows.take(slice(n_rows))
-    with generators_kept():
-        restart_streams(model, seed)
-        prediction = np.mean([predict(model, rows) for _ in range(n_draws)], axis=0)
-    return scores(rows.target, prediction)
+    forward = source_of(model).forward(model)
+    means = []
+    for start in range(0, len(rows), _AT_ONCE):
+        numbers = np.arange(start, min(start + _AT_ONCE, len(rows)))
+        inputs = list(rows.take(numbers).inputs.values())
+        draws = [
+            forward(inputs, _masks(forward, derive_seed(seed, draw, numbers)))[0]
+            for draw in range(n_draws)
+        ]
+        means.append(np.mean(draws, axis=0, dtype=np.float64))
+    return scores(rows.target, np.concatenate(means))
+
+
+def _masks(forward, seeds):
+    """Which units are kept, for each dropout of a model and each row.
+
+    Given, as Keras 3's ``predict`` turns dropout off that isn't forced by its layer.
+    """
+    return [
+        keep_mask(mix64(derive_seed(seeds, number)), units, rate)
+        for number, (_, units, rate) in enumerate(forward.dropouts)
+    ]
 
 
 def scores(target, prediction):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kmodels import combo, keras, layers, mlp, observations
+from kmodels import combo, keras, layers, mlp, observations, values
 
 import nengo_permadrop as npd
 from nengo_permadrop import keras_layers
@@ -57,7 +57,7 @@ def test_keras_rounding_is_above_the_tolerance(policy):
         if isinstance(layer, keras_layers.PermanentDropout):
             layer.rate = 0.0
     (rows,) = observations(kmodel, 5)
-    rounding = np.abs(np.asarray(kmodel(rows), float) - np.asarray(single(rows))).max()
+    rounding = np.abs(values(kmodel(rows)).astype(float) - values(single(rows))).max()
     assert rounding > 2e-4
 
 

@@ -290,7 +290,7 @@ def absent(group, kernel):
     [
         (oversized, "values of .*kernel.* are absent"),
         (packed, "would take 80000000 bytes of memory"),
-        (of_another_shape, "can't have a matrix of shape"),
+        (of_another_shape, r"doesn't hold the weights.*kernel of shape \(5, 8\) inst"),
         (not_finite, "not finite"),
         (absent, "has no '.*kernel"),
     ],
@@ -327,6 +327,13 @@ def test_weights_of_another_model_are_refused(files, tmp_path):
             npd.read_model(files / path.name, weights=weights)
     with pytest.raises(DamagedFileError, match="doesn't hold the weights"):
         npd.read_model(files / "model.json", weights=tmp_path / "model.h5")
+    units = json.loads((files / "model.json").read_text())
+    for layer in units["config"]["layers"]:  # the same arrays, of other sizes
+        if layer["config"].get("units") == 8:
+            layer["config"]["units"] = 9
+    (tmp_path / "wider.json").write_text(json.dumps(units))
+    with pytest.raises(DamagedFileError, match=r"\(4, 8\) instead of \(4, 9\)"):
+        npd.read_model(tmp_path / "wider.json", weights=files / "apart.weights.h5")
 
 
 def test_a_sequential_model_without_an_input(files, tmp_path):

@@ -133,6 +133,7 @@ def test_a_study_knows_columns_names_and_the_factor(folder, frame):
     assert arrays["Lower"].to_numpy() == pytest.approx(found["Lower"].to_numpy())
 
 
+@pytest.mark.filterwarnings("ignore:.* may not agree")  # hardly trained
 def test_a_network_that_a_study_trained_gets_its_scaling(tmp_path):
     frame = rows(400)
     folder = tmp_path / "s"

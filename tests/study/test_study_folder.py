@@ -82,7 +82,7 @@ def test_another_study_replaces_it_if_asked(tmp_path):
     "owner, name",
     [
         (fit, "r2"),
-        (report, "save_model"),
+        (report, "write_model"),
         (report, "render"),
     ],
 )

@@ -105,9 +105,21 @@ def test_what_needs_an_older_python_is_not_advised_to_install(name, monkeypatch)
     monkeypatch.setattr(optional.sys, "version_info", (3, 13, 0))
     with pytest.raises(ImportError, match="can't be installed on Python 3.13 .*3.11"):
         optional.require(name)
+    monkeypatch.setattr(optional, "_is_keras3", lambda: True)
     monkeypatch.setattr(optional.sys, "version_info", (3, 11, 9))
     with pytest.raises(ImportError, match=r"Install it with: pip install 'nengo-perm"):
         optional.require(name)
+
+
+def test_nengo_dl_is_not_advised_beside_keras_3(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nengo_dl", None)
+    monkeypatch.setattr(optional.sys, "version_info", (3, 11, 9))
+    monkeypatch.setattr(optional, "_is_keras3", lambda: False)
+    with pytest.raises(ImportError, match=r"permadrop\[dl\]'$"):
+        optional.require("nengo_dl")
+    monkeypatch.setattr(optional, "_is_keras3", lambda: True)
+    with pytest.raises(ImportError, match="environment of its own.* beside Keras 3$"):
+        optional.require("nengo_dl")
 
 
 def test_core_packages_have_no_extra(monkeypatch):

@@ -4,6 +4,7 @@ from kmodels import mlp
 
 from nengo_permadrop import models
 from nengo_permadrop.datasets.base import Split
+from nengo_permadrop.keras_layers import keras
 from nengo_permadrop.training.evaluation import mean_scores, predict, scores
 
 
@@ -51,3 +52,14 @@ def test_mean_of_draws_predicts_better_than_one(rng):
     split = Split(split.inputs, mean, {})
     one, many = (mean_scores(kmodel, split, n_draws=n) for n in (1, 50))
     assert many["mse"] < one["mse"] / 2
+
+
+@pytest.mark.parametrize("options", [{"training": True}, {}])
+def test_scores_have_dropout_that_keras_would_turn_off(options, rng):
+    """Keras 3's ``predict`` does, with training=True, too."""
+    inp = keras.Input((6,))
+    x = keras.layers.Dropout(0.5)(keras.layers.Dense(50)(inp), **options)
+    kmodel, split = keras.Model(inp, keras.layers.Dense(1)(x)), rows(50, rng)
+    one, other = (mean_scores(kmodel, split, n_draws=1, seed=seed) for seed in (0, 1))
+    assert one["mse"] != other["mse"]
+    assert mean_scores(kmodel, split, n_draws=1)["mse"] == one["mse"]

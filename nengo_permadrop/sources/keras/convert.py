@@ -218,6 +218,39 @@ def _dense_weights(config):
     return ["kernel", *(["bias"] if config.get("use_bias", True) else [])], []
 
 
+class WeightsError(ConversionError):
+    """Weights that a layer can't have, by its configuration."""
+
+
+def weight(call, name, shape):
+    """
+    A layer's weights, of the shape that they must have.
+
+    Parameters
+    ----------
+    call : `.LayerCall`
+    name : str
+    shape : tuple of int
+
+    Returns
+    -------
+    values : ndarray
+
+    Raises
+    ------
+    WeightsError
+        If they have another shape.
+    """
+    values = call.spec.weights[name]
+    if values.shape != tuple(shape):
+        raise WeightsError(
+            str(call),
+            f"has a {name} of shape {values.shape} instead of {tuple(shape)}",
+            "Take the weights of this model",
+        )
+    return values
+
+
 @register_layer("Dense", weights=_dense_weights)
 def _dense(writer, call, value):
     check_options(call)
@@ -228,16 +261,17 @@ def _dense(writer, call, value):
             f"takes a value of shape {shape}",
             "Only vectors are supported; add a Flatten layer before it",
         )
-    weights = call.spec.weights
-    kernel = weights["kernel"]
+    units = int(call.spec.config["units"])
+    kernel = weight(call, "kernel", (*shape, units))
+    biased = "bias" in call.spec.weights
     if kernel.dtype not in (np.float32, np.float64):  # twice as long ones take memory
         kernel = kernel.astype(np.float32)
     value = writer.affine(
         *call.named,
         [value],
         [kernel.T],
-        (kernel.shape[1],),
-        constant=weights["bias"].astype(float) if "bias" in weights else None,
+        (units,),
+        constant=weight(call, "bias", (units,)).astype(float) if biased else None,
         macs=kernel.size,
     )
     return _activated(writer, call, value)
@@ -295,11 +329,13 @@ def _batch_normalization(writer, call, value):
     config, weights = call.spec.config, call.spec.weights
     axis = config["axis"]
     axis = int(axis[0]) if isinstance(axis, (list, tuple)) else int(axis)
-    mean = weights["moving_mean"].astype(float)
-    std = np.sqrt(weights["moving_variance"].astype(float) + config["epsilon"])
-    scale = weights.get("gamma", 1.0) / std
-    shift = weights.get("beta", 0.0) - mean * scale
     shape = writer.shape(value)
+    size = (shape[axis if axis < 0 else axis - 1],)
+    found = {name: weight(call, name, size) for name in weights}
+    mean = found["moving_mean"].astype(float)
+    std = np.sqrt(found["moving_variance"].astype(float) + config["epsilon"])
+    scale = found.get("gamma", 1.0) / std
+    shift = found.get("beta", 0.0) - mean * scale
     along = [1] * len(shape)
     along[axis if axis < 0 else axis - 1] = -1
     mean, std, scale, shift = (

@@ -49,10 +49,10 @@ def weight_places(model, file, path):
     for layer, names in places.items():
         for where in names.values():
             if where not in file.arrays:
-                raise _others(path, f"the weights of {layer} aren't there ({where})")
+                raise other_weights(path, f"the weights of {layer} aren't there ({where})")
     extra = sorted(set(file.arrays) - expected)
     if extra:
-        raise _others(path, f"there is no layer for {extra[0]}")
+        raise other_weights(path, f"there is no layer for {extra[0]}")
     return places
 
 
@@ -90,19 +90,19 @@ def _of_older(model, file, path):
     layers = [layer for layer in model.layers if any(_ordered(layer))]
     stored = [(name, paths) for name, paths in file.layers if paths]
     if len(layers) != len(stored):
-        raise _others(
+        raise other_weights(
             path, f"it has weights of {len(stored)} layers, and the model {len(layers)}"
         )
     places = {}
     for layer, (name, paths) in zip(layers, stored):
         expected = sum(_ordered(layer), [])
         if len(expected) != len(paths):
-            raise _others(
+            raise other_weights(
                 path, f"{name!r} has {len(paths)} arrays, and {layer} {len(expected)}"
             )
         for (owner, weight), where in zip(expected, paths):
             if weight not in _names_of(where):
-                raise _others(path, f"{where} is where {owner} has its {weight}")
+                raise other_weights(path, f"{where} is where {owner} has its {weight}")
             places.setdefault(owner, {})[weight] = where
     return places
 
@@ -135,7 +135,7 @@ def _ordered(layer):
     return (trained, others) if layer.trainable else ([], trained + others)
 
 
-def _others(path, found):
+def other_weights(path, found):
     return DamagedFileError(
         path,
         f"doesn't hold the weights of its model: {found}",

@@ -17,9 +17,9 @@ from pathlib import Path
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.sources.keras.convert import check_class, neutral
+from nengo_permadrop.sources.keras.convert import WeightsError, check_class, neutral
 from nengo_permadrop.sources.keras.file_config import file_model
-from nengo_permadrop.sources.keras.file_weights import weight_places
+from nengo_permadrop.sources.keras.file_weights import other_weights, weight_places
 from nengo_permadrop.sources.keras.model_config import MAX_CONFIG, parse_config
 from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
 from nengo_permadrop.sources.keras.model_stream import ArraysFile
@@ -49,11 +49,20 @@ class KerasFile:
     name : str
         Of the model.
     graph : `.ModelGraph`
+    n_parameters : int
+        Number of its weights, trained or not.
+    weights : str or None
+        Path of the file of weights, if they were not in ``path``.
+    dropout_classes : tuple of str
+        Names of classes that were said to be permanent dropout.
     """
 
     path: str
     name: str
     graph: ModelGraph
+    n_parameters: int
+    weights: str | None = None
+    dropout_classes: tuple = ()
 
     def __repr__(self):
         return f"<KerasFile '{self.name}' of {self.path}>"
@@ -94,6 +103,7 @@ def read_file(path, weights=None, dropout_classes=()):
     path = _existing(path, "model file")
     if isinstance(dropout_classes, str):
         dropout_classes = (dropout_classes,)
+    dropout_classes = tuple(dropout_classes)
     with contextlib.ExitStack() as stack:
         config, file = _opened(path, stack)
         source = path
@@ -111,16 +121,28 @@ def read_file(path, weights=None, dropout_classes=()):
             raise DamagedFileError(
                 path, "holds no weights", "give the file that has them with weights="
             )
-        model = file_model(parse_config(config, path), path, tuple(dropout_classes))
+        model = file_model(parse_config(config, path), path, dropout_classes)
         for layer in _all_layers(model):
             if layer.is_layer and layer.layers is None:
                 check_class(f"{layer} of {path}", layer.acts_as)
         places = weight_places(model, file, source)
         # what doesn't fit together is refused before it takes memory
-        _graph(model, {where: file.placeholder(where) for where in file.arrays}, places)
+        placeholders = {where: file.placeholder(where) for where in file.arrays}
+        try:
+            _graph(model, placeholders, places)
+        except WeightsError as error:
+            raise other_weights(source, error) from error
         needed = [where for names in places.values() for where in names.values()]
-        graph = _graph(model, file.read(needed), places)
-    return KerasFile(str(path), model.name, graph)
+        values = file.read(needed)
+        graph = _graph(model, values, places)
+    return KerasFile(
+        str(path),
+        model.name,
+        graph,
+        sum(array.size for array in values.values()),
+        None if weights is None else str(weights),
+        dropout_classes,
+    )
 
 
 def _existing(path, what):
