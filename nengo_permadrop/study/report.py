@@ -103,8 +103,7 @@ def file_names(tuned=False, models=MODELS[:1]):
     pictures = [f"{name}.png" for name in (*PICTURES, *more)]
     return [
         *samples,
-        *MODELS,
-        WEIGHTS,
+        *models,
         "summary.tsv",
         FOUND,
         PREPARATION,

@@ -40,6 +40,8 @@ OLD = {
     "nengo_extras": "nengo-extras 0.5 goes with nengo-loihi",
 }
 
+_NOT_BESIDE_KERAS3 = ("nengo_dl",)
+
 # What Keras 3 trains on; the module of each has its name. The first is its default
 KERAS_BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -87,7 +89,7 @@ def _remedy(name):
             f"{newest}, and there pip install 'nengo-permadrop[{EXTRAS[name]}]'"
         )
     where = ""
-    if name == "nengo_dl" and _is_keras3():
+    if name in _NOT_BESIDE_KERAS3 and _is_keras3():
         where = " in an environment of its own, as it can't be beside Keras 3"
     return f"Install it with: pip install 'nengo-permadrop[{EXTRAS[name]}]'{where}"
 

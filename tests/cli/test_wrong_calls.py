@@ -110,7 +110,11 @@ CALLS = (
     (PREDICT.replace("m.h5", "lambda.h5"), "lambda.h5", PREDICT),
     (CONVERT.replace("m.h5", "pool.h5"), "MaxPooling1D", CONVERT),
     (PREDICT.replace("m.h5", "certain.h5"), "no permanent dropout", PREDICT),
-    (f"{STUDY} --weights text.h5", "text.h5: is neither HDF5", STUDY),
+    (
+        f"{STUDY} --weights text.h5",
+        "text.h5: is neither HDF5 nor a .keras archive",
+        STUDY,
+    ),
     (f"{STUDY} --weights wide.h5", "wide.h5: doesn't hold the weights of", STUDY),
     # where results go
     (STUDY.replace("-o right", "-o afile"), "afile: is a file", STUDY),

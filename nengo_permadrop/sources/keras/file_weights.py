@@ -49,7 +49,9 @@ def weight_places(model, file, path):
     for layer, names in places.items():
         for where in names.values():
             if where not in file.arrays:
-                raise other_weights(path, f"the weights of {layer} aren't there ({where})")
+                raise other_weights(
+                    path, f"the weights of {layer} aren't there ({where})"
+                )
     extra = sorted(set(file.arrays) - expected)
     if extra:
         raise other_weights(path, f"there is no layer for {extra[0]}")
