@@ -1,5 +1,6 @@
 """Settings of the test process; they are made before anything optional is imported."""
 
+import contextlib
 import os
 import re
 
@@ -17,6 +18,12 @@ for name, value in SETTINGS.items():
 
 import nengo  # noqa: E402
 import pytest  # noqa: E402
+
+from nengo_permadrop.support.optional import choose_keras_backend  # noqa: E402
+
+# or a test that begins with importorskip("keras") skips where TensorFlow isn't
+with contextlib.suppress(ImportError):
+    choose_keras_backend()
 
 # A test of what can't be installed everywhere is skipped where it is missing. Where all
 # of it should be there, as in .ci/run, a skip would hide that it isn't.

@@ -103,7 +103,8 @@ class Drop(Operation):
         Parameters
         ----------
         dropout : {"permanent", "off", "all-off"} or {str: str}
-            As in `.Converter`; checked by `.check_dropout`.
+            As in `.Converter`; checked by
+            `nengo_permadrop.graph.dropouts.check_dropout`.
 
         Returns
         -------

@@ -153,7 +153,7 @@ def _existing(path, what):
         raise ValidationError(
             f"{path} is not read, as it is no file. A SavedModel folder is a program "
             "that loading would run. Save the model as .h5 or .keras; or, if you trust "
-            "whoever made the folder, load it with "
+            "whoever made the folder, load it by Keras: --trust, or "
             "nengo_permadrop.sources.keras.loading.load_model(path, trust=True)",
             attr="model",
         )

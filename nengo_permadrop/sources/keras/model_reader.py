@@ -152,7 +152,7 @@ class WeightsFile:
 
         Returns
         -------
-        arrays : {str: `h5py.Dataset`}
+        arrays : {str: h5py.Dataset}
             By path.
         layers : list of (str, list of str)
             Of the older format: each layer's name, and the paths of its weights.
