@@ -303,8 +303,8 @@ class PermanentDropout(keras.layers.Dropout):
         check_number(rate, f"{layer}: rate", 0, 1, high_open=True)
         super().__init__(rate, noise_shape=noise_shape, seed=seed, **kwargs)
 
-    def call(self, inputs, training=None):
-        """Drop units, whatever ``training`` says."""
+    def call(self, inputs, training=None, mask=None):
+        """Drop units, whatever ``training`` says; CANDLE's layer takes a mask, too."""
         return super().call(inputs, training=True)
 
 
