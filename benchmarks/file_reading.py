@@ -3,11 +3,11 @@ What reading a model's file takes, against Keras, and what refusing one takes.
 
 Writes a network of CANDLE's full size (encoders and tower of 3 x 1000 units, 942 genes,
 3820 descriptors) with the Keras that is here. Then, each in a process of its own and
-one after the other, ``--repeats`` times: it is read by `nengo_permadrop.read_model`, and
-loaded by Keras as its own documentation says, imported first. Peaks of memory are above
-what the process had before; those of the process that reads HDF5 are told beside them,
-whole. Files that claim more than they hold, or name code, are read last: each must be
-refused, in one line.
+one after the other, ``--repeats`` times, it is read by `nengo_permadrop.read_model`,
+and loaded by Keras as its own documentation says, imported first. Peaks of memory are
+above what the process had before; beside them is an upper bound of what the process
+that reads HDF5 had, in all. Files that claim more than they hold, or name code, are
+read last: each must be refused, in one line.
 
     python benchmarks/file_reading.py
 
@@ -49,10 +49,11 @@ MEASURE = """
 import json, resource, sys, time
 import numpy
 {setup}
-def peak(who):
-    return 1024 * resource.getrusage(who).ru_maxrss
-with open("/proc/self/statm") as statm:
-    before = int(statm.read().split()[1]) * resource.getpagesize()
+def memory(of):
+    with open("/proc/self/status") as status:
+        found = dict(line.split(":", 1) for line in status)
+    return 1024 * int(found[of].split()[0])
+before = memory("VmRSS")
 start, said = time.perf_counter(), None
 try:
     work(sys.argv[1])
@@ -60,8 +61,8 @@ except ValueError as error:
     said = str(error)
 found = {{
     "seconds": time.perf_counter() - start,
-    "memory": peak(resource.RUSAGE_SELF) - before,
-    "reader": peak(resource.RUSAGE_CHILDREN),
+    "memory": memory("VmHWM") - before,
+    "reader": 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
     "said": said,
 }}
 print(json.dumps(found))
