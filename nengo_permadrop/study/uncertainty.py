@@ -133,6 +133,33 @@ def _scored(study):
     return found, reasons
 
 
+def reference(study):
+    """
+    The scores of who knows nothing of a row but mean and spread of the targets.
+
+    Parameters
+    ----------
+    study : `.Study`
+
+    Returns
+    -------
+    scores : list of {str: float}
+        One for each output, of the rows shown: "RMSE" and "Sharpness", their standard
+        deviation; "CRPS", half of the mean difference of two of them; "NLL", that of
+        the Gaussian with their moments.
+    """
+    found = []
+    for y in observed(study).T:
+        std, n = float(y.std()), len(y)
+        pairs = 2 * np.arange(n) - n + 1
+        half_difference = float(pairs @ np.sort(y)) / n**2
+        nll = np.log(std) + 0.5 * np.log(2 * np.pi * np.e) if std else np.nan
+        found.append(
+            {"CRPS": half_difference, "NLL": nll, "RMSE": std, "Sharpness": std}
+        )
+    return found
+
+
 def draw_calibration(study, axes):
     """
     Draw the calibration curves of both networks, before and after.
