@@ -99,7 +99,7 @@ def _doubts(study, n_draws, hidden):
 
 
 def is_narrow(agreement):
-    """Whether a verdict is yes, but no with limits that are `NARROW` times as strict."""
+    """Whether a verdict is yes, but no with limits that are `NARROW` times stricter."""
     stricter = agreement.verdict(
         min_uniformity=NARROW * MIN_UNIFORMITY,
         min_rejection_pvalue=NARROW * MIN_REJECTION_PVALUE,

@@ -7,8 +7,19 @@ from typing import NamedTuple
 
 GUIDE = "docs/disagrees.rst, 'My network disagrees: what now?', has more."
 _STUDY = "nengo-permadrop study"
-# Options of the command that --tune chooses itself, and how many values each takes
-_TUNED = {"--calibrate": 0, "--presentation-time": 1, "--settle": 1, "--synapse": 1}
+# Options of the command that another one replaces, and how many values each takes
+_REPLACED = {
+    "-o": {"-o": 1, "--output": 1, "--overwrite": 0},
+    "--n-draws": {"-n": 1, "--n-draws": 1, "--draws": 1},
+    "--anneal": {"--anneal": 1},
+    # which it chooses itself
+    "--tune": {
+        "--calibrate": 0,
+        "--presentation-time": 1,
+        "--settle": 1,
+        "--synapse": 1,
+    },
+}
 
 
 class Judgement(NamedTuple):
@@ -73,9 +84,9 @@ def again(study, option, argument, suffix):
         output = "" if folder is None else f', output="{folder}"'
         return f"`npd.study(..., {argument}{output})`"
     words = shlex.split(study.command)
-    if option == "--tune":
-        words = _without(words, _TUNED)
-    words += [*option.split(), "-o", folder or f"study-{suffix}"]  # the last one counts
+    for name in (option.split()[0], "-o"):
+        words = _without(words, _REPLACED[name])
+    words += [*option.split(), "-o", folder or f"study-{suffix}"]
     return f"`{shlex.join(words)}`"
 
 

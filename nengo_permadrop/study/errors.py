@@ -83,7 +83,9 @@ class Errors:
 
     @property
     def better_than_mean(self):
-        """Whether errors are smaller than those of the mean by more than chance."""
+        """Whether they are smaller than those of the mean by more than chance."""
+        if not self.spread.all():  # all targets are the same
+            return False
         gain = (self.y - self.y.mean(axis=0)) ** 2 - self.errors**2
         gain = (gain / self.y.var(axis=0)).mean(axis=1)
         if len(gain) < 3 or gain.std() == 0:

@@ -16,7 +16,7 @@ from nengo_permadrop.study.calibration import judge_calibration
 
 # Of what is bad, and of what isn't good, in this order
 _ORDER = {
-    "unknown": ("agreement",),
+    "unknown": ("agreement", "accuracy"),
     "bad": ("offset", "accuracy", "agreement", "calibration"),
     "fair": ("offset", "accuracy", "calibration", "agreement"),
 }

@@ -1,6 +1,7 @@
 """The part of a study that asks whether the predictive distributions are of use."""
 
 import warnings
+import weakref
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from nengo_permadrop.support.plain import not_finite, plain
 MOST_ROWS = 500
 
 NETWORKS = ("spiking", "classical")
+
+# What is found of a study, which doesn't change, for as long as there is one
+_SCORED = weakref.WeakKeyDictionary()
 
 
 def calibration_rows(dataset):
@@ -117,6 +121,12 @@ def undefined_scores(study):
 
 
 def _scored(study):
+    if study not in _SCORED:
+        _SCORED[study] = _score(study)
+    return _SCORED[study]
+
+
+def _score(study):
     y = observed(study)
     found = [{"output": name} for name in study.samples_classical.output_names]
     reasons = {}

@@ -1,5 +1,9 @@
 """``nengo-permadrop energy``: what a predictive distribution costs."""
 
+import os
+
+from nengo.exceptions import ValidationError
+
 from nengo_permadrop import datasets
 from nengo_permadrop.cli.arguments import (
     ROWS,
@@ -106,18 +110,37 @@ def _dataset_rows(args):
     from nengo_permadrop.study.run import SEEDED
     from nengo_permadrop.training.evaluation import check_fits
 
-    model, record = trained(args.model, trust=args.trust)
+    path, studied = _model_of_study(args.model, args.dataset)
+    model, record = trained(path, trust=args.trust)
     loading = {
         "seed": derive_seed(args.seed, SEEDED.index("data")),
         **(record.get("data_options") or {}),
     }
     if args.data_dir is not None:
         loading["data_dir"] = args.data_dir
-    dataset = datasets.load(args.dataset or "diabetes", **loading)
+    dataset = datasets.load(args.dataset or studied or "diabetes", **loading)
     shown = dataset.first_test_rows(args.observations)
     check_fits(model, dataset)
     warn_of_other_rows(record, dataset)
     return model, shown.inputs
+
+
+def _model_of_study(path, dataset):
+    """The model of a study's folder and its data set; of others the path, and None."""
+    from nengo_permadrop.study.prediction import found_by_study
+    from nengo_permadrop.study.report import MODEL
+
+    found = found_by_study(path)
+    if found is None:
+        return path, None
+    dataset = dataset or found.get("options", {}).get("dataset")
+    if dataset not in datasets.names():
+        raise ValidationError(
+            f"the study in '{path}' is of rows of your own; give them, too: --data "
+            "FILE",
+            attr="data",
+        )
+    return os.path.join(path, MODEL), dataset
 
 
 def _own_rows(args):

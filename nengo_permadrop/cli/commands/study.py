@@ -176,6 +176,8 @@ def _add_network(command):
         help="choose synapses, times, firing rates and a calibration on validation "
         "rows, so that the networks agree with the fewest spikes",
     )
+    # all that is finished is in its folder
+    command.set_defaults(goes_on=True)
 
 
 def run(args):

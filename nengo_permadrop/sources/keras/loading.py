@@ -74,6 +74,8 @@ def load_model(path, custom_objects=None, trust=False):
         raise FileNotFoundError(f"{path}: no such model file")
     if trust:
         return _load_trusted(path, custom_objects)
+    if path.is_dir():
+        _check_no_study(path)
     if not path.is_file():
         raise ValidationError(
             f"{path} is not loaded, as it is no file. A SavedModel folder is a program "
@@ -90,6 +92,22 @@ def load_model(path, custom_objects=None, trust=False):
         copy, shapes = _checked_copy(path, Path(folder), custom_objects)
         with _limited(path, copy, custom_objects, shapes):
             return _load(path, copy, custom_objects)
+
+
+def _check_no_study(folder):
+    """Raise if a folder is that of a study, which holds a model among others."""
+    if (folder / "unfinished").is_dir():
+        raise ValidationError(
+            f"{folder} is the folder of a study that isn't finished; run the same "
+            "study again, which goes on from what is there",
+            attr="model",
+        )
+    if (folder / "agreement.json").exists():
+        raise ValidationError(
+            f"{folder} is the folder of a study; give its network, "
+            f"{folder / 'model.h5'}",
+            attr="model",
+        )
 
 
 def load_weights(model, path):
@@ -118,6 +136,8 @@ def load_weights(model, path):
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file of weights")
+    if path.is_dir():
+        _check_no_study(path)
     if not path.is_file():
         raise DamagedFileError(path, "is no file", "name an HDF5 file of weights")
     before = model.get_weights()
