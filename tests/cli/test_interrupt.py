@@ -87,10 +87,12 @@ def test_study(options, when, to_group, epochs, tmp_path):
     code, told, left = interrupt([*COMMAND, str(epochs), *argv], when, to_group)
     assert code == 130, told
     assert "Traceback" not in told
-    assert told.splitlines()[-1] == "nengo-permadrop: interrupted"
+    assert told.splitlines()[-1] == (
+        "nengo-permadrop: interrupted; the same command goes on from what is finished"
+    )
     assert not left
     # nothing but what the same study goes on from
-    assert {path.name for path in (tmp_path / "out").iterdir()} <= {"unfinished"}
+    assert {path.name for path in tmp_path.glob("out/*")} <= {"unfinished"}
 
 
 def test_bench():

@@ -32,6 +32,7 @@ PICTURES = (
     "pvalues",
     "ecdf_most_extreme",
     "predictive",
+    "predictions",
     "calibration",
 )
 PICTURE_FILES = [f"{name}.png" for name in PICTURES]
