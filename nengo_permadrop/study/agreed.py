@@ -210,9 +210,27 @@ def reasons(study):
     """Why the verdict is as it is, in a sentence."""
     found = checks(study, study.agreement)
     single = found["single"].words.partition(";")[0]
+    if is_narrow(study.agreement):
+        near = _near(study.agreement, found)
+        return f"{single}; but {'; and '.join(near)}."
     if all(each.met for each in found.values()):
         return f"{single}, and no check of all of them together sees one."
     return "; ".join(each.words for each in found.values() if not each.met) + "."
+
+
+def _near(agreement, found):
+    """Words of the checks that stricter limits, by `NARROW`, would not meet."""
+    pvalues = {
+        "single": (agreement.rejection_pvalue(), MIN_REJECTION_PVALUE),
+        "together": (agreement.uniformity.pvalue, MIN_UNIFORMITY),
+        "worst": (agreement.most_extreme.pvalue, MIN_EXTREME),
+    }
+    near = [
+        found[name].words
+        for name, (pvalue, limit) in pvalues.items()
+        if name in found and pvalue < NARROW * limit
+    ]
+    return near or [each.words for each in found.values()]
 
 
 def closer(study):

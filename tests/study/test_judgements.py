@@ -238,6 +238,8 @@ def test_a_narrow_yes(studies):
         assert judged.state == ("fair" if narrow else "good")
         if narrow:
             assert "n_draws=240" in judged.steps[0]
+            why = rf"; but all p-values .* p = {agreement.uniformity.pvalue:.3g}; the"
+            assert re.search(why, found.verdict().words)
 
 
 def test_neurons_that_are_there(studies):
@@ -358,6 +360,14 @@ def test_the_page_names_model_and_data(studies):
         assert study.model.name in title and study.dataset.name in title
     titled = dataclasses.replace(studies["good"], folder="mine")
     assert "<title>mine: " in render(titled, PICTURES)
+
+
+def test_a_yes_of_wrong_predictions_is_not_green(studies):
+    for name, study in studies.items():
+        wrong = name in ("useless", "wrong mean")
+        page = render(study, PICTURES)
+        assert ("what they predict is wrong in both" in page) == wrong, name
+        assert ('class="answer good"' in page) <= (not wrong), name
 
 
 def test_steps_are_marked(studies):
