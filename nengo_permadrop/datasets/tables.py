@@ -142,6 +142,8 @@ def _from_file(path):
         if found.ndim == 2:
             return Table(path.name, columns=_numbered(found))
         return Table(path.name, arrays={"X": found})
+    except ValidationError:  # which says it all
+        raise
     except UnicodeDecodeError as error:
         reason = (
             f"it isn't text in UTF-8 (byte {error.object[error.start]:#x}); save it as "

@@ -179,22 +179,22 @@ def checks(study, agreement):
         "single": Check(
             rate <= limit,
             f"{round(rate * n)} of {n} tests see a difference (p at most 0.05), where "
-            f"{agreement.attained_level() * n:.2g} would by chance; the limit is "
-            f"{int(limit * n + 1e-9)}",
+            f"{agreement.attained_level() * n:.2g} would by chance (limit "
+            f"{int(limit * n + 1e-9)})",
         )
     }
     if agreement.independent:
         p = agreement.uniformity.pvalue
         found["together"] = Check(
             p >= MIN_UNIFORMITY,
-            f"all p-values together are as even as by chance with p = {p:.3g}; the "
-            f"limit is {MIN_UNIFORMITY:g}",
+            f"all p-values together are as even as by chance with p = {p:.3g} "
+            f"(limit {MIN_UNIFORMITY:g})",
         )
     extreme = agreement.most_extreme
     found["worst"] = Check(
         extreme.pvalue >= MIN_EXTREME,
         f"the largest difference of all, of {observation(study, extreme.index)}, is as "
-        f"large by chance with p = {extreme.pvalue:.3g}; the limit is {MIN_EXTREME:g}",
+        f"large by chance with p = {extreme.pvalue:.3g} (limit {MIN_EXTREME:g})",
     )
     return found
 
@@ -209,7 +209,7 @@ def observation(study, index):
 def reasons(study):
     """Why the verdict is as it is, in a sentence."""
     found = checks(study, study.agreement)
-    single = found["single"].words.partition(";")[0]
+    single = found["single"].words.rpartition(" (limit")[0]
     if is_narrow(study.agreement):
         near = _near(study.agreement, found)
         return f"{single}; but {'; and '.join(near)}."

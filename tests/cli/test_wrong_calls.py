@@ -85,7 +85,7 @@ CALLS = (
     (STUDY.replace("rows.csv", "empty.csv"), "'empty.csv' can't be read", STUDY),
     (STUDY.replace("rows.csv", "picture.csv"), "picture.csv", STUDY),
     (STUDY.replace("rows.csv", "tabs.csv"), "name the file 'tabs.tsv'", STUDY),
-    (STUDY.replace("rows.csv", "bare.csv"), "bare.csv has no header: its", STUDY),
+    (STUDY.replace("rows.csv", "bare.csv"), ": bare.csv has no header: its", STUDY),
     (STUDY.replace("rows.csv", "latin.csv"), "save it as UTF-8", STUDY),
     (STUDY.replace("rows.csv", "bad.npz"), "'bad.npz' can't be read as .npz", STUDY),
     (STUDY.replace("rows.csv", "holes.csv"), "nothing in row 3 of 'b'", STUDY),
