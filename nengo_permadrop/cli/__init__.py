@@ -81,7 +81,7 @@ def main(argv=None):
         with interrupts.insistent():
             return args.run(args) or codes.SUCCESS
     except KeyboardInterrupt:
-        print("nengo-permadrop: interrupted", file=sys.stderr)
+        print(f"nengo-permadrop: interrupted{_going_on(args)}", file=sys.stderr)
         return codes.INTERRUPTED
     except Exception as error:
         if args.debug:
@@ -92,6 +92,14 @@ def main(argv=None):
         return codes.ERROR
     finally:
         warnings.showwarning = show
+
+
+def _going_on(args):
+    """What becomes of what was finished, of commands that keep it."""
+    goes_on = getattr(args, "goes_on", False) or getattr(args, "checkpoint", None)
+    if not goes_on:
+        return ""
+    return "; the same command goes on from what is finished"
 
 
 def _show_warning(others, message, category, *args, **kwargs):

@@ -31,6 +31,9 @@ SPREAD_LIMIT = 1.3
 # rates fit what it gets
 _FITTING = 0.2, 10.0
 
+# Of fewer rows that percentile says nothing of what a layer gets from others
+_LEAST_ROWS = 10
+
 # A layer has lost its signal where its neurons fire less than this part of what the
 # classical activations stand for
 _LOST = 0.5
@@ -78,7 +81,8 @@ def warn_if_unlikely(conv, X, dt=0.001, output=None, times=None):
         return ()
     read_time = READ_TIME if times is None else times[0] - times[1]
     expectation = expect(conv, X, dt, quick=True, read_time=read_time)
-    found = unlikely(conv, expectation, output, times)
+    enough = len(X) > 0 and len(X[0]) >= _LEAST_ROWS
+    found = unlikely(conv, expectation, output, times, fitted=enough)
     if found:
         name = "This network" if conv.label is None else f"Network {conv.label!r}"
         words = "".join(f"\n- {each}" for each in found)

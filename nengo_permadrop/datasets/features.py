@@ -17,6 +17,13 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.datasets.base import Split
 from nengo_permadrop.datasets.tables import parts_of
 
+# by whether there is a target: what says which columns are no features
+_WHICH = {
+    True: "which are the target, name the row, or aren't used is said by y, ids and "
+    "ignore (--target, --id, --ignore)",
+    False: "which name the row, or aren't used, as a target isn't, is said by ids and "
+    "ignore (--id, --ignore)",
+}
 # keys of an .npz file that are a target if none is named
 _TARGETS = ("y", "target", "targets")
 
@@ -93,7 +100,12 @@ def own_rows(
         taken = _all_arrays(parts, shapes)
     inputs = {
         name: _shaped(
-            parts.values(names), shapes and shapes.get(name), name, table.name, names
+            parts.values(names),
+            shapes and shapes.get(name),
+            lambda needed, size, name=name, names=names: (
+                f"input '{name}' takes {needed} features, and {table.name} has {size} "
+                f"for it ({_listed(names)}); {_WHICH[needs_target]}"
+            ),
         )
         for name, names in taken.items()
     }
@@ -102,7 +114,7 @@ def own_rows(
         values = np.empty((n_rows, 0), np.float32)
     elif len(values) != n_rows:
         raise ValidationError(
-            f"there are {len(values)} targets and {n_rows} rows", attr="y"
+            f"there {_counted(len(values), 'target')} for {n_rows} rows", attr="y"
         )
     rows = Split(inputs, values, labels or {"Row": np.arange(n_rows)})
     return OwnRows(rows, names, {k: list(map(str, v)) for k, v in taken.items()})
@@ -245,6 +257,7 @@ def _target(parts, target, needed):
                 attr="y",
             )
         return None, []
+    _check_index(parts.table, target)
     if hasattr(target, "columns"):  # a table
         names, values = list(map(str, target.columns)), target.to_numpy()
     elif isinstance(target, (str, numbers.Integral)) or _are_names(target):
@@ -265,6 +278,27 @@ def _target(parts, target, needed):
         n = values.shape[1]
         names = ["y"] if n == 1 else [f"y{i}" for i in range(n)]
     return values, [str(name) for name in names]
+
+
+def _check_index(table, target):
+    """Raise if targets of a table have other labels than its rows: which are whose?"""
+    index = getattr(target, "index", None)
+    if table.columns is None or not isinstance(index, pd.Index):
+        return
+    if table.columns.index.equals(index):
+        return
+    known = len(index) == len(table.columns) and set(index) == set(table.columns.index)
+    fix = "y.loc[X.index]" if known else "y.to_numpy()"
+    why = "in the order of the rows" if known else "if they are in the same order"
+    raise ValidationError(
+        f"the index of the targets ({_listed(index[:3])}, ...) isn't that of "
+        f"{table.name} ({_listed(table.columns.index[:3])}, ...); give {fix}, {why}",
+        attr="y",
+    )
+
+
+def _counted(n, what):
+    return f"is 1 {what}" if n == 1 else f"are {n} {what}s"
 
 
 def _are_names(target):
@@ -338,18 +372,19 @@ def _all_arrays(parts, shapes):
     return {name: [key] for name, key in keys.items()}
 
 
-def _shaped(values, shape, name, where, columns):
-    """Values in the shape that an input takes."""
+def _shaped(values, shape, words):
+    """Values in the shape that an input takes; ``words`` are of two sizes."""
     if shape is None:
         return values.reshape(len(values), -1)
-    size = math.prod(values.shape[1:])
-    if size != math.prod(shape):
+    size, needed = math.prod(values.shape[1:]), math.prod(shape)
+    if values.ndim == 1 and len(values) == needed > 1:
         raise ValidationError(
-            f"input '{name}' takes {math.prod(shape)} features, and {where} has {size} "
-            f"for it ({_listed(columns)}); which are the target, name the row, or "
-            "aren't used is said by y, ids and ignore (--target, --id, --ignore)",
-            attr="data",
+            f"of shape {values.shape} is a single row; give it as the only one of "
+            f"several, X[None], of shape {(1, *values.shape)}",
+            attr="X",
         )
+    if size != needed:
+        raise ValidationError(words(needed, size), attr="data")
     return values.reshape(len(values), *shape)
 
 

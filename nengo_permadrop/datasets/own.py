@@ -1,5 +1,7 @@
 """Data sets of one's own rows."""
 
+import warnings
+
 import numpy as np
 from nengo.exceptions import ValidationError
 
@@ -53,6 +55,11 @@ def own_dataset(
     ------
     nengo.exceptions.ValidationError
         As `.tables.read_table` and `.features.own_rows`; or if there are too few rows.
+
+    Warns
+    -----
+    UserWarning
+        If all targets are the same.
     """
     table = read_table(data)
     rows, names, taken = own_rows(
@@ -64,6 +71,7 @@ def own_dataset(
             f"{table.name} has {n_rows} rows; a study needs at least {_LEAST_ROWS}",
             attr="data",
         )
+    _warn_of_constants(table.name, rows.target, names)
     rng = np.random.RandomState(seed)
     target_name = names[0] if len(names) == 1 else "targets"
     if not trained:
@@ -101,6 +109,16 @@ def own_dataset(
             tuple(names), *unscaled, columns=taken, ids=tuple(rows.labels)
         ),
     )
+
+
+def _warn_of_constants(name, target, names):
+    for column, values in zip(names, target.T):
+        if np.ptp(values) == 0:
+            warnings.warn(
+                f"every target '{column}' of {name} is {values[0]:g}: there is nothing "
+                "to predict, and whether a network does can't be said",
+                stacklevel=3,
+            )
 
 
 def _said(name, names, n_rows):

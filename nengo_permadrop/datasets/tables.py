@@ -142,6 +142,14 @@ def _from_file(path):
         if found.ndim == 2:
             return Table(path.name, columns=_numbered(found))
         return Table(path.name, arrays={"X": found})
+    except ValidationError:  # which says it all
+        raise
+    except UnicodeDecodeError as error:
+        reason = (
+            f"it isn't text in UTF-8 (byte {error.object[error.start]:#x}); save it as "
+            'UTF-8 (in a spreadsheet "CSV UTF-8"), or read it with pandas '
+            "(encoding=...) and give the table"
+        )
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1]
     except (zipfile.BadZipFile, EOFError) as error:
@@ -167,6 +175,19 @@ def _check_header(path, separator):
     if len(lines) < 2:
         return
     header, first = lines
+    if separator == "," and len(header) == 1 and "\t" in header[0]:
+        raise ValidationError(
+            f"columns of {path.name} are separated by tabs; name the file "
+            f"'{path.with_suffix('.tsv').name}'",
+            attr="data",
+        )
+    if _are_values(header):
+        raise ValidationError(
+            f"{path.name} has no header: its first line holds numbers "
+            f"({', '.join(header[:3])}{', ...' if len(header) > 3 else ''}); write the "
+            "names of the columns above them",
+            attr="data",
+        )
     twice = sorted({name for name in header if name and header.count(name) > 1})
     if twice:
         raise ValidationError(
@@ -179,6 +200,18 @@ def _check_header(path, separator):
             f"{len(header)}; write as many",
             attr="data",
         )
+
+
+def _are_values(header):
+    """Whether a first line holds numbers, other than those of the columns."""
+    try:
+        numbers = [float(name) for name in header]
+    except ValueError:
+        return False
+    return numbers not in (
+        list(range(len(header))),
+        list(range(1, len(header) + 1)),
+    )
 
 
 def _numbered(array):

@@ -326,7 +326,11 @@ def _hint(found, expected):
 
 def _short(value):
     text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:13]}..."
+    if len(text) <= 40:
+        return text
+    if isinstance(value, str):  # with both its quotes
+        return json.dumps(f"{value[:12]}...")
+    return f"{text[:13]}..."
 
 
 @contextlib.contextmanager

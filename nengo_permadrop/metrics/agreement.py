@@ -22,6 +22,12 @@ from nengo_permadrop.metrics.ks import (
     sf_of_rejections,
 )
 
+# What a verdict takes for agreement, see `Agreement.verdict`
+ALPHA = 0.05
+MAX_REJECTION, MIN_REJECTION_PVALUE = 0.10, 0.005
+MIN_UNIFORMITY = 0.01
+MIN_EXTREME = 0.005
+
 
 class Uniformity(NamedTuple):
     """KS test of the randomised p-values against U(0, 1)."""
@@ -130,6 +136,30 @@ class Agreement:
         """Fraction of the plain p-values that are at most ``alpha``."""
         return float(np.mean(self.pvalue <= alpha))
 
+    def rejection_limit(
+        self,
+        alpha=ALPHA,
+        max_rejection=MAX_REJECTION,
+        min_rejection_pvalue=MIN_REJECTION_PVALUE,
+    ):
+        """
+        The greatest `rejection_rate` at which the `verdict` is that they agree.
+
+        Parameters
+        ----------
+        alpha, max_rejection, min_rejection_pvalue : float, optional
+            As in `verdict`.
+
+        Returns
+        -------
+        limit : float
+        """
+        if not self.independent or max_rejection < 0:
+            return max_rejection
+        level = self.attained_level(alpha)
+        by_chance = most_rejections(min_rejection_pvalue, *self._blocks(), level)
+        return max(max_rejection, by_chance / self.statistic.size)
+
     def rejection_pvalue(self, alpha=0.05):
         """
         The probability of at least such a `rejection_rate` for one distribution.
@@ -197,12 +227,12 @@ class Agreement:
 
     def verdict(
         self,
-        alpha=0.05,
-        max_rejection=0.10,
-        min_uniformity=0.01,
+        alpha=ALPHA,
+        max_rejection=MAX_REJECTION,
+        min_uniformity=MIN_UNIFORMITY,
         *,
-        min_rejection_pvalue=0.005,
-        min_extreme=0.005,
+        min_rejection_pvalue=MIN_REJECTION_PVALUE,
+        min_extreme=MIN_EXTREME,
     ):
         """
         Whether the two sets of samples agree, and why.
@@ -270,10 +300,7 @@ class Agreement:
     def _judged_rejections(self, alpha, max_rejection, min_pvalue):
         """Whether there are few enough rejections, and what was found, in words."""
         rate, level = self.rejection_rate(alpha), self.attained_level(alpha)
-        limit = max_rejection
-        if self.independent and max_rejection >= 0:
-            by_chance = most_rejections(min_pvalue, *self._blocks(), level)
-            limit = max(limit, by_chance / self.statistic.size)
+        limit = self.rejection_limit(alpha, max_rejection, min_pvalue)
         good = rate <= limit
         return good, (
             f"{rate:.1%} of {self.statistic.size} p-values are at most {alpha:g} "

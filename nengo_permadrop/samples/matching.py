@@ -7,6 +7,8 @@ they must be the same, in the same order; default names (``y0, y1, ...``; ``0, 1
 say nothing, unless the others are the same ones in another order.
 """
 
+import contextlib
+import contextvars
 import warnings
 
 import numpy as np
@@ -14,6 +16,9 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.samples.names import default_output_names
 from nengo_permadrop.support.validation import validated_targets
+
+# Whether targets that look like labels have been warned of, in a context of `told_once`
+_told = contextvars.ContextVar("told", default=None)
 
 _SCORES_OF_REGRESSION = (
     "these scores are of regression, and a label is no quantity. Score probabilities "
@@ -198,13 +203,26 @@ def regression_targets(y, samples):
                 f"{_SCORES_OF_REGRESSION}",
                 attr="y",
             )
-    if two_values and n_outputs == 1 and 0 < array.mean() < 1:
+    told = _told.get()
+    if two_values and n_outputs == 1 and 0 < array.mean() < 1 and not told:
+        if told is not None:
+            told.append(True)
         warnings.warn(
             "every target is 0 or 1: if these are labels of classes, the scores mean "
             f"nothing, as {_SCORES_OF_REGRESSION}",
             stacklevel=3,  # whoever called the metric
         )
     return array
+
+
+@contextlib.contextmanager
+def told_once():
+    """A context in which targets that look like labels are warned of once."""
+    token = _told.set([])
+    try:
+        yield
+    finally:
+        _told.reset(token)
 
 
 def _plain(y):

@@ -57,6 +57,7 @@ class StudyFolder:
 
     def __init__(self, directory, identity, names, overwrite=False, n_bytes=0):
         self.directory = None if directory is None else Path(directory)
+        self.given = None if directory is None else str(directory)
         self.identity = json.loads(json.dumps(plain(identity), default=repr))
         self.names = tuple(names)
         self.overwrite = overwrite

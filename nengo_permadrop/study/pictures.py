@@ -7,12 +7,14 @@ import numpy as np
 from nengo_permadrop import plots
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.support.optional import require
+from nengo_permadrop.support.plotting import finished, text
 
 PICTURES = (
     "means",
     "pvalues",
     "ecdf_most_extreme",
     "predictive",
+    "predictions",
     "calibration",
 )
 TUNING = "tuning"  # of tuned studies only
@@ -65,9 +67,13 @@ def draw_pictures(study):
     plots.plot_predictive(
         {"spiking": spiking, "classical": classical}, *typical(study), ax=ax
     )
+    predictions, axes = _figure(2)
+    for ax, samples, label in zip(axes, (spiking, classical), LABELS):
+        draw_predictions(samples, uncertainty.observed(study), ax)
+        ax.set_title(label)
     calibration, axes = _figure(2)
     uncertainty.draw_calibration(study, axes)
-    drawn = (means, pvalues, ecdfs, predictive, calibration)
+    drawn = (means, pvalues, ecdfs, predictive, predictions, calibration)
     figures = dict(zip(PICTURES, drawn, strict=True))
     if has_softlif(study):
         figures[SOFTLIF_PICTURE], (rate, slope) = _figure(2)
@@ -77,6 +83,37 @@ def draw_pictures(study):
         figures[TUNING], (ax,) = _figure(1)
         plots.plot_frontier(study.tuning, ax=ax)
     return {f"{name}.png": _png(figure) for name, figure in figures.items()}
+
+
+def draw_predictions(samples, y, ax):
+    """
+    Draw the predictions of a network against the targets.
+
+    Parameters
+    ----------
+    samples : `.PredictiveSamples`
+    y : (n_observations, n_outputs) ndarray
+        Targets, in the units of the samples.
+    ax : `matplotlib.axes.Axes`
+        A dot an observation, a colour an output; the bars are one standard deviation of
+        the draws, the dashed line is where predictions are right.
+    """
+    mean, std = samples.mean(), samples.std()
+    n = samples.n_outputs
+    for output, name in enumerate(samples.output_names):
+        ax.errorbar(
+            y[:, output],
+            mean[:, output],
+            yerr=std[:, output],
+            fmt="o",
+            markersize=4,
+            elinewidth=0.6,
+            color=plots.COLORS[output % len(plots.COLORS)],
+            label=text(name) if n > 1 else "observations",
+        )
+    ends = [min(y.min(), (mean - std).min()), max(y.max(), (mean + std).max())]
+    ax.plot(ends, ends, label="right", **plots.REFERENCE)
+    finished(ax, "Target", "Predictive mean ± 1 SD")
 
 
 def has_softlif(study):

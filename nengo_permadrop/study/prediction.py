@@ -17,6 +17,7 @@ from nengo_permadrop.metrics.recalibration import Recalibration
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.sampler import sample
 from nengo_permadrop.sources.registry import opened, read_model
+from nengo_permadrop.study.folder import UNFINISHED
 from nengo_permadrop.study.model_file import written_model
 from nengo_permadrop.study.report import FOUND, PREPARATION
 from nengo_permadrop.support.files import atomic_path
@@ -78,6 +79,7 @@ def predict(
         Draws from each predictive distribution, at least 2.
     output : str or path-like, optional
         File for the table (.csv, .tsv or .parquet), which appears whole or not at all.
+        One that is there is replaced, but for ``data``.
     level : float, optional
         Probability that the interval holds in the predictive distribution, between 0
         and 1.
@@ -126,7 +128,7 @@ def predict(
     check_times(presentation_time, settle)
     get_backend(backend)
     if output is not None:
-        _check_output(output)
+        _check_output(output, data)
 
     model, preparation, recalibration = _loaded(model, trust)
     inputs, given = _rows(model, data, columns, ids, ignore, preparation)
@@ -173,7 +175,7 @@ def prepared(model, data, *, columns=None, ids=(), ignore=(), trust=False):
     return model, _rows(model, data, columns, ids, ignore, preparation)[0]
 
 
-def _check_output(output):
+def _check_output(output, data):
     path = Path(check_path(output, "output"))
     if path.suffix.lower() not in _ENDINGS:
         raise ValidationError(
@@ -181,6 +183,12 @@ def _check_output(output):
         )
     if path.is_dir():
         raise ValidationError(f"'{path}' is a folder; give a file", attr="output")
+    if isinstance(data, (str, os.PathLike)) and path.exists():
+        if Path(data).exists() and path.samefile(data):
+            raise ValidationError(
+                f"'{path}' holds the rows, which it would replace; name another file",
+                attr="output",
+            )
     prepare_folder(path.parent)
 
 
@@ -188,8 +196,8 @@ def _loaded(model, trust):
     """A network, and what a study's folder knows of it: preparation, recalibration."""
     if not isinstance(model, (str, os.PathLike)):
         return model, None, None
-    folder = Path(model)
-    if not (folder.is_dir() and (folder / FOUND).exists()):
+    folder, found = Path(model), found_by_study(model)
+    if found is None:
         return opened(model, trust=trust), None, None
     path, weights = written_model(folder)
     if not (folder / PREPARATION).exists():
@@ -201,12 +209,42 @@ def _loaded(model, trust):
     preparation = Preparation.from_dict(
         _json(folder / PREPARATION), folder / PREPARATION
     )
-    scale = _json(folder / FOUND).get("recalibration")
+    scale = found.get("recalibration")
     recalibration = None
     if scale and all(isinstance(each, float) for each in scale):
         recalibration = Recalibration(np.array(scale))
     network = opened(path, trust=trust, weights=weights)
     return network, preparation, recalibration
+
+
+def found_by_study(path):
+    """
+    What a study has found, from its folder.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    found : dict or None
+        The content of ``agreement.json``; None of what is no folder of a study.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the study isn't finished, or the file is damaged.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return None
+    if (folder / UNFINISHED).is_dir():
+        raise ValidationError(
+            f"the study in '{folder}' isn't finished; run it again, which goes on from "
+            "what is there",
+            attr="model",
+        )
+    return _json(folder / FOUND) if (folder / FOUND).exists() else None
 
 
 def _json(path):

@@ -1,29 +1,26 @@
 """What a study leaves in its folder: report, pictures, tables, samples and model."""
 
-import base64
+import dataclasses
 
 import numpy as np
 
-from nengo_permadrop.metrics.ks import ks_pvalue
 from nengo_permadrop.study import uncertainty
-from nengo_permadrop.study.judgements import next_step
+from nengo_permadrop.study.judgements import next_steps
 from nengo_permadrop.study.model_file import NAMES as MODELS
 from nengo_permadrop.study.model_file import write_model
+from nengo_permadrop.study.notes import undefined, warnings_of
+from nengo_permadrop.study.page import render
 from nengo_permadrop.study.pictures import (
     PICTURES,
     SOFTLIF_PICTURE,
     TUNING,
     draw_pictures,
-    has_softlif,
-    typical,
 )
 from nengo_permadrop.support.files import write_bytes, write_text
 from nengo_permadrop.support.folders import prepare_folder, told_if_full
-from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.plain import (
     not_finite,
     plain,
-    printable,
     table_row,
     to_json,
 )
@@ -53,6 +50,8 @@ def write_report(study, directory):
     paths : list of Path
         What was written.
     """
+    if study.folder is None:  # which the page names
+        study = dataclasses.replace(study, folder=str(directory))
     directory = prepare_folder(directory)
     paths = []
     with told_if_full(directory, lambda: "the files that are there are whole"):
@@ -181,11 +180,13 @@ def to_dict(study):
         "bias.spiking".
     """
     verdict, judgements = study.verdict(), study.judgements()
+    steps = next_steps(judgements)
     found = {
         "agree": bool(verdict),
         "words": verdict.words,
         "judgements": {name: each._asdict() for name, each in judgements.items()},
-        "next_step": next_step(judgements),
+        "next_step": next(iter(steps), None),
+        "next_steps": steps,
         "warnings": warnings_of(study),
         "rejection_rate": _both(study, lambda each: each.rejection_rate()),
         "uniformity": _both(study, lambda each: each.uniformity._asdict()),
@@ -240,192 +241,5 @@ def _certificate(certificate):
     return found
 
 
-def undefined(study):
-    """
-    What of a study's numbers isn't defined, and why.
-
-    Parameters
-    ----------
-    study : `.Study`
-
-    Returns
-    -------
-    reasons : {str: str}
-        By place in `to_dict`, such as ``"bias.spiking"``.
-    """
-    return {
-        **study.undefined(),
-        **{
-            f"recalibration.{i}": reason
-            for i, reason in uncertainty.not_fitted(study).items()
-        },
-        **{
-            f"scores.{place}": reason
-            for place, reason in uncertainty.undefined_scores(study).items()
-        },
-        **{
-            f"r2.{rows}": "the targets of these rows are all the same"
-            for rows, value in study.r2.items()
-            if not np.isfinite(value)
-        },
-    }
-
-
 def _both(study, get):
     return {"spiking": get(study.agreement), "control": get(study.control)}
-
-
-def warnings_of(study):
-    """
-    What a reader has to know before believing the result; a list of str.
-
-    Parameters
-    ----------
-    study : `.Study`
-    """
-    agreement, control = study.agreement, study.control
-    found = []
-    if agreement.paired or control.paired:
-        found.append(
-            "Draws of two networks that are compared move together, as if they had the "
-            "same masks. The tests take them for independent: no p-value here is valid."
-        )
-    for warning in study.samples_spiking.meta.get("warnings", ()):
-        found.append(f"Before it was simulated, theory said: {warning}")
-    if not agreement.independent:
-        found.append(
-            "All observations of a draw had the same masks, so that the p-values of "
-            "different observations depend on each other: their uniformity can't be "
-            "tested, and the rejection rate varies more than its number of tests "
-            "suggests. Use masks='observation' for a valid test."
-        )
-    if agreement.method != "exact":
-        found.append("So many draws: the p-values are asymptotic, not exact.")
-    if agreement.n_tied:
-        found.append(
-            f"{agreement.n_tied} of {agreement.statistic.size} tests have equal values "
-            "among their draws; the p-values of those are upper bounds."
-        )
-    if not control.verdict():
-        found.append(
-            "The control fails the test too: the classical network seems to differ "
-            f"from itself. {control.verdict().words} If that is chance, repeating "
-            "this study with another seed will show it; do so before drawing "
-            "conclusions."
-        )
-    n_draws = min(agreement.n_draws)
-    if smallest_rejected(n_draws) is None:
-        found.append(
-            f"With {n_draws} draws per side no single test can ever reject: only the "
-            "uniformity says anything. Use more draws."
-        )
-    elif n_draws < 50 or agreement.statistic.size < 50:
-        found.append(
-            f"{n_draws} draws and {agreement.statistic.size} observations are few: "
-            "only gross differences would be seen. 100 of each are what the paper used."
-        )
-    reasons = {}
-    for place, reason in undefined(study).items():
-        reasons.setdefault(reason, []).append(place)
-    for reason, places in reasons.items():
-        found.append(f"Not defined: {', '.join(places)}. {_sentence(reason)}")
-    return found
-
-
-def _sentence(text):
-    return f"{text[0].upper()}{text[1:]}."
-
-
-def smallest_rejected(n_draws, alpha=0.05):
-    """
-    The smallest KS statistic with a p-value of at most ``alpha``.
-
-    Parameters
-    ----------
-    n_draws : int
-        Of each of the two samples.
-    alpha : float, optional
-
-    Returns
-    -------
-    statistic : float or None
-        None if there is none, with very few draws.
-    """
-    statistics = np.arange(1, n_draws + 1) / n_draws
-    rejected = statistics[ks_pvalue(statistics, n_draws, n_draws) <= alpha]
-    return float(rejected[0]) if len(rejected) > 0 else None
-
-
-def render(study, pictures):
-    """
-    The report, one HTML page with its pictures inside.
-
-    Parameters
-    ----------
-    study : `.Study`
-    pictures : {str: bytes}
-        PNG files by name, from `draw_pictures`.
-
-    Returns
-    -------
-    html : str
-    """
-    jinja2 = require("jinja2")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("nengo_permadrop.study"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    environment.filters["formatted"] = _formatted
-    n_draws = study.samples_spiking.n_draws
-    judgements = study.judgements()
-    return environment.get_template("report.html.j2").render(
-        study=study,
-        agreement=study.agreement,
-        control=study.control,
-        dataset=study.dataset,
-        options=study.options,
-        verdict=study.verdict(),
-        judgements=judgements,
-        next_step=next_step(judgements),
-        softlif=has_softlif(study),
-        warnings=warnings_of(study),
-        bias=study.bias(),
-        spread=study.spread(),
-        scores=uncertainty.scores(study),
-        n_draws=n_draws,
-        n_observations=study.samples_spiking.n_observations,
-        smallest_rejected=smallest_rejected(n_draws),
-        typical=_typical(study),
-        pictures={
-            name.partition(".")[0]: "data:image/png;base64,"
-            + base64.b64encode(picture).decode("ascii")
-            for name, picture in pictures.items()
-        },
-    )
-
-
-def _typical(study):
-    """What is shown of the typical distribution, by name."""
-    index = typical(study)
-    return {
-        "name": study.samples_spiking.observation_names[index[0]],
-        "output": study.samples_spiking.output_names[index[1]],
-        "statistic": study.agreement.statistic[index],
-    }
-
-
-def _shown(value):
-    """What is put into the page: names may hold anything."""
-    is_markup = hasattr(value, "__html__")
-    return printable(value) if isinstance(value, str) and not is_markup else value
-
-
-def _formatted(value, pattern):
-    """A number as text, also if it isn't defined."""
-    if value is None or not np.isfinite(value):
-        return "not defined"
-    return pattern.format(value)

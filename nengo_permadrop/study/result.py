@@ -11,7 +11,9 @@ from nengo_permadrop.metrics.agreement import Agreement, Verdict
 from nengo_permadrop.metrics.recalibration import Recalibration
 from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.samples.samples import PredictiveSamples
-from nengo_permadrop.study.judgements import judge, next_step
+from nengo_permadrop.study.agreed import reasons
+from nengo_permadrop.study.answers import in_lines, model_and_data
+from nengo_permadrop.study.judgements import judge, next_steps
 from nengo_permadrop.support.plain import shortened
 
 _SCREEN = 24  # lines of a terminal
@@ -76,6 +78,8 @@ class Study:
         When it was run.
     command : str
         The command line, or "from Python".
+    folder : str or None
+        Where it is written to, as it was given.
     """
 
     dataset: datasets.Dataset
@@ -99,41 +103,43 @@ class Study:
     power: float = None
     date: str = ""
     command: str = ""
+    folder: str = None
 
     def __repr__(self):
-        whole = self._summary(words=True)
-        return whole if whole.count("\n") < _SCREEN else self._summary(words=False)
+        for words, n_steps in ((True, None), (False, None), (False, 1)):
+            found = self._summary(words, n_steps)
+            if found.count("\n") < _SCREEN:
+                break
+        return found
 
-    def _summary(self, words):
-        """Answers, with their numbers or without, in lines that fit a screen."""
+    def _summary(self, words, n_steps):
+        """Answers, with their numbers or without, and steps, in lines of a screen."""
         spiking = self.samples_spiking
         judged = self.judgements()
-        step = next_step(judged)
-        lines = [
-            f"Study of {shortened(self.dataset.name)}: {spiking.n_draws} draws, "
+        lines = textwrap.wrap(
+            f"Study of {shortened(model_and_data(self))}: {spiking.n_draws} draws, "
             f"{spiking.n_observations} observations, backend {spiking.backend}",
-        ]
+            79,
+            subsequent_indent="  ",
+        )
         for each in judged.values():
             lines.append(each.question)
-            lines.append(f"  {each.answer} {each.words if words else ''}".rstrip())
-        if step is not None:
-            lines += ["Next:", f"  {step}"]
-        indented = {True: "    ", False: "  "}
-        return "\n".join(
-            part
-            for line in lines
-            for part in textwrap.wrap(
-                line, 79, subsequent_indent=indented[line.startswith(" ")]
+            answer = f"{each.answer} {each.words if words else ''}".rstrip()
+            lines += textwrap.wrap(
+                answer, 79, initial_indent="  ", subsequent_indent="    "
             )
-        )
+        for i, step in enumerate(next_steps(judged)[:n_steps]):
+            lines += ["Then:" if i else "Next:", *in_lines(step)]
+        return "\n".join(lines)
 
     def judgements(self):
         """
-        Whether the networks agree, are calibrated, and predict well.
+        Whether the networks agree, predict well and right on average, and know how sure
+        they are.
 
         Returns
         -------
-        judgements : {"agreement", "calibration", "accuracy": `.Judgement`}
+        judgements : {"agreement", "accuracy", "offset", "calibration": `.Judgement`}
         """
         return judge(self)
 
@@ -146,15 +152,12 @@ class Study:
         verdict : `.Verdict`
         """
         verdict = self.agreement.verdict()
-        # "The samples agree: ..." is what the tests say of any two sets
-        _, _, reasons = verdict.words.partition(": ")
         if self.agreement.paired:
             answer = "It can't be said if the spiking and the classical network agree"
-        elif verdict:
-            answer = "The spiking network agrees with the classical one"
-        else:
-            answer = "The spiking network does not agree with the classical one"
-        return Verdict(verdict.agree, f"{answer}: {reasons}")
+            return Verdict(False, f"{answer}: {self.agreement.why_paired()}")
+        does = "agrees" if verdict else "does not agree"
+        answer = f"The spiking network {does} with the classical one"
+        return Verdict(verdict.agree, f"{answer}: {reasons(self)}")
 
     def bias(self):
         """

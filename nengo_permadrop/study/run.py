@@ -14,6 +14,7 @@ from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.datasets.own import own_dataset
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
+from nengo_permadrop.samples.matching import told_once
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.study import report
 from nengo_permadrop.study.checks import (
@@ -27,7 +28,7 @@ from nengo_permadrop.study.checks import (
 from nengo_permadrop.study.folder import StudyFolder
 from nengo_permadrop.study.model_file import NAMES, WEIGHTS
 from nengo_permadrop.study.steps import StudyRun, identity, n_bytes
-from nengo_permadrop.support.folders import prepare_folder
+from nengo_permadrop.support.folders import new_folder
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.provenance import Steps
 from nengo_permadrop.support.validation import check_path
@@ -229,13 +230,49 @@ def study(
     check_given(dataset, model, weights, epochs, model_options, dataset_options)
     check_own(own, dataset_options)
     if output is not None:
-        prepare_folder(check_path(output, "output"))
+        check_path(output, "output")
+    with new_folder(output), told_once():
+        return _studied(
+            dataset,
+            own,
+            model,
+            weights,
+            options,
+            output,
+            epochs=epochs,
+            model_options=model_options,
+            dataset_options=dataset_options,
+            trust=trust,
+            overwrite=overwrite,
+            progress=progress,
+        )
+
+
+def _studied(
+    dataset,
+    own,
+    model,
+    weights,
+    options,
+    output,
+    *,
+    epochs,
+    model_options,
+    dataset_options,
+    trust,
+    overwrite,
+    progress,
+):
+    """The study, of arguments that have been checked on their own."""
+    backend, seed = options["backend"], options["seed"]
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
-        given, record = trained(model, weights, trust, anneal is not None)
+        given, record = trained(
+            model, weights, trust, trains_on=options["anneal"] is not None
+        )
     dataset = _loaded(dataset, own, given, record, seeds, dataset_options)
-    if observations is None:
+    if options["observations"] is None:
         options["observations"] = min(_OBSERVATIONS, len(dataset.test))
     check_data(dataset, options, given)
     options = {"dataset": dataset.name, **options, "model": name_of(model)}

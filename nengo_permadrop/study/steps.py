@@ -286,6 +286,7 @@ class StudyRun:
             power=power,
             date=now(),
             command=command(),
+            folder=self.folder.given,
             **{f"samples_{name}": each for name, each in samples.items()},
         )
 

@@ -1,6 +1,7 @@
 """The part of a study that asks whether the predictive distributions are of use."""
 
 import warnings
+import weakref
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from nengo_permadrop.support.plain import not_finite, plain
 MOST_ROWS = 500
 
 NETWORKS = ("spiking", "classical")
+
+# What is found of a study, which doesn't change, for as long as there is one
+_SCORED = weakref.WeakKeyDictionary()
 
 
 def calibration_rows(dataset):
@@ -117,6 +121,12 @@ def undefined_scores(study):
 
 
 def _scored(study):
+    if study not in _SCORED:
+        _SCORED[study] = _score(study)
+    return _SCORED[study]
+
+
+def _score(study):
     y = observed(study)
     found = [{"output": name} for name in study.samples_classical.output_names]
     reasons = {}
@@ -131,6 +141,33 @@ def _scored(study):
                     reasons[place + column] = reason
                 found[i].setdefault(network, {})[when] = plain(row)
     return found, reasons
+
+
+def reference(study):
+    """
+    The scores of who knows nothing of a row but mean and spread of the targets.
+
+    Parameters
+    ----------
+    study : `.Study`
+
+    Returns
+    -------
+    scores : list of {str: float}
+        One for each output, of the rows shown: "RMSE" and "Sharpness", their standard
+        deviation; "CRPS", half of the mean difference of two of them; "NLL", that of
+        the Gaussian with their moments.
+    """
+    found = []
+    for y in observed(study).T:
+        std, n = float(y.std()), len(y)
+        pairs = 2 * np.arange(n) - n + 1
+        half_difference = float(pairs @ np.sort(y)) / n**2
+        nll = np.log(std) + 0.5 * np.log(2 * np.pi * np.e) if std else np.nan
+        found.append(
+            {"CRPS": half_difference, "NLL": nll, "RMSE": std, "Sharpness": std}
+        )
+    return found
 
 
 def draw_calibration(study, axes):

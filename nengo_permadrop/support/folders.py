@@ -68,6 +68,36 @@ def prepare_folder(directory):
     return directory
 
 
+@contextlib.contextmanager
+def new_folder(directory):
+    """
+    A context that makes a folder, and removes it if an error comes before any file.
+
+    Parameters
+    ----------
+    directory : str, path-like or None
+        None makes none. Folders above it are made, and removed, too.
+
+    Raises
+    ------
+    OSError
+        As `prepare_folder`.
+    """
+    if directory is None:
+        yield
+        return
+    path = check_folder(directory)
+    made = [each for each in (path, *path.parents) if not each.exists()]
+    prepare_folder(path)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # that isn't empty
+            for each in made:
+                each.rmdir()
+        raise
+
+
 def check_room(directory, n_bytes):
     """
     Raise an error if there is no room for files.

@@ -85,6 +85,9 @@ CALLS = (
     (STUDY.replace("rows.csv", "folder.csv"), "'folder.csv' is a folder", STUDY),
     (STUDY.replace("rows.csv", "empty.csv"), "'empty.csv' can't be read", STUDY),
     (STUDY.replace("rows.csv", "picture.csv"), "picture.csv", STUDY),
+    (STUDY.replace("rows.csv", "tabs.csv"), "name the file 'tabs.tsv'", STUDY),
+    (STUDY.replace("rows.csv", "bare.csv"), ": bare.csv has no header: its", STUDY),
+    (STUDY.replace("rows.csv", "latin.csv"), "save it as UTF-8", STUDY),
     (STUDY.replace("rows.csv", "bad.npz"), "'bad.npz' can't be read as .npz", STUDY),
     (STUDY.replace("rows.csv", "holes.csv"), "nothing in row 3 of 'b'", STUDY),
     (STUDY.replace("rows.csv", "few.csv"), "few.csv has 3 rows", STUDY),
@@ -107,6 +110,10 @@ CALLS = (
     (PREDICT.replace("m.h5", "zip.keras"), "zip.keras", PREDICT),
     (PREDICT.replace("m.h5", "m.pt"), "'m.pt': ends in '.pt', which no", PREDICT),
     (PREDICT.replace("m.h5", "folder"), "folder is not read", PREDICT),
+    (PREDICT.replace("m.h5", "begun"), "'begun' isn't finished", PREDICT),
+    (CONVERT.replace("m.h5", "begun"), "'begun' isn't finished", CONVERT),
+    (CONVERT.replace("m.h5", "done"), "done/model.h5: no such model file", CONVERT),
+    (PREDICT.replace(" --ignore y", ""), "is said by ids and ignore (--id", PREDICT),
     (PREDICT.replace("m.h5", "lambda.h5"), "lambda.h5", PREDICT),
     (CONVERT.replace("m.h5", "pool.h5"), "MaxPooling1D", CONVERT),
     (PREDICT.replace("m.h5", "certain.h5"), "no permanent dropout", PREDICT),
@@ -125,10 +132,13 @@ CALLS = (
     (f"{PREDICT} -o p.xls", "'p.xls' ends in none of", f"{PREDICT} -o p.csv"),
     (f"{PREDICT} -o folder.csv", "'folder.csv' is a folder", f"{PREDICT} -o p.csv"),
     (f"{PREDICT} -o afile/p.csv", "afile: is a file", f"{PREDICT} -o p.csv"),
+    (f"{PREDICT} -o rows.csv", "holds the rows, which it would", f"{PREDICT} -o p.csv"),
     (f"{PREDICT} --level 90", "must be between 0 and 1, got 90", PREDICT),
     (f"{PREDICT} --quantiles a,b", "--quantiles: invalid list of numbers", PREDICT),
     (f"{PREDICT} --quantiles 5", "must be from 0 to 1, got 5", PREDICT),
     (f"{PREDICT} --checkpoint afile", "afile: is a file", PREDICT),
+    ("energy begun", "'begun' isn't finished", ENERGY),
+    ("energy done", "is of rows of your own; give them, too: --data FILE", ENERGY),
     (f"{ENERGY} --devices abacus", "abacus", ENERGY),
     (f"{ENERGY} --dataset digits", "--dataset says other data", ENERGY),
     # Combo
@@ -191,14 +201,20 @@ def _folder(tmp_path_factory):
         file["data"] = np.zeros(3)
     with zipfile.ZipFile(folder / "zip.keras", "w") as archive:
         archive.writestr("config.json", json.dumps({}))
-    for name in ("folder", "folder.csv"):
+    for name in ("folder", "folder.csv", "begun", "begun/unfinished", "done"):
         (folder / name).mkdir()
+    (folder / "done" / "agreement.json").write_text('{"options": {"dataset": "X"}}')
     rows = pd.DataFrame(
         np.random.RandomState(0).normal(size=(60, 4)), columns=[*"abcy"]
     )
     rows.insert(0, "name", [f"row {i}" for i in range(60)])
     rows.to_csv(folder / "rows.csv", index=False)
     rows.head(3).to_csv(folder / "few.csv", index=False)
+    rows.to_csv(folder / "tabs.csv", index=False, sep="\t")
+    numbers = rows.drop(columns="name")
+    numbers.to_csv(folder / "bare.csv", index=False, header=False)
+    named = rows.replace({"name": {"row 2": "L\u00e4rm"}})
+    named.to_csv(folder / "latin.csv", index=False, encoding="latin-1")
     rows.loc[3, "b"] = np.nan
     rows.to_csv(folder / "holes.csv", index=False)
     generate_files(folder / "combo", **SIZES)

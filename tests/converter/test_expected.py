@@ -284,6 +284,17 @@ def test_conversion_with_rows_warns():
         npd.Converter(kmodel, neurons="rate", X=rows())
 
 
+def test_a_single_row_says_nothing_of_rates():
+    """Rows that hardly reach a layer are told; one of them is not enough to."""
+    kmodel, small = mlp(activation="relu"), 0.01 * rows()
+    with pytest.warns(npd.AgreementWarning, match="were chosen for other inputs"):
+        npd.sample(npd.Converter(kmodel), small, 2, progress=False)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        npd.sample(npd.Converter(kmodel), small[:1], 2, progress=False)
+    assert not [each for each in told if "other inputs" in str(each.message)]
+
+
 def test_where_rates_come_from():
     kmodel = mlp(activation="relu")
     conv = npd.Converter(kmodel)

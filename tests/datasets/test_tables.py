@@ -183,7 +183,7 @@ def test_where_and_what_of_files(tmp_path):
         ({"target": "c", "ids": ["name"]}, "takes 4 features.*has 3.*'a', 'b', 'y'"),
         ({"target": "y", "columns": {"q": ["a"], "r": ["b"]}}, "inputs are 'x'.*'q'"),
         ({"target": "y", "columns": {"x": ["c:a"]}}, "'c' comes after 'a'"),
-        ({"target": [1.0, 2.0], "ids": ["name"]}, "2 targets and 20 rows"),
+        ({"target": [1.0, 2.0], "ids": ["name"]}, "there are 2 targets for 20 rows"),
         ({"target": [np.nan] * 20, "ids": ["name"]}, "finite"),
     ),
 )

@@ -3,6 +3,7 @@
 import inspect
 import json
 import types
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,10 @@ import pytest
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
+from nengo_permadrop.datasets.own import own_dataset
 from nengo_permadrop.keras_layers import keras
+from nengo_permadrop.study.judgements import next_steps
+from nengo_permadrop.study.steps import StudyRun
 
 for module in ("sklearn", "jinja2", "matplotlib"):
     pytest.importorskip(module)
@@ -159,6 +163,69 @@ def test_what_does_not_go_together(kmodel, rows, args, options, words):
     options = {k: known.get(v, v) if k == "model" else v for k, v in options.items()}
     with pytest.raises(ValidationError, match=words):
         npd.study(*args, **{**TINY, **options})
+
+
+@pytest.mark.parametrize("as_table", (False, True))
+def test_targets_of_other_rows_are_refused(kmodel, rows, as_table):
+    """Targets with labels aren't taken by their place where labels say otherwise."""
+    X, y = pd.DataFrame(rows[0], columns=[*"abc"]), pd.Series(rows[1], name="y")
+    y = y.to_frame() if as_table else y
+    for other, fix in (
+        (y.sample(frac=1, random_state=0), r"give y.loc\[X.index\]"),
+        (y.set_axis(np.arange(60) + 100), r"give y.to_numpy\(\)"),
+    ):
+        with pytest.raises(ValidationError, match=fix):
+            npd.study(kmodel, X, other, **TINY)
+    found = npd.study(kmodel, X, y, **TINY)
+    # rows in another order, with their targets
+    order = np.random.RandomState(0).permutation(60)
+    moved = own_dataset(X.iloc[order], y.iloc[order], shapes={"x": (3,)})
+    assert found.dataset.test.target.shape == moved.test.target.shape
+
+
+@pytest.mark.parametrize("by", ("argument", "model", "options", "interrupt"))
+def test_a_refused_study_leaves_nothing(kmodel, rows, tmp_path, monkeypatch, by):
+    output = tmp_path / "new" / "study"
+    model, options, error = kmodel, {}, ValidationError
+    if by == "argument":
+        options = {"observations": 31}
+    elif by == "model":
+        model, error = tmp_path / "none.h5", FileNotFoundError
+    elif by == "options":
+        options = {"tune": True, "settle": 0.1}
+    else:
+        monkeypatch.setattr(StudyRun, "score", interrupted)
+        error = KeyboardInterrupt
+    with pytest.raises(error):
+        npd.study(model, *rows, output=output, **{**TINY, **options})
+    assert list(tmp_path.iterdir()) == []
+
+
+def interrupted(self):
+    raise KeyboardInterrupt
+
+
+def test_a_folder_that_was_there_stays(kmodel, rows, tmp_path):
+    with pytest.raises(ValidationError):
+        npd.study(kmodel, *rows, output=tmp_path, **{**TINY, "observations": 31})
+    assert tmp_path.is_dir()
+
+
+def test_targets_that_look_like_labels_are_told_once(kmodel, rows, tmp_path, recwarn):
+    y = (rows[1] > 40).astype(float)
+    warnings.simplefilter("always")
+    npd.study(kmodel, rows[0], y, output=tmp_path / "s", **{**TINY, "n_draws": 30})
+    told = [str(each.message) for each in recwarn]
+    assert len([text for text in told if "every target is 0 or 1" in text]) == 1
+
+
+def test_constant_targets_are_told(kmodel, rows):
+    y = np.full(60, 5.0)
+    with pytest.warns(UserWarning, match="every target 'y' of X is 5: there is nothi"):
+        found = npd.study(kmodel, rows[0], y, **TINY)
+    judged = found.judgements()["accuracy"]
+    assert judged.state == "unknown" and "are all the same" in judged.words
+    assert "Give test rows whose targets differ." in next_steps(found.judgements())
 
 
 def test_it_is_still_a_package_and_a_function():

@@ -223,6 +223,8 @@ def test_command(folder, frame, tmp_path, capsys):
     assert main([*command, "-o", str(tmp_path / "out.csv")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text().splitlines() == lines
+    assert main([*command, "-o", str(tmp_path / "out.csv")]) == 0
+    assert "out.csv was there, and has been replaced" in capsys.readouterr().err
     assert main([*command, "--json", "--level", "0.5", "--quantiles", "0.5"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["level"] == 0.5 and len(found["rows"]) == 4
@@ -230,6 +232,26 @@ def test_command(folder, frame, tmp_path, capsys):
     plain = ["predict", str(folder / "model.h5"), str(new), "-n", "10", "--id", "name"]
     assert main(plain) == 0
     assert "needn't be 90% of the targets" in capsys.readouterr().err
+
+
+def test_a_single_row(kmodel, frame, tmp_path):
+    X = frame.drop(columns=["name", "y"]).to_numpy()
+    with pytest.raises(ValidationError, match=r"is a single row; .* of shape \(1, 3\)"):
+        npd.predict(kmodel, X[0], 4, progress=False)
+    one = npd.predict(kmodel, X[:1], 4, progress=False)
+    assert len(one) == 1
+    frame.drop(columns="y").head(1).to_csv(tmp_path / "one.csv", index=False)
+    same = npd.predict(kmodel, tmp_path / "one.csv", 4, ids=["name"], progress=False)
+    assert same["Mean"][0] == pytest.approx(one["Mean"][0], abs=1e-5)
+
+
+def test_rows_are_not_replaced_by_their_predictions(kmodel, frame, tmp_path):
+    path = tmp_path / "rows.csv"
+    frame.drop(columns=["name", "y"]).to_csv(path, index=False)
+    before = path.read_text()
+    with pytest.raises(ValidationError, match="holds the rows, which it would replace"):
+        npd.predict(kmodel, path, 4, output=tmp_path / "." / "rows.csv", progress=False)
+    assert path.read_text() == before
 
 
 def test_study_of_own_rows_as_a_command(kmodel, frame, tmp_path, capsys, monkeypatch):

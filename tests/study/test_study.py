@@ -9,7 +9,7 @@ from combo_helpers import SIZES
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
-from nengo_permadrop import combo, datasets, models
+from nengo_permadrop import cli, combo, datasets, models
 from nengo_permadrop.combo.data.generator import generate_files
 from nengo_permadrop.study.report import render, warnings_of
 from nengo_permadrop.study.run import SEEDED, study
@@ -32,6 +32,7 @@ PICTURES = (
     "pvalues",
     "ecdf_most_extreme",
     "predictive",
+    "predictions",
     "calibration",
 )
 PICTURE_FILES = [f"{name}.png" for name in PICTURES]
@@ -93,6 +94,15 @@ def test_agreement_json(result, folder):
     assert found["versions"]["nengo"] == nengo.__version__
     assert set(found["times"]) >= {"training", "spiking", "classical"}
     assert found["seed"] == 0 and set(found["seeds"]) == set(SEEDED)
+
+
+def test_energy_of_a_studys_folder(folder, capsys):
+    """With the data set that it says, whichever is the default."""
+    options = ["--draws", "2", "--observations", "2", "--devices", "loihi"]
+    assert cli.main(["energy", str(folder), *options]) == 0
+    found = capsys.readouterr().out
+    assert cli.main(["energy", str(folder / "model.h5"), *options]) == 0
+    assert found == capsys.readouterr().out
 
 
 def test_recalibration_is_of_validation_rows_alone(result):

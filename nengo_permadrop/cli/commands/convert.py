@@ -1,5 +1,7 @@
 """``nengo-permadrop convert``: a Keras model as a spiking network."""
 
+from pathlib import Path
+
 import shtab
 
 from nengo_permadrop.cli.arguments import add_command, add_trust
@@ -16,7 +18,7 @@ def add(commands):
         "convert a Keras model to spiking neurons, verify it, and show what it became",
     )
     model = command.add_argument(
-        "model", help=".h5 or .keras file, or SavedModel folder"
+        "model", help=".h5 or .keras file, folder of a study, or SavedModel folder"
     )
     model.complete = shtab.FILE
     add_trust(command)
@@ -32,7 +34,12 @@ def run(args):
     """Convert and verify."""
     from nengo_permadrop.converter.describe import conversion_facts, in_words
     from nengo_permadrop.sources.registry import opened
+    from nengo_permadrop.study.model_file import written_model
+    from nengo_permadrop.study.prediction import found_by_study
 
-    model = opened(args.model, trust=args.trust)
+    path, weights = args.model, None
+    if found_by_study(path) is not None:
+        path, weights = written_model(Path(path))
+    model = opened(path, trust=args.trust, weights=weights)
     facts = conversion_facts(model, target=args.target)
     show(args, facts, in_words(facts))

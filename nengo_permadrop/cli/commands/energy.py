@@ -1,5 +1,9 @@
 """``nengo-permadrop energy``: what a predictive distribution costs."""
 
+from pathlib import Path
+
+from nengo.exceptions import ValidationError
+
 from nengo_permadrop import datasets
 from nengo_permadrop.cli.arguments import (
     ROWS,
@@ -101,25 +105,42 @@ def run(args):
 
 def _dataset_rows(args):
     """A model, and the first test rows of the data set that it was trained on."""
-    from nengo_permadrop.combo.saved import read_record, warn_of_other_rows
+    from nengo_permadrop.combo.saved import trained, warn_of_other_rows
     from nengo_permadrop.dropout.seeds import derive_seed
-    from nengo_permadrop.sources.registry import opened
     from nengo_permadrop.study.run import SEEDED
     from nengo_permadrop.training.evaluation import check_fits
 
-    model = opened(args.model, trust=args.trust)
-    record = read_record(args.model) or {}
+    path, weights, studied = _model_of_study(args.model, args.dataset)
+    model, record = trained(path, weights, trust=args.trust)
     loading = {
         "seed": derive_seed(args.seed, SEEDED.index("data")),
         **(record.get("data_options") or {}),
     }
     if args.data_dir is not None:
         loading["data_dir"] = args.data_dir
-    dataset = datasets.load(args.dataset or "diabetes", **loading)
+    dataset = datasets.load(args.dataset or studied or "diabetes", **loading)
     shown = dataset.first_test_rows(args.observations)
     check_fits(model, dataset)
     warn_of_other_rows(record, dataset)
     return model, shown.inputs
+
+
+def _model_of_study(path, dataset):
+    """Files of a study's model and weights, and its data set; None for what isn't."""
+    from nengo_permadrop.study.model_file import written_model
+    from nengo_permadrop.study.prediction import found_by_study
+
+    found = found_by_study(path)
+    if found is None:
+        return path, None, None
+    dataset = dataset or found.get("options", {}).get("dataset")
+    if dataset not in datasets.names():
+        raise ValidationError(
+            f"the study in '{path}' is of rows of your own; give them, too: --data "
+            "FILE",
+            attr="data",
+        )
+    return *written_model(Path(path)), dataset
 
 
 def _own_rows(args):

@@ -1,5 +1,6 @@
 """``nengo-permadrop predict``: predictions and intervals for a user's rows."""
 
+import os
 import sys
 
 from nengo_permadrop.backends.base import backend_names
@@ -87,6 +88,7 @@ def run(args):
     """Predict, and write or print the table."""
     from nengo_permadrop.study.prediction import predict
 
+    replaced = args.output is not None and os.path.isfile(args.output)
     table = predict(
         args.model,
         args.data,
@@ -103,6 +105,8 @@ def run(args):
         checkpoint=args.checkpoint,
     )
     print(in_words(table.attrs), file=sys.stderr)
+    if replaced:
+        print(f"{args.output} was there, and has been replaced", file=sys.stderr)
     if args.output is None:
         text = table.to_csv(index=False, float_format="%.6g").rstrip()
     else:

@@ -176,6 +176,8 @@ def _add_network(command):
         help="choose synapses, times, firing rates and a calibration on validation "
         "rows, so that the networks agree with the fewest spikes",
     )
+    # all that is finished is in its folder
+    command.set_defaults(goes_on=True)
 
 
 def run(args):
@@ -217,9 +219,20 @@ def run(args):
     found = {key: value for key, value in to_dict(result).items() if key != "tests"}
     lines = [
         *(f"{each.question} {each.answer}" for each in result.judgements().values()),
-        *([f"Next: {found['next_step']}"] if found.get("next_step") else []),
+        *steps_in_lines(found.get("next_steps", ())),
         f"Report: {report}",
         verdict.words,
     ]
     show(args, {"report": report, **found}, "\n".join(lines))
     return codes.DISAGREE if args.strict and not verdict else codes.SUCCESS
+
+
+def steps_in_lines(steps):
+    """What to do next: a line each, and commands on lines of their own."""
+    from nengo_permadrop.study.answers import in_lines
+
+    lines = []
+    for i, step in enumerate(steps):
+        first, *others = in_lines(step, width=10_000)
+        lines += [f"{'Then' if i else 'Next'}: {first.strip()}", *others]
+    return lines
