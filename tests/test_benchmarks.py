@@ -13,6 +13,8 @@ BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_benchmark_imports(path):
     pytest.importorskip("distributed")
+    if path.stem == "dl_training":
+        pytest.importorskip("nengo_dl")
     names = runpy.run_path(str(path), run_name="benchmark")
     assert callable(names["main"]) and names["__doc__"].strip()
 

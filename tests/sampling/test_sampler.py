@@ -4,7 +4,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 import nengo
 import numpy as np
 import pytest
-from kmodels import combo, hidden, layers, mlp, observations
+from kmodels import combo, hidden, layers, mlp, observations, values
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
@@ -226,7 +226,7 @@ def test_keras_samples_are_those_of_keras_own_dropout(kmodel, X):
     n = 400
     keras.utils.set_random_seed(0)
     rows = np.repeat(X, n, axis=0).astype(np.float32)
-    own = kmodel(rows).numpy().reshape(len(X), n, 1).transpose(1, 0, 2)
+    own = values(kmodel(rows)).reshape(len(X), n, 1).transpose(1, 0, 2)
     ours = npd.sample(kmodel, X, n_draws=n, backend="keras", progress=False)
     assert npd.ks_agreement(ours, own).pvalue.min() > 1e-4
 
@@ -435,8 +435,11 @@ def test_bad_models(kmodel, conv, X, plain):
 
 def test_backends_say_their_version():
     for name in backend_names():
-        assert get_backend(name).name == name
-        assert get_backend(name).version()
+        try:
+            assert get_backend(name).name == name
+            assert get_backend(name).version()
+        except ImportError as error:  # only what can't be had on this Python
+            assert "can't be installed" in str(error)
 
 
 def test_what_can_not_be_sent_to_a_process_says_so(plain):

@@ -332,6 +332,7 @@ def test_gates_redraw_on_the_emulator():
 
 
 def test_gated_masks_travel_too():
+    pytest.importorskip("nengo_loihi")
     kmodel = mlp(units=(20, 20, 20), target="loihi")
     conv = npd.Converter(kmodel, target="loihi", redraw=1.0)
     engine, times = get_backend("nengo"), {"presentation_time": 0.05, "settle": 0.03}
