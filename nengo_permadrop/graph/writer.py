@@ -1,5 +1,7 @@
 """Writing a `.ModelGraph`, operation by operation."""
 
+import math
+
 import numpy as np
 from nengo.exceptions import ValidationError
 from scipy import sparse
@@ -11,6 +13,10 @@ from nengo_permadrop.graph.graph import (
     Drop,
     ModelGraph,
 )
+
+# Elements that all values of a model may have together: maps between them are kept,
+# and what a file only claims must not take memory
+MAX_ELEMENTS = 2**24
 
 
 class GraphWriter:
@@ -37,6 +43,7 @@ class GraphWriter:
 
     def __init__(self):
         self.graph = ModelGraph()
+        self._n_elements = 0
 
     def shape(self, value):
         """Shape of a value, a tuple of int."""
@@ -48,7 +55,7 @@ class GraphWriter:
 
     def input(self, name, shape):
         """An input of the model; returns its value."""
-        value = self._value(shape)
+        value = self._value(shape, f"input '{name}'")
         self.graph.inputs[name] = value
         return value
 
@@ -182,13 +189,22 @@ class GraphWriter:
         )
 
     def _add(self, operation_type, path, label, inputs, shape, **fields):
-        output = self._value(shape)
+        output = self._value(shape, f"'{path}'")
         operation = operation_type(
             path=path, label=label, inputs=tuple(inputs), output=output, **fields
         )
         self.graph.operations.append(operation)
         return output
 
-    def _value(self, shape):
-        self.graph.shapes.append(tuple(int(size) for size in shape))
+    def _value(self, shape, path="the input"):
+        shape = tuple(int(size) for size in shape)
+        self._n_elements += math.prod(shape)
+        if self._n_elements > MAX_ELEMENTS:
+            raise ValidationError(
+                f"{path}: with its value, of shape {shape}, the model has more than "
+                f"{MAX_ELEMENTS} elements, too many for a network of neurons; give a "
+                "smaller model",
+                attr="model",
+            )
+        self.graph.shapes.append(shape)
         return len(self.graph.shapes) - 1

@@ -90,6 +90,7 @@ def bias(conv, X):
 
 @pytest.mark.parametrize("first_layer", ("converted", "exact"))
 def test_lowers_the_bias_on_held_out_rows(first_layer, kmodel, X):
+    """How far depends on the network: here to 0.52 of it, and to 0.21 with "exact"."""
     held_out = observations(kmodel, 40, seed=9)[0]
     convs = [npd.Converter(kmodel, first_layer=first_layer, seed=0) for _ in range(3)]
     for conv, method in zip(convs, ("currents", "weights")):

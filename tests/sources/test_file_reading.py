@@ -351,6 +351,54 @@ def test_a_sequential_model_without_an_input(files, tmp_path):
         read_file(tmp_path / "model.json", weights=files / "apart.weights.h5")
 
 
+def nested_twice(depth):
+    """JSON of a model that calls a model twice, which calls one twice, and so on."""
+    config = {"name": "x", "batch_input_shape": [None, 2]}
+    head = {"name": "x", "class_name": "InputLayer", "config": config}
+    text = '{"class_name": "Activation", "config": {"activation": "relu"}'
+    for level in range(depth + 1):
+        uses = 1 if level == 0 else 2
+        nodes = [[["x", 0, 0, {}]], [["f", 1, 0, {}]]][:uses]
+        inner = f'{text}, "name": "f", "inbound_nodes": {json.dumps(nodes)}}}'
+        ends = f'"input_layers": [["x", 0, 0]], "output_layers": [["f", {uses // 2 * 2}, 0]]'
+        layers = f'[{json.dumps({**head, "inbound_nodes": []})}, {inner}]'
+        text = (
+            f'{{"class_name": "Functional", "config": {{"name": "m{level}", '
+            f'"layers": {layers}, {ends}}}'
+        )
+    return text + "}"
+
+
+@pytest.mark.parametrize(
+    "depth, found",
+    [(3, None), (25, "more than 20000 uses of layers"), (900, "too deeply|damaged")],
+)
+def test_models_that_would_be_endless_are_refused(depth, found, files, tmp_path):
+    with h5py.File(tmp_path / "empty.h5", "w") as file:
+        file.attrs["layer_names"] = [b"x"]
+        file.create_group("x").attrs["weight_names"] = np.array([], "S1")
+    (tmp_path / "model.json").write_text(nested_twice(depth))
+    given = dict(weights=tmp_path / "empty.h5")
+    if found is None:
+        graph = npd.read_model(tmp_path / "model.json", **given)
+        assert sum(each.label == "Activation" for each in graph.operations) == 16
+    else:
+        with pytest.raises(ValueError, match=found):
+            npd.read_model(tmp_path / "model.json", **given)
+
+
+def test_values_of_a_size_that_is_only_claimed_are_refused(files, tmp_path):
+    config = json.loads((files / "model.json").read_text())
+    layers = config["config"]["layers"]
+    head = layers[0]["config"]
+    shape = "batch_shape" if "batch_shape" in head else "batch_input_shape"
+    head[shape] = [None, 10**9]
+    (tmp_path / "model.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="more than 16777216 elements") as info:
+        npd.read_model(tmp_path / "model.json", weights=files / "apart.weights.h5")
+    assert "input" in str(info.value)
+
+
 @pytest.fixture(name="keras1")
 def _keras1(tmp_path):
     """A file as Keras 1.2.2 writes it."""

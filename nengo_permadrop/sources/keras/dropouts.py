@@ -3,6 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.keras.tensors import as_array, no_gradients
 
 # What the table of layers knows of dropout: a rate, and whether it is always on
 PLAIN_CLASS, PERMANENT_CLASS = "Dropout", "PermanentDropout"
@@ -95,7 +96,9 @@ def _tried(layer):
         layer = type(layer).from_config(layer.get_config())
     except Exception:  # whatever a user's class raises; its numbers will do then
         pass
-    return np.array(layer(np.ones((1, _UNITS), dtype=np.float32))[0]).astype(float)
+    with no_gradients():
+        values = as_array(layer(np.ones((1, _UNITS), dtype=np.float32)))
+    return values[0].astype(float)
 
 
 def named_dropout(class_name, config, names):

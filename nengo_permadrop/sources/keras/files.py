@@ -121,28 +121,40 @@ def read_file(path, weights=None, dropout_classes=()):
             raise DamagedFileError(
                 path, "holds no weights", "give the file that has them with weights="
             )
-        model = file_model(parse_config(config, path), path, dropout_classes)
-        for layer in _all_layers(model):
-            if layer.is_layer and layer.layers is None:
-                check_class(f"{layer} of {path}", layer.acts_as)
-        places = weight_places(model, file, source)
-        # what doesn't fit together is refused before it takes memory
-        placeholders = {where: file.placeholder(where) for where in file.arrays}
         try:
-            _graph(model, placeholders, places)
-        except WeightsError as error:
-            raise other_weights(source, error) from error
-        needed = [where for names in places.values() for where in names.values()]
-        values = file.read(needed)
-        graph = _graph(model, values, places)
+            model, graph, n_parameters = _read(
+                config, file, path, source, dropout_classes
+            )
+        except RecursionError:
+            raise DamagedFileError(
+                path, "nests models too deeply", "give a model that nests fewer"
+            ) from None
     return KerasFile(
         str(path),
         model.name,
         graph,
-        sum(array.size for array in values.values()),
+        n_parameters,
         None if weights is None else str(weights),
         dropout_classes,
     )
+
+
+def _read(config, file, path, source, dropout_classes):
+    """A file's model, its neutral graph, and the number of its weights."""
+    model = file_model(parse_config(config, path), path, dropout_classes)
+    for layer in _all_layers(model):
+        if layer.is_layer and layer.layers is None:
+            check_class(f"{layer} of {path}", layer.acts_as)
+    places = weight_places(model, file, source)
+    # what doesn't fit together is refused before it takes memory
+    placeholders = {where: file.placeholder(where) for where in file.arrays}
+    try:
+        _graph(model, placeholders, places)
+    except WeightsError as error:
+        raise other_weights(source, error) from error
+    values = file.read(where for names in places.values() for where in names.values())
+    n_parameters = sum(array.size for array in values.values())
+    return model, _graph(model, values, places), n_parameters
 
 
 def _existing(path, what):

@@ -1,7 +1,5 @@
 """A Keras model's own answers, with masks that are given instead of drawn."""
 
-import contextlib
-
 import numpy as np
 
 from nengo_permadrop.graph.dropouts import check_dropout, is_permanent
@@ -9,7 +7,7 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.convert import REFUSED, dropout_of
 from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
 from nengo_permadrop.sources.keras.reader import read_keras
-from nengo_permadrop.support.optional import require
+from nengo_permadrop.sources.keras.tensors import as_array, no_gradients, times
 
 DROPOUTS = (PLAIN_CLASS, PERMANENT_CLASS)
 
@@ -97,7 +95,7 @@ class KerasForward:
             One an output of the model.
         """
         masks = None if masks is None else iter(masks)
-        with _no_gradients():
+        with no_gradients():
             return self._outputs(inputs, masks)
 
     def _outputs(self, inputs, masks):
@@ -115,12 +113,12 @@ class KerasForward:
                 if masks is not None and rate > 0:
                     scale = next(masks).astype(np.float32) / np.float32(1.0 - rate)
                     shape = (len(scale),) + self.graph.shapes[call.output]
-                    result = _times(result, scale.reshape(shape))
+                    result = times(result, scale.reshape(shape))
             else:
                 argument = arguments[0] if len(arguments) == 1 else arguments
                 result = layer(argument, **_without_training(call.options))
             values[call.output] = result
-        return [_as_array(values[index]) for index in self.graph.outputs.values()]
+        return [as_array(values[index]) for index in self.graph.outputs.values()]
 
     def _single(self, call, layer):
         """A layer that does the same in float32, if it computes in half precision."""
@@ -133,32 +131,6 @@ class KerasForward:
             single.build(shapes[0] if len(shapes) == 1 else shapes)
             single.set_weights([weight.astype(np.float32) for weight in weights])
         return single
-
-
-def _is_keras2():
-    return require("keras").__version__.startswith("2.")
-
-
-def _no_gradients():
-    """A context in which PyTorch keeps nothing for gradients; others don't anyway."""
-    if _is_keras2() or require("keras").config.backend() != "torch":
-        return contextlib.nullcontext()
-    return require("torch").no_grad()
-
-
-def _times(values, scale):
-    """A tensor or array times an array, in the precision of the first."""
-    if _is_keras2():
-        return values * scale
-    ops = require("keras").ops
-    values = ops.convert_to_tensor(values)
-    return values * ops.convert_to_tensor(scale, dtype=values.dtype)
-
-
-def _as_array(values):
-    if _is_keras2():
-        return np.asarray(values)
-    return require("keras").ops.convert_to_numpy(values)
 
 
 def _smoothed_layer(layer):

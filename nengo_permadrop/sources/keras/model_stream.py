@@ -94,7 +94,7 @@ class ArraysFile:
 
         Parameters
         ----------
-        paths : list of str
+        paths : iterable of str
 
         Returns
         -------

@@ -13,6 +13,10 @@ from typing import Any
 
 from nengo_permadrop.graph.errors import ConversionError
 
+# Calls of layers that a model may have when nested models are unrolled. Each of a few
+# that are nested in one another and called twice makes twice as many
+MAX_CALLS = 20_000
+
 
 @dataclass(frozen=True)
 class LayerSpec:
@@ -258,6 +262,12 @@ class _Unroller:
                 f"layer '{path}' ({node.class_name})",
                 f"has {len(node.outputs)} outputs",
                 "Only layers with one output are supported",
+            )
+        if len(self.graph.calls) == MAX_CALLS:
+            raise ConversionError(
+                f"layer '{node.name}' ({node.class_name})",
+                f"is one of more than {MAX_CALLS} uses of layers in the model",
+                "Give a model that calls fewer",
             )
         value = self.add_value(node.shapes[0], path)
         self.graph.calls.append(
