@@ -360,7 +360,8 @@ def nested_twice(depth):
         uses = 1 if level == 0 else 2
         nodes = [[["x", 0, 0, {}]], [["f", 1, 0, {}]]][:uses]
         inner = f'{text}, "name": "f", "inbound_nodes": {json.dumps(nodes)}}}'
-        ends = f'"input_layers": [["x", 0, 0]], "output_layers": [["f", {uses // 2 * 2}, 0]]'
+        last = f'["f", {uses // 2 * 2}, 0]'
+        ends = f'"input_layers": [["x", 0, 0]], "output_layers": [{last}]'
         layers = f'[{json.dumps({**head, "inbound_nodes": []})}, {inner}]'
         text = (
             f'{{"class_name": "Functional", "config": {{"name": "m{level}", '
