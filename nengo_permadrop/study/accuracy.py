@@ -13,8 +13,9 @@ NEARLY_ALL, MOST, SOME = 0.9, 0.5, 0.1
 SMALL_OFFSET = 0.1
 
 CHECK = (
-    "Check that rows and targets are centred and scaled as in the network's training, "
-    "and that each row stands beside its own target; if so, train it longer, or with "
+    "See whether it predicts the rows that it was trained on. If it does, these rows "
+    "or targets are other ones: check that they are centred and scaled as in training, "
+    "and that each row stands beside its own target. If not, train it longer, or with "
     "other settings."
 )
 TRAIN_ON = (
@@ -51,13 +52,13 @@ def judge_offset(study):
         return Judgement(question, state, answer, words)  # it isn't only that
     nearly = "nearly all" if share >= NEARLY_ALL else "mostly"
     step = (
-        f"The error{of} is {nearly} one constant, predictions that are {size} too "
-        f"{way}: look for a shift of the targets or of the predictions by {size}, such "
-        "as a mean that was subtracted in training, or targets of another unit or "
-        "origin."
+        f"The error{of} is {nearly} one constant, predictions that are about {size} "
+        f"too {way}: look for a shift of the targets or of the predictions by that, "
+        "such as a mean that was subtracted in training, or targets of another origin; "
+        "then run the study again, as intervals around the wrong place say nothing."
     )
     if without.r2 >= PARTLY_R2:
-        step += " Pairing, scaling and training are evidently fine."
+        step += " Pairing of rows and targets, and training, are evidently fine."
     return Judgement(question, state, answer, words, (step,))
 
 

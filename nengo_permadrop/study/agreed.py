@@ -187,8 +187,8 @@ def checks(study, agreement):
         p = agreement.uniformity.pvalue
         found["together"] = Check(
             p >= MIN_UNIFORMITY,
-            f"all p-values together are as even as by chance with p = {p:.3g} "
-            f"(limit {MIN_UNIFORMITY:g})",
+            f"all p-values together are as uneven as they are, or more, by chance with "
+            f"p = {p:.3g} (limit {MIN_UNIFORMITY:g})",
         )
     extreme = agreement.most_extreme
     found["worst"] = Check(

@@ -57,7 +57,7 @@ def _predicting(study):
         return "study.recalibration.apply(samples)"
     if study.command.startswith("nengo-permadrop "):
         return f"nengo-permadrop predict {shlex.quote(folder)} rows.csv"
-    return f'npd.predict("{folder}", X)'
+    return f'nengo_permadrop.predict("{folder}", new_rows)'
 
 
 def again(study, option, argument, suffix):

@@ -55,7 +55,9 @@ def test_a_constant_and_more(studies):
     """Where predictions are off by a constant and follow nothing, both are asked."""
     found = with_targets(studies["useless"], lambda y: y + 30).judgements()
     assert found["offset"].state == found["accuracy"].state == "bad"
-    assert next_steps(found)[0].startswith("Check that rows and targets are centred")
+    assert next_steps(found)[0].startswith(
+        "See whether it predicts the rows that it was trained on"
+    )
 
 
 def test_a_mean_is_off_by_chance_in_few_cases():
@@ -96,7 +98,7 @@ def test_commands_can_be_pasted(studies):
         step = closer(command)
         assert any(each.strip().startswith(typed) for each in in_lines(step))
     here = dataclasses.replace(study, folder="a folder")
-    assert predicting(here) == '`npd.predict("a folder", X)`'
+    assert predicting(here) == '`nengo_permadrop.predict("a folder", new_rows)`'
     assert "study.recalibration" in predicting(dataclasses.replace(study, folder=None))
 
 
@@ -132,7 +134,7 @@ def test_steps_are_marked(studies):
     """Commands are code on the page, and all text is escaped."""
     study = dataclasses.replace(studies["overconfident"], folder="<b>here</b>")
     page = render(study, PICTURES)
-    assert "<code>npd.predict(&#34;&lt;b&gt;here&lt;/b&gt;&#34;, X)</code>" in page
+    assert "<code>nengo_permadrop.predict(&#34;&lt;b&gt;here&lt;/b&gt;&#34;, new_rows)</code>" in page
     assert "<b>here" not in page
 
 

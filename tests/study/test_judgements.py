@@ -60,8 +60,8 @@ def test_wrong_mean(studies):
     assert float(found[1]) == pytest.approx(12, abs=1)
     # pairing, scaling and training are right, and nothing else is advised
     (step,) = next_steps(judged)
-    assert "nearly all one constant" in step and f"by {found[1]}" in step
-    assert "Pairing, scaling and training are evidently fine" in step
+    assert "nearly all one constant" in step and f"about {found[1]} too low" in step
+    assert "Pairing of rows and targets, and training, are evidently fine" in step
     assert "train it longer" not in step
 
 
@@ -89,7 +89,9 @@ def test_useless(studies):
     assert judged["accuracy"].state == "bad"
     assert judged["offset"].state in ("good", "fair")
     steps = next_steps(judged)
-    assert steps[0].startswith("Check that rows and targets are centred")
+    assert steps[0].startswith(
+        "See whether it predicts the rows that it was trained on"
+    )
     assert "recalibrated" not in "".join(steps)
     assert "say next to nothing" in judged["calibration"].answer
     assert "knowing nothing of a row" in judged["calibration"].words
