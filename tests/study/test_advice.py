@@ -134,7 +134,8 @@ def test_steps_are_marked(studies):
     """Commands are code on the page, and all text is escaped."""
     study = dataclasses.replace(studies["overconfident"], folder="<b>here</b>")
     page = render(study, PICTURES)
-    assert "<code>nengo_permadrop.predict(&#34;&lt;b&gt;here&lt;/b&gt;&#34;, new_rows)</code>" in page
+    call = "nengo_permadrop.predict(&#34;&lt;b&gt;here&lt;/b&gt;&#34;, new_rows)"
+    assert f"<code>{call}</code>" in page
     assert "<b>here" not in page
 
 
