@@ -210,7 +210,7 @@ def check_whole_steps(seconds, dt, attr, obj=None, zero=False):
         nearest = max(n_steps, 0 if zero else 1) * dt
         where = "" if obj is None else f"{obj}: "
         raise ValidationError(
-            f"{where}must be a whole number of time steps of {dt:g} s, got {seconds!r} "
+            f"{where}must be a whole number of time steps of {dt:g} s, got {_shown(seconds)} "
             f"s; the nearest is {nearest:.9g} s",
             attr=attr,
             obj=obj,
@@ -320,7 +320,8 @@ def _as_number(value):
 
 def _shown(value):
     """A value in an error: short, and of what type if that isn't plain."""
-    text = repr(value)
+    # NumPy 2 writes np.float64(nan)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     if len(text) > 60:
         text = f"{text[:57]}..."
     if value is None or isinstance(value, (bool, int, float, str)):
