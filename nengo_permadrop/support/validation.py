@@ -210,8 +210,8 @@ def check_whole_steps(seconds, dt, attr, obj=None, zero=False):
         nearest = max(n_steps, 0 if zero else 1) * dt
         where = "" if obj is None else f"{obj}: "
         raise ValidationError(
-            f"{where}must be a whole number of time steps of {dt:g} s, got {_shown(seconds)} "
-            f"s; the nearest is {nearest:.9g} s",
+            f"{where}must be a whole number of time steps of {dt:g} s, got "
+            f"{_shown(seconds)} s; the nearest is {nearest:.9g} s",
             attr=attr,
             obj=obj,
         )
