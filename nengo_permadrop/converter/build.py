@@ -80,14 +80,21 @@ class NetworkBuilder:
         sources = [term.source for term in value.terms if not term.source.shift]
         driven = [not source.filtered for source in sources]  # by Nodes
         constant = all(term.source.constant for term in value.terms)
+        size, shape = value.size, value.shape
+        gain, bias = neurons.each(neurons.gain, size), neurons.each(neurons.bias, size)
+        if neurons.per_unit > 1:  # all units' first neurons, then all second ones
+            copies = sparse.vstack(
+                [sparse.identity(size, format="csr")] * neurons.per_unit
+            )
+            value = value.transformed(copies.tocsr(), (copies.shape[0],))
         ensemble = nengo.Ensemble(
             value.size,
             dimensions=1,
             neuron_type=self._neuron_type(
                 operation, neurons.neuron_type, driven, constant
             ),
-            gain=np.full(value.size, neurons.gain),
-            bias=neurons.bias + neurons.gain * value.constant,
+            gain=gain,
+            bias=bias + gain * value.constant,
             encoders=np.ones((value.size, 1)),
             eval_points=np.zeros((1, 1)),
             normalize_encoders=False,
@@ -100,8 +107,11 @@ class NetworkBuilder:
             self._consumers.setdefault(index, ensemble.neurons)
         self._objects[operation.output] = ensemble.neurons
         source = Source(ensemble.neurons, value.size, filtered=True)
-        shape = self.graph.shapes[operation.output]
-        return Value.of(source, shape, scale=neurons.scale)
+        if neurons.per_unit == 1:
+            return Value.of(source, shape, scale=neurons.scale)
+        added = sparse.hstack([sparse.diags(each) for each in neurons.scales(size)])
+        term = Term(source, added.tocsr())
+        return Value(shape, (term,), np.full(size, float(neurons.offset)))
 
     def _drop(self, operation, value, rate):
         """Permanent dropout of a value's elements.

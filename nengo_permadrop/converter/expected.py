@@ -17,7 +17,11 @@ from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.timing import READ_TIME
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
-from nengo_permadrop.neurons.activations import activate, activation_neurons
+from nengo_permadrop.neurons.activations import (
+    activate,
+    activation_neurons,
+    neuron_activity,
+)
 from nengo_permadrop.support.inputs import evenly_spaced
 
 # (row, masks) pairs that are looked at where it must be quick, and rows of them
@@ -296,8 +300,9 @@ def _activity(conv, model, means, classical, shape):
         hz = conv.firing_rates.get(operation.path)
         neurons = activation_neurons(operation.kind, hz, **operation.parameters)
         rates = np.abs(means[layer.obj]) / layer.curve.amplitude
-        unit_rate = 1.0 / (layer.curve.amplitude * neurons.scale)
-        wanted = np.abs(classical[operation.output]) * unit_rate
+        unit_rate = 1.0 / (layer.curve.amplitude * neurons.unit_scale)
+        wanted = neuron_activity(operation, classical[operation.inputs[0]])
+        wanted = np.abs(wanted) * unit_rate
         most = np.abs(layer.curve.mean(np.full((1, 1), _HUGE), np.zeros((1, 1))))
         most = float(most[0, 0] / layer.curve.amplitude)
         found.append(
