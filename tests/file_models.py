@@ -146,6 +146,64 @@ def sequential_in_sequential():
     return keras.Sequential([keras.Input((4,)), block(4), block(5), L.Dense(1)])
 
 
+def sums_of_neurons():
+    """Activations that several neurons a unit compute."""
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8),
+            L.LeakyReLU(0.2),
+            L.Dropout(0.2),
+            L.Dense(7),
+            L.ReLU(max_value=1.5, negative_slope=0.25),
+            L.Dense(6),
+            L.PReLU(),
+            L.Dropout(0.3),
+            L.Dense(5, "hard_sigmoid"),
+            L.Dense(4, L.ReLU(6.0)),
+            L.Reshape((2, 2)),
+            L.PReLU(shared_axes=[1]),
+            L.Flatten(),
+            L.Dropout(0.3),
+            L.Dense(2),
+        ]
+    )
+
+
+def smooth_activations():
+    """Activations that several neurons a unit compute nearly."""
+    x = inputs = keras.Input((4,))
+    for name in ("elu", "selu", "gelu", "swish", "softplus"):
+        x = L.Dropout(0.1)(L.Dense(6, name)(x))
+    x = L.ELU(0.5)(L.Dense(5)(x))
+    return keras.Model(inputs, L.Dense(2)(x))
+
+
+def softmax_at_the_end():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8, "relu"),
+            L.Dropout(0.2),
+            L.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def links():
+    """Of each kind, by a Dense layer or by one of their own."""
+    inputs = keras.Input((4,))
+    x = L.Dropout(0.3)(L.Dense(8, "sigmoid")(inputs))
+    outputs = [
+        L.Dense(2, "exponential", name="exp")(x),
+        L.Activation("softplus", name="softplus")(L.Dense(2)(x)),
+        L.Softmax(name="softmax")(L.Reshape((2, 3))(L.Dense(6)(x))),
+        keras.Sequential([keras.Input((8,)), L.Dense(1, "sigmoid")], name="sigmoid")(x),
+        L.Dense(2, "tanh", name="none")(x),
+    ]
+    return keras.Model(inputs, outputs)
+
+
 MODELS = {
     make.__name__: make
     for make in (
@@ -162,6 +220,10 @@ MODELS = {
         mixed_precision,
         layers_called_twice,
         sequential_in_sequential,
+        sums_of_neurons,
+        smooth_activations,
+        softmax_at_the_end,
+        links,
     )
 }
 

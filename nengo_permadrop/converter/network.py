@@ -7,7 +7,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.build import NetworkBuilder
-from nengo_permadrop.converter.checks import warn_if_unlikely
+from nengo_permadrop.converter.checks import some, warn_if_unlikely
 from nengo_permadrop.converter.copies import another_copy
 from nengo_permadrop.converter.layer_objects import LayerObjects
 from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
@@ -15,6 +15,7 @@ from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.dropouts import check_dropout
 from nengo_permadrop.graph.graph import ModelGraph
+from nengo_permadrop.neurons.activations import approximations
 from nengo_permadrop.sources.registry import opened, read_model
 from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
@@ -114,6 +115,12 @@ class Converter(nengo.Network):
     rates_from : {str: {"given", "rows", "weights"}}
         Where each of them comes from: ``scale_firing_rates``, the rows ``X``, or the
         weights alone.
+    links : {str: str}
+        What the model makes of an output at last, such as "softmax", by the output's
+        name. The network has what comes before; `.sample` applies it.
+    approximations : {str: float}
+        By layer, how far the neurons of an activation are off the activation at the
+        most, for any input, where they don't compute it exactly.
     graph : `.ModelGraph`
         The operations and weights that the network was made from.
     model : object or None
@@ -232,7 +239,7 @@ class Converter(nengo.Network):
         self.reseed(np.random.randint(2**31) if seed is None else seed)
         if builder.other_curves and model is not None:
             warning = get_target(target).other_curve
-            warnings.warn(warning.format(_some(builder.other_curves)), stacklevel=2)
+            warnings.warn(warning.format(some(builder.other_curves)), stacklevel=2)
         alone = parent is None or add_to_container is False
         self.configure(self if alone else context[0])
         if rows is not None:
@@ -246,6 +253,14 @@ class Converter(nengo.Network):
     @property
     def output(self):
         return next(iter(self.outputs.values()))
+
+    @property
+    def links(self):
+        return dict(self.graph.links)
+
+    @property
+    def approximations(self):
+        return approximations(self.graph)
 
     @property
     def settling_time(self):
@@ -332,7 +347,13 @@ class Converter(nengo.Network):
         The same layers are built from rate neurons without synapses and compared with
         the model, once without dropout and once with the masks that this network has
         now: weights, wiring, and where units are dropped. A calibration comes after
-        that; what it corrected is in ``calibration``.
+        that; what it corrected is in ``calibration``. Where the model ends with a link,
+        as a softmax, what comes before that is compared.
+
+        Neurons that only approximate an activation differ from the model by what is
+        known of them: each is checked to be within its bound (``approximations``), and
+        the network to differ from the model by what follows from that, and no more than
+        the tolerance beside.
 
         Parameters
         ----------
@@ -350,8 +371,8 @@ class Converter(nengo.Network):
         Returns
         -------
         error : float
-            The largest difference found; without Keras's own rounding in half
-            precision.
+            The largest difference found, with what approximations make of it; without
+            Keras's own rounding in half precision.
 
         Raises
         ------
@@ -427,9 +448,3 @@ class Converter(nengo.Network):
         state = super().__getstate__()
         state["model"] = None
         return state
-
-
-def _some(paths):
-    names = ", ".join(f"'{path}'" for path in paths[:3])
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return f"{'layers' if len(paths) > 1 else 'layer'} {names}{more}"

@@ -1,5 +1,7 @@
 """Making a `.ConversionReport` of a converter."""
 
+import math
+
 import nengo
 from nengo.exceptions import ValidationError
 
@@ -119,8 +121,23 @@ def _activations(conv):
     return [each for each in conv.graph.operations if isinstance(each, Activation)]
 
 
+def rounded_up(bound):
+    """A bound with few digits that still is one, a float."""
+    return math.ceil(bound * 1e4) / 1e4
+
+
 def _approximations(conv):
     """What the network has other than the model, in words."""
+    by_kind = {}
+    for operation in _activations(conv):
+        if operation.path in conv.approximations:
+            by_kind.setdefault(operation.kind, []).append(operation)
+    for kind, operations in by_kind.items():
+        error = rounded_up(max(conv.approximations[each.path] for each in operations))
+        yield (
+            f"The {kind} of {some(operations)} is a sum of rectified neurons, which is "
+            f"off by at most {error:g} for any input."
+        )
     if conv.neurons == "rate":
         return
     tails, regular, quantised = [], [], []

@@ -70,7 +70,7 @@ class Activation(Operation):
     ----------
     kind : str
         A name that `nengo_permadrop.neurons.activations` knows.
-    parameters : {str: float or str}
+    parameters : {str: float, str or (size,) ndarray}
         Of the function, as registered there.
     """
 
@@ -130,6 +130,10 @@ class ModelGraph:
         What the model itself knows of the values that it was trained on: mean and
         standard deviation of a value's elements, each a (size,) ndarray. Batch
         normalisation has those of its input.
+    links : {str: str}
+        What the model makes of some of its outputs, by name: one of
+        `nengo_permadrop.graph.links.LINK_NAMES`. The values in ``outputs`` are those
+        before.
     """
 
     shapes: list = field(default_factory=list)
@@ -137,6 +141,7 @@ class ModelGraph:
     inputs: dict = field(default_factory=dict)
     outputs: dict = field(default_factory=dict)
     statistics: dict = field(default_factory=dict)
+    links: dict = field(default_factory=dict)
 
     def size(self, value):
         """Number of elements of a value."""

@@ -11,6 +11,7 @@ from nengo_permadrop.graph.graph import (
     Drop,
     ModelGraph,
 )
+from nengo_permadrop.graph.links import LINK_NAMES
 
 
 class GraphWriter:
@@ -55,6 +56,47 @@ class GraphWriter:
     def output(self, name, value):
         """Make a value an output of the model."""
         self.graph.outputs[name] = value
+
+    def link(self, name):
+        """
+        Make the activation that an output ends with its link.
+
+        Its layer keeps an operation, which hands on what it gets.
+
+        Parameters
+        ----------
+        name : str
+            Of an output, whose value is that of an activation, and is taken by nothing
+            else.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If it isn't, or the activation's kind is none of `LINK_NAMES`.
+        """
+        value = self.graph.outputs[name]
+        (place,) = (
+            i for i, each in enumerate(self.graph.operations) if each.output == value
+        )
+        last = self.graph.operations[place]
+        taken = any(value in each.inputs for each in self.graph.operations)
+        kind = getattr(last, "kind", None)
+        if taken or not isinstance(last, Activation) or kind not in LINK_NAMES:
+            raise ValidationError(
+                f"output '{name}' doesn't end with one of {', '.join(LINK_NAMES)} but "
+                f"with {last}, or other layers take it",
+                attr="name",
+            )
+        self.graph.operations[place] = Affine(
+            path=last.path,
+            label=last.label,
+            inputs=last.inputs,
+            output=last.output,
+            matrices=(None,),
+        )
+        for other, index in self.graph.outputs.items():
+            if index == value:
+                self.graph.links[other] = kind
 
     def known(self, value, mean, std):
         """

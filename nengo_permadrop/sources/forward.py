@@ -26,6 +26,8 @@ class GraphForward:
         As in `.Converter`.
     smooth : bool, optional
         As in `.Source.forward`.
+    activate : callable, optional
+        What computes activations, as in `.evaluate`; by default the model's own.
 
     Attributes
     ----------
@@ -36,17 +38,21 @@ class GraphForward:
         It never computes in half precision.
     dropouts : list of (str, int, float)
         Path, number of units and rate of each permanent dropout, in the model's order.
+    links : {str: str}
+        As in `.ModelGraph`.
     """
 
     title = "its forward pass in NumPy"
     half = None
 
-    def __init__(self, graph, dropout="permanent", smooth=False):
+    def __init__(self, graph, dropout="permanent", smooth=False, activate=activate):
         check_dropout(dropout, graph.dropout_paths)
         self._dtype = _precision(graph)
+        self._function = activate
         graph = smooth_graph(graph) if smooth else graph
         operations = [_in(self._dtype, each) for each in graph.operations]
         self.graph = replace(graph, operations=operations)
+        self.links = dict(graph.links)
         drops = [each for each in operations if isinstance(each, Drop)]
         rates = [each.permanent_rate(dropout) for each in drops]
         self._rates = dict(zip(drops, rates))
@@ -70,7 +76,7 @@ class GraphForward:
         Returns
         -------
         outputs : list of (n, ...) ndarray
-            One an output of the model.
+            One an output of the model, before its link if it has one.
         """
         masks = None if masks is None else iter(masks)
 
@@ -88,7 +94,7 @@ class GraphForward:
         ]
 
     def _activate(self, operation, x):
-        return activate(operation, x).astype(self._dtype, copy=False)
+        return self._function(operation, x).astype(self._dtype, copy=False)
 
 
 def _precision(graph):

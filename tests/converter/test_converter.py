@@ -419,9 +419,16 @@ UNSUPPORTED = {
         lambda x: PermanentDropout(0.1, noise_shape=(None, 1))(x),
         "together",
     ),
-    "activation": (lambda x: layers.Dense(3, activation="elu")(x), "'elu'.*Supported"),
-    "softmax": (lambda x: layers.Dense(3, activation="softmax")(x), "from_logits"),
-    "relu option": (lambda x: layers.ReLU(max_value=6)(x), "max_value=6"),
+    "activation": (
+        lambda x: layers.Dense(3, activation="softsign")(x),
+        "'softsign'.*Supported",
+    ),
+    "relu option": (lambda x: layers.ReLU(threshold=6)(x), "threshold=6.*jumps"),
+    "slope": (lambda x: layers.LeakyReLU(np.nan)(x), "=nan.*finite"),
+    "weights of an activation": (
+        lambda x: layers.Dense(3, activation=layers.PReLU())(x),
+        "PReLU layer as its activation.*behind it",
+    ),
     "dense on matrix": (
         lambda x: layers.Dense(3)(layers.Reshape((2, 2))(x)),
         "Flatten",

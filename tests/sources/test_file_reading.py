@@ -24,12 +24,15 @@ def same_graphs(found, expected):
     assert found.shapes == expected.shapes
     assert list(found.inputs.values()) == list(expected.inputs.values())
     assert found.outputs.keys() == expected.outputs.keys()
+    assert found.links == expected.links
     assert len(found.operations) == len(expected.operations)
     for a, b in zip(found.operations, expected.operations):
         assert type(a) is type(b)
         for name in ("path", "label", "inputs", "output", "rate", "when", "kind"):
             assert getattr(a, name, None) == getattr(b, name, None), (a, name)
-        assert getattr(a, "parameters", None) == getattr(b, "parameters", None)
+        assert_same_parameters(
+            getattr(a, "parameters", {}), getattr(b, "parameters", {})
+        )
         if isinstance(a, Affine):
             assert np.array_equal(a.constant, b.constant)
             for x, y in zip(a.matrices, b.matrices, strict=True):
@@ -37,6 +40,12 @@ def same_graphs(found, expected):
                 if x is not None:
                     assert x.dtype == y.dtype
                     assert (abs(x - y)).max() == 0
+
+
+def assert_same_parameters(found, expected):
+    assert found.keys() == expected.keys()
+    for name in found:  # some are arrays
+        assert np.array_equal(found[name], expected[name])
 
 
 def rows(model, n=20):

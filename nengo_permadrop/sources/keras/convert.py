@@ -9,6 +9,7 @@ packages add theirs as entry points in the group "nengo_permadrop.keras_layers".
 """
 
 from nengo_permadrop.graph.writer import GraphWriter
+from nengo_permadrop.sources.keras.activations import check_only_links, links_of
 from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they register
     activation,
     dense,
@@ -66,4 +67,8 @@ def neutral(model):
         values[call.output] = write_call(writer, call, taken)
     for name, index in model.outputs.items():
         writer.output(name, values[index])
+    for name in links_of(model):
+        if name not in writer.graph.links:  # which it is of all outputs of that value
+            writer.link(name)
+    check_only_links(writer.graph)
     return writer.graph

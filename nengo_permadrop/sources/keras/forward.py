@@ -6,6 +6,7 @@ import numpy as np
 
 from nengo_permadrop.graph.dropouts import check_dropout, is_permanent
 from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.keras.activations import links_of
 from nengo_permadrop.sources.keras.converters.dropout import dropout_of
 from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
 from nengo_permadrop.sources.keras.reader import read_keras
@@ -47,6 +48,8 @@ class KerasForward:
         "float16"; None if there is none, or ``single`` is set.
     dropouts : list of (str, int, float)
         Path, number of units and rate of each permanent dropout, in the model's order.
+    links : {str: str}
+        As in `.ModelGraph`: what the model itself makes of the answers.
 
     Raises
     ------
@@ -60,6 +63,12 @@ class KerasForward:
         self.graph, self._layers = read_keras(kmodel)
         drops = [call for call in self.graph.calls if call.spec.acts_as in DROPOUTS]
         check_dropout(dropout, [call.path for call in drops])
+        ends = {call.path: kind for call, kind in links_of(self.graph).values()}
+        self.links = {name: kind for name, (_, kind) in links_of(self.graph).items()}
+        self._layers = [
+            self._without_link(call, layer) if call.path in ends else layer
+            for call, layer in zip(self.graph.calls, self._layers)
+        ]
         if smooth:
             self._layers = [_smoothed_layer(layer) for layer in self._layers]
         if single:
@@ -95,7 +104,7 @@ class KerasForward:
         Returns
         -------
         outputs : list of (n, ...) ndarray
-            One an output of the model.
+            One an output of the model, before its link if it has one.
         """
         masks = None if masks is None else iter(masks)
         with _no_gradients():
@@ -127,13 +136,25 @@ class KerasForward:
         """A layer that does the same in float32, if it computes in half precision."""
         if layer.compute_dtype not in _HALF:
             return layer
-        single = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+        return self._changed(call, layer, {"dtype": "float32"}, np.float32)
+
+    def _without_link(self, call, layer):
+        """A layer that does the same but for its link."""
+        if call.spec.acts_as in ("Activation", "Softmax"):
+            return require("keras").layers.Activation(
+                "linear", name=layer.name, dtype=layer.get_config().get("dtype")
+            )
+        return self._changed(call, layer, {"activation": "linear"})
+
+    def _changed(self, call, layer, options, dtype=None):
+        """A layer with the same weights and other options."""
+        other = type(layer).from_config({**layer.get_config(), **options})
         weights = layer.get_weights()
         if weights:
             shapes = [(None, *self.graph.shapes[index]) for index in call.inputs]
-            single.build(shapes[0] if len(shapes) == 1 else shapes)
-            single.set_weights([weight.astype(np.float32) for weight in weights])
-        return single
+            other.build(shapes[0] if len(shapes) == 1 else shapes)
+            other.set_weights([each.astype(dtype or each.dtype) for each in weights])
+        return other
 
 
 def _is_keras2():

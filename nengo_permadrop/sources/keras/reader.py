@@ -11,6 +11,7 @@ from nengo_permadrop.sources.keras.unroll import (
     unique_names,
     unrolled,
 )
+from nengo_permadrop.support.optional import require
 
 
 def read_keras(kmodel):
@@ -68,6 +69,7 @@ class _Specs:
                     for weight, value in zip(layer.weights, layer.get_weights())
                 },
                 acts_as=dropout_class(layer),
+                generation=int(require("keras").__version__.partition(".")[0]),
             )
         return self._known[layer]
 

@@ -11,10 +11,6 @@ REFUSED["GaussianDropout"] = REFUSED["AlphaDropout"] = (
     "doesn't drop units but adds noise to them",
     "Use PermanentDropout, which drops units",
 )
-REFUSED["Softmax"] = (
-    "has no counterpart in neurons",
-    "Remove it and take the softmax of the samples (train with from_logits=True)",
-)
 REFUSED["Lambda"] = (
     "is Python code, which isn't read",
     "Use layers of keras.layers for it; if it drops units, as a Lambda around dropout "

@@ -31,6 +31,8 @@ class LayerSpec:
     acts_as : str
         Name of the class that it does the same as, if its own is the user's; otherwise
         its own.
+    generation : int or None
+        Major version of the Keras that it is of; None if a file doesn't say.
     """
 
     name: str
@@ -38,6 +40,7 @@ class LayerSpec:
     config: dict
     weights: dict
     acts_as: str = None
+    generation: int | None = None
 
     def __post_init__(self):
         if self.acts_as is None:

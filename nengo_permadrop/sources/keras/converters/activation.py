@@ -1,11 +1,14 @@
-"""Activations: layers of their own, and those that other layers end with."""
+"""Activations that are layers of their own."""
 
-from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.neurons.activations import activation_names
+import numpy as np
+
+from nengo_permadrop.sources.keras.activations import (
+    LAYERS,
+    activated,
+    check_softmax_axis,
+)
 from nengo_permadrop.sources.keras.softlif import softlif_parameters
-from nengo_permadrop.sources.keras.table import check_options, register_layer
-
-_KERAS_FUNCTIONS = ("linear", "relu", "sigmoid", "tanh")
+from nengo_permadrop.sources.keras.table import check_options, register_layer, weight
 
 
 @register_layer("Activation")
@@ -16,16 +19,29 @@ def _activation(writer, call, value):
     return activated(writer, call, value)
 
 
-@register_layer("ReLU")
-def _relu(writer, call, value):
+@register_layer(*LAYERS)
+def _layer(writer, call, value):
     check_options(call)
-    config = call.spec.config
-    for option in ("max_value", "negative_slope", "threshold"):
-        if config.get(option):
-            raise ConversionError(
-                str(call), f"has {option}={config[option]}", "Use a plain ReLU()"
-            )
-    return writer.activation(*call.named, value, "relu")
+    name = call.spec.acts_as
+    if name == "Softmax":
+        check_softmax_axis(call, writer.shape(value))
+    kind, parameters = LAYERS[name](call, call.spec.config)
+    return writer.activation(*call.named, value, kind, **parameters)
+
+
+def _prelu_weights(config):
+    return ["alpha"], []
+
+
+@register_layer("PReLU", weights=_prelu_weights)
+def _prelu(writer, call, value):
+    check_options(call)
+    shape = list(writer.shape(value))
+    for axis in call.spec.config.get("shared_axes") or ():
+        shape[axis - 1] = 1  # Keras counts the batch axis
+    alpha = weight(call, "alpha", shape).astype(float)
+    slopes = np.broadcast_to(alpha, writer.shape(value)).ravel()
+    return writer.activation(*call.named, value, "relu", negative_slope=slopes)
 
 
 @register_layer("SoftLIF")
@@ -33,51 +49,3 @@ def _softlif(writer, call, value):
     check_options(call, allowed=("training",))
     parameters = softlif_parameters(call.spec.config)
     return writer.activation(*call.named, value, "softlif", **parameters)
-
-
-def activated(writer, call, value):
-    """
-    A value behind the activation that its layer ends with.
-
-    Parameters
-    ----------
-    writer : `.GraphWriter`
-    call : `.LayerCall`
-        With an ``activation`` among its options, or without one.
-    value : int
-
-    Returns
-    -------
-    value : int
-
-    Raises
-    ------
-    ConversionError
-        If there are no neurons for it.
-    """
-    name = call.spec.config.get("activation", "linear")
-    own = isinstance(name, dict)  # how Keras 3 writes a registered function
-    if own:
-        name = name.get("config", name)
-    kind = name.rpartition(">")[2] if isinstance(name, str) else None
-    if kind in _KERAS_FUNCTIONS and (own or kind != name):
-        raise ConversionError(
-            str(call),
-            f"has a function of yours as its activation, with Keras's name {kind!r}",
-            f"Use activation={kind!r}",
-        )
-    if kind == "linear":
-        return value
-    if kind not in activation_names():
-        raise ConversionError(
-            str(call),
-            f"has the activation {name!r}",
-            f"Supported are linear, {', '.join(activation_names())}"
-            + (
-                "; take the softmax of the samples instead (train with "
-                "from_logits=True)"
-                if kind == "softmax"
-                else ""
-            ),
-        )
-    return writer.activation(*call.named, value, kind)

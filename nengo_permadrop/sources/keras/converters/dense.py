@@ -3,7 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.converters.activation import activated
+from nengo_permadrop.sources.keras.activations import activated
 from nengo_permadrop.sources.keras.table import check_options, register_layer, weight
 
 
