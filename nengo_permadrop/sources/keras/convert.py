@@ -11,10 +11,12 @@ packages add theirs as entry points in the group "nengo_permadrop.keras_layers".
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they register
     activation,
+    convolution,
     dense,
     dropout,
     merging,
     normalization,
+    pooling,
     shapes,
 )
 from nengo_permadrop.sources.keras.table import (
