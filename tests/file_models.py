@@ -230,12 +230,17 @@ MODELS = {
 
 def made(name, seed=0):
     """A model of `MODELS`, with weights of which no two are alike."""
-    model = MODELS[name]()
+    return drawn_weights(MODELS[name](), seed)
+
+
+def drawn_weights(model, seed=0):
+    """Give a model weights of which no two are alike; returns it."""
     rng = np.random.RandomState(seed)
 
     def drawn(weight):
-        if weight.ndim == 2:
-            return rng.normal(size=weight.shape) * 1.4 / np.sqrt(len(weight))
+        if weight.ndim > 1:
+            n_inputs = weight[..., 0].size
+            return rng.normal(size=weight.shape) * 1.4 / np.sqrt(n_inputs)
         return rng.uniform(0.3, 1.3, size=weight.shape)
 
     model.set_weights(

@@ -12,10 +12,12 @@ from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.sources.keras.activations import check_only_links, links_of
 from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they register
     activation,
+    convolution,
     dense,
     dropout,
     merging,
     normalization,
+    pooling,
     shapes,
 )
 from nengo_permadrop.sources.keras.table import (
