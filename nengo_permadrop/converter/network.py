@@ -14,8 +14,9 @@ from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.dropouts import check_dropout
-from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.sources.registry import opened, read_model
+from nengo_permadrop.graph.naming import some
+from nengo_permadrop.graph.replaced import warn_of_replaced
+from nengo_permadrop.sources.registry import graph_of, opened
 from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
     check_choice,
@@ -97,6 +98,11 @@ class Converter(nengo.Network):
         For a model's file: names of the user's classes in it that are permanent
         dropout. Those whose names end in "Dropout" are known, such as ``MCDropout``; in
         a model in memory, all subclasses are.
+    max_to_avg_pool : bool, optional
+        Take averages where the model takes the largest of several elements
+        (``MaxPooling2D`` and its kin), which neurons have no connections for; without
+        this they are refused. Answers are others than the model's then: `verify`
+        compares with the model that takes averages.
 
     Attributes
     ----------
@@ -143,7 +149,8 @@ class Converter(nengo.Network):
     Warns
     -----
     UserWarning
-        If layers have learned with the rate curve of another target's neurons.
+        If layers have learned with the rate curve of another target's neurons, or
+        ``max_to_avg_pool`` replaces some.
     AgreementWarning
         If rows ``X`` are given, and the network can't be expected to agree with the
         classical one on them; `.sample` warns of its own rows.
@@ -177,6 +184,7 @@ class Converter(nengo.Network):
         add_to_container=None,
         weights=None,
         dropout_classes=(),
+        max_to_avg_pool=False,
     ):
         check_choice(neurons, "neurons", ("spiking", "rate"))
         check_choice(target, "target", target_names())
@@ -187,11 +195,10 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
-        model = opened(model, weights=weights, dropout_classes=dropout_classes)
-        graph = read_model(model)
+        model, graph = _read(model, weights, dropout_classes, max_to_avg_pool)
+        if model is not None:  # of a graph it was warned when it was read
+            warn_of_replaced(graph)
         dropout = check_dropout(dropout, graph.dropout_paths)
-        if isinstance(model, ModelGraph):
-            model = None
         rows = None if X is None else rows_of(graph, X)
         rates = firing_rates(
             graph, get_target(target), scale_firing_rates, rows, dropout
@@ -232,7 +239,7 @@ class Converter(nengo.Network):
         self.reseed(np.random.randint(2**31) if seed is None else seed)
         if builder.other_curves and model is not None:
             warning = get_target(target).other_curve
-            warnings.warn(warning.format(_some(builder.other_curves)), stacklevel=2)
+            warnings.warn(warning.format(some(builder.other_curves)), stacklevel=2)
         alone = parent is None or add_to_container is False
         self.configure(self if alone else context[0])
         if rows is not None:
@@ -429,7 +436,13 @@ class Converter(nengo.Network):
         return state
 
 
-def _some(paths):
-    names = ", ".join(f"'{path}'" for path in paths[:3])
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return f"{'layers' if len(paths) > 1 else 'layer'} {names}{more}"
+def _read(model, weights, dropout_classes, max_to_avg_pool):
+    """A model, None if it is a graph, and its graph."""
+    model = opened(
+        model,
+        weights=weights,
+        dropout_classes=dropout_classes,
+        max_to_avg_pool=max_to_avg_pool,
+    )
+    graph = graph_of(model, max_to_avg_pool)
+    return None if model is graph else model, graph

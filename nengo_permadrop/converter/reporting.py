@@ -14,6 +14,7 @@ from nengo_permadrop.converter.report import (
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.graph.dropouts import ALWAYS
 from nengo_permadrop.graph.graph import Activation, Drop
+from nengo_permadrop.graph.replaced import replaced_words
 from nengo_permadrop.targets.registry import get_target
 
 
@@ -121,6 +122,8 @@ def _activations(conv):
 
 def _approximations(conv):
     """What the network has other than the model, in words."""
+    for words in replaced_words(conv.graph):
+        yield f"{words[0].upper()}{words[1:]}."
     if conv.neurons == "rate":
         return
     tails, regular, quantised = [], [], []

@@ -130,6 +130,9 @@ class ModelGraph:
         What the model itself knows of the values that it was trained on: mean and
         standard deviation of a value's elements, each a (size,) ndarray. Batch
         normalisation has those of its input.
+    replaced : {str: str}
+        What it computes in place of something else that the model does, in words, by
+        the path of the layer.
     """
 
     shapes: list = field(default_factory=list)
@@ -137,6 +140,7 @@ class ModelGraph:
     inputs: dict = field(default_factory=dict)
     outputs: dict = field(default_factory=dict)
     statistics: dict = field(default_factory=dict)
+    replaced: dict = field(default_factory=dict)
 
     def size(self, value):
         """Number of elements of a value."""

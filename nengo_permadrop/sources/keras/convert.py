@@ -19,6 +19,7 @@ from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they regist
     pooling,
     shapes,
 )
+from nengo_permadrop.sources.keras.pools import WORDS, is_replaced
 from nengo_permadrop.sources.keras.table import (
     WeightsError,
     check_class,
@@ -66,6 +67,8 @@ def neutral(model):
     for call in model.calls:
         taken = [values[index] for index in call.inputs]
         values[call.output] = write_call(writer, call, taken)
+        if is_replaced(call.spec):
+            writer.replaced(call.path, WORDS)
     for name, index in model.outputs.items():
         writer.output(name, values[index])
     return writer.graph

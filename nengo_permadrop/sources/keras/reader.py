@@ -4,6 +4,7 @@ import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.dropouts import dropout_class
+from nengo_permadrop.sources.keras.pools import pool_class
 from nengo_permadrop.sources.keras.unroll import (
     LayerSpec,
     Network,
@@ -13,7 +14,7 @@ from nengo_permadrop.sources.keras.unroll import (
 )
 
 
-def read_keras(kmodel):
+def read_keras(kmodel, max_to_avg_pool=False):
     """
     Read the graph of a Keras model.
 
@@ -21,6 +22,8 @@ def read_keras(kmodel):
     ----------
     kmodel : `keras.Model`
         Sequential or functional, built.
+    max_to_avg_pool : bool, optional
+        As in `.Converter`.
 
     Returns
     -------
@@ -46,15 +49,16 @@ def read_keras(kmodel):
         [tensor._keras_history[0].name for tensor in kmodel.inputs],
         unique_names([tensor._keras_history[0].name for tensor in kmodel.outputs]),
         [tuple(tensor.shape) for tensor in kmodel.inputs],
-        _Specs().of,
+        _Specs(max_to_avg_pool).of,
     )
 
 
 class _Specs:
     """The `.LayerSpec` of each layer; one that is used twice has its weights once."""
 
-    def __init__(self):
+    def __init__(self, max_to_avg_pool=False):
         self._known = {}
+        self._max_to_avg_pool = max_to_avg_pool
 
     def of(self, node):
         layer = node.layer
@@ -67,7 +71,7 @@ class _Specs:
                     _weight_name(weight): np.asarray(value)
                     for weight, value in zip(layer.weights, layer.get_weights())
                 },
-                acts_as=dropout_class(layer),
+                acts_as=pool_class(dropout_class(layer), self._max_to_avg_pool),
             )
         return self._known[layer]
 
