@@ -16,6 +16,7 @@ from nengo_permadrop.converter.report import (
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.graph.dropouts import ALWAYS
 from nengo_permadrop.graph.graph import Activation, Drop
+from nengo_permadrop.graph.replaced import replaced_words
 from nengo_permadrop.targets.registry import get_target
 
 
@@ -138,6 +139,8 @@ def _approximations(conv):
             f"The {kind} of {some(operations)} is a sum of rectified neurons, which is "
             f"off by at most {error:g} for any input."
         )
+    for words in replaced_words(conv.graph):
+        yield f"{words[0].upper()}{words[1:]}."
     if conv.neurons == "rate":
         return
     tails, regular, quantised = [], [], []

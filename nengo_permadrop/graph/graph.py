@@ -134,6 +134,9 @@ class ModelGraph:
         What the model makes of some of its outputs, by name: one of
         `nengo_permadrop.graph.links.LINK_NAMES`. The values in ``outputs`` are those
         before.
+    replaced : {str: str}
+        What it computes in place of something else that the model does, in words, by
+        the path of the layer.
     """
 
     shapes: list = field(default_factory=list)
@@ -142,6 +145,7 @@ class ModelGraph:
     outputs: dict = field(default_factory=dict)
     statistics: dict = field(default_factory=dict)
     links: dict = field(default_factory=dict)
+    replaced: dict = field(default_factory=dict)
 
     def size(self, value):
         """Number of elements of a value."""

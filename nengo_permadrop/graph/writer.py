@@ -123,6 +123,10 @@ class GraphWriter:
             )
         self.graph.statistics[value] = mean, std
 
+    def replaced(self, path, words):
+        """Say what a layer is replaced by; see ``replaced`` in `.ModelGraph`."""
+        self.graph.replaced[path] = words
+
     def affine(self, path, label, inputs, matrices, shape, constant=None, macs=0):
         """
         The sum of ``matrix @ input`` over some inputs, plus a constant.

@@ -38,7 +38,7 @@ class Source:
         """
         raise NotImplementedError()
 
-    def load(self, path, trust=False, weights=None, dropout_classes=()):
+    def load(self, path, trust=False, weights=None, dropout_classes=(), **replacing):
         """
         Load a model's file, without running code that it holds or names.
 
@@ -52,6 +52,9 @@ class Source:
             A file of weights, in place of those in ``path``.
         dropout_classes : sequence of str, optional
             Names of classes in the file that are permanent dropout.
+        **replacing
+            ``max_to_avg_pool=True``, as in `.Converter`, where it is asked for. A
+            source whose models pool takes it here, in ``read`` and in ``forward``.
 
         Returns
         -------
@@ -59,13 +62,15 @@ class Source:
         """
         raise NotImplementedError()
 
-    def read(self, model):
+    def read(self, model, **replacing):
         """
         Read a model.
 
         Parameters
         ----------
         model : object
+        **replacing
+            As in ``load``.
 
         Returns
         -------
@@ -79,7 +84,9 @@ class Source:
         """
         raise NotImplementedError()
 
-    def forward(self, model, dropout="permanent", smooth=False, single=False):
+    def forward(
+        self, model, dropout="permanent", smooth=False, single=False, **replacing
+    ):
         """
         The model's own forward pass, with masks that are given instead of drawn.
 
@@ -93,6 +100,8 @@ class Source:
             `.smooth_graph` does.
         single : bool, optional
             Compute in float32 what the model computes in half precision.
+        **replacing
+            As in ``load``.
 
         Returns
         -------

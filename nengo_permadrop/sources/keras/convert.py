@@ -20,6 +20,7 @@ from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they regist
     pooling,
     shapes,
 )
+from nengo_permadrop.sources.keras.pools import WORDS, is_replaced
 from nengo_permadrop.sources.keras.table import (
     WeightsError,
     check_class,
@@ -67,6 +68,8 @@ def neutral(model):
     for call in model.calls:
         taken = [values[index] for index in call.inputs]
         values[call.output] = write_call(writer, call, taken)
+        if is_replaced(call.spec):
+            writer.replaced(call.path, WORDS)
     for name, index in model.outputs.items():
         writer.output(name, values[index])
     for name in links_of(model):

@@ -24,6 +24,7 @@ from nengo_permadrop.sources.keras.file_weights import other_weights, weight_pla
 from nengo_permadrop.sources.keras.model_config import MAX_CONFIG, parse_config
 from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
 from nengo_permadrop.sources.keras.model_stream import ArraysFile
+from nengo_permadrop.sources.keras.pools import pool_class
 from nengo_permadrop.sources.keras.unroll import LayerSpec, unique_names, unrolled
 from nengo_permadrop.support.errors import DamagedFileError
 
@@ -69,7 +70,7 @@ class KerasFile:
         return f"<KerasFile '{self.name}' of {self.path}>"
 
 
-def read_file(path, weights=None, dropout_classes=()):
+def read_file(path, weights=None, dropout_classes=(), max_to_avg_pool=False):
     """
     Read a Keras model's file.
 
@@ -84,6 +85,8 @@ def read_file(path, weights=None, dropout_classes=()):
     dropout_classes : str or sequence of str, optional
         Names of classes in the file that are permanent dropout, beside those whose
         names end in "Dropout".
+    max_to_avg_pool : bool, optional
+        As in `.Converter`.
 
     Returns
     -------
@@ -127,6 +130,7 @@ def read_file(path, weights=None, dropout_classes=()):
         model = file_model(config, path, dropout_classes)
         for layer in _all_layers(model):
             if layer.is_layer and layer.layers is None:
+                layer.acts_as = pool_class(layer.acts_as, max_to_avg_pool)
                 check_class(f"{layer} of {path}", layer.acts_as)
         places = weight_places(model, file, source)
         # what doesn't fit together is refused before it takes memory

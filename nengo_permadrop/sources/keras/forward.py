@@ -9,6 +9,7 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.activations import links_of
 from nengo_permadrop.sources.keras.converters.dropout import dropout_of
 from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
+from nengo_permadrop.sources.keras.pools import is_replaced
 from nengo_permadrop.sources.keras.reader import read_keras
 from nengo_permadrop.sources.keras.refusals import REFUSED
 from nengo_permadrop.support.optional import require
@@ -37,6 +38,8 @@ class KerasForward:
         Loihi's, which has steps: there, how numbers are rounded decides.
     single : bool, optional
         Compute in float32 what the model computes in half precision.
+    max_to_avg_pool : bool, optional
+        Pool by averages where the model pools by the largest element.
 
     Attributes
     ----------
@@ -59,10 +62,21 @@ class KerasForward:
 
     title = "Keras"
 
-    def __init__(self, kmodel, dropout="permanent", smooth=False, single=False):
-        self.graph, self._layers = read_keras(kmodel)
+    def __init__(
+        self,
+        kmodel,
+        dropout="permanent",
+        smooth=False,
+        single=False,
+        max_to_avg_pool=False,
+    ):
+        self.graph, self._layers = read_keras(kmodel, max_to_avg_pool)
         drops = [call for call in self.graph.calls if call.spec.acts_as in DROPOUTS]
         check_dropout(dropout, [call.path for call in drops])
+        self._layers = [
+            _averaging(call.spec, layer) if is_replaced(call.spec) else layer
+            for call, layer in zip(self.graph.calls, self._layers)
+        ]
         ends = {call.path: kind for call, kind in links_of(self.graph).values()}
         self.links = {name: kind for name, (_, kind) in links_of(self.graph).items()}
         self._layers = [
@@ -181,6 +195,12 @@ def _as_array(values):
     if _is_keras2():
         return np.asarray(values)
     return require("keras").ops.convert_to_numpy(values)
+
+
+def _averaging(spec, layer):
+    """What pools by averages in place of a layer that pools by the largest element."""
+    averaging = getattr(require("keras").layers, spec.acts_as)
+    return averaging.from_config(layer.get_config())
 
 
 def _smoothed_layer(layer):

@@ -4,6 +4,7 @@ import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.dropouts import dropout_class
+from nengo_permadrop.sources.keras.pools import pool_class
 from nengo_permadrop.sources.keras.unroll import (
     LayerSpec,
     Network,
@@ -14,7 +15,7 @@ from nengo_permadrop.sources.keras.unroll import (
 from nengo_permadrop.support.optional import require
 
 
-def read_keras(kmodel):
+def read_keras(kmodel, max_to_avg_pool=False):
     """
     Read the graph of a Keras model.
 
@@ -22,6 +23,8 @@ def read_keras(kmodel):
     ----------
     kmodel : `keras.Model`
         Sequential or functional, built.
+    max_to_avg_pool : bool, optional
+        As in `.Converter`.
 
     Returns
     -------
@@ -47,15 +50,16 @@ def read_keras(kmodel):
         [tensor._keras_history[0].name for tensor in kmodel.inputs],
         unique_names([tensor._keras_history[0].name for tensor in kmodel.outputs]),
         [tuple(tensor.shape) for tensor in kmodel.inputs],
-        _Specs().of,
+        _Specs(max_to_avg_pool).of,
     )
 
 
 class _Specs:
     """The `.LayerSpec` of each layer; one that is used twice has its weights once."""
 
-    def __init__(self):
+    def __init__(self, max_to_avg_pool=False):
         self._known = {}
+        self._max_to_avg_pool = max_to_avg_pool
 
     def of(self, node):
         layer = node.layer
@@ -68,8 +72,8 @@ class _Specs:
                     _weight_name(weight): np.asarray(value)
                     for weight, value in zip(layer.weights, layer.get_weights())
                 },
-                acts_as=dropout_class(layer),
                 generation=int(require("keras").__version__.partition(".")[0]),
+                acts_as=pool_class(dropout_class(layer), self._max_to_avg_pool),
             )
         return self._known[layer]
 

@@ -1,5 +1,7 @@
 """Keras layers that there can be no converter for: why, and what to do instead."""
 
+from nengo_permadrop.sources.keras.pools import AVERAGES
+
 REFUSED = {
     name: (
         "drops whole feature maps, not units",
@@ -11,6 +13,12 @@ REFUSED["GaussianDropout"] = REFUSED["AlphaDropout"] = (
     "doesn't drop units but adds noise to them",
     "Use PermanentDropout, which drops units",
 )
+for _largest, _average in AVERAGES.items():
+    REFUSED[_largest] = (
+        "takes the largest of several elements, and what goes into a neuron is a sum",
+        f"Train the model with {_average}, or take averages in its place: "
+        "max_to_avg_pool=True",
+    )
 REFUSED["Lambda"] = (
     "is Python code, which isn't read",
     "Use layers of keras.layers for it; if it drops units, as a Lambda around dropout "
