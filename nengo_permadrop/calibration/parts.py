@@ -186,11 +186,5 @@ def correct(conv, part, gain, bias):
 def _scaled(transform, gain):
     """A dense transform with its rows scaled, and its dropout if it has one."""
     if isinstance(transform, PermanentDropout):
-        return PermanentDropout(
-            transform.shape,
-            init=gain[:, np.newaxis] * transform.init.base,
-            rate=transform.rate,
-            redraw=transform.redraw,
-            redraw_delay=transform.redraw_delay,
-        )
+        return transform.replaced(init=gain[:, np.newaxis] * transform.init.base)
     return nengo.Dense(transform.shape, init=gain[:, np.newaxis] * transform.init)
