@@ -6,9 +6,10 @@ import numpy as np
 
 from nengo_permadrop.graph.dropouts import check_dropout, is_permanent
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.convert import REFUSED, dropout_of
+from nengo_permadrop.sources.keras.converters.dropout import dropout_of
 from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
 from nengo_permadrop.sources.keras.reader import read_keras
+from nengo_permadrop.sources.keras.refusals import REFUSED
 from nengo_permadrop.support.optional import require
 
 DROPOUTS = (PLAIN_CLASS, PERMANENT_CLASS)
