@@ -8,12 +8,15 @@ from scipy import sparse
 from nengo_permadrop.converter.dropouts import Dropout, Mask
 from nengo_permadrop.dropout.gates import DropoutGate
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.graph.dropouts import ALPHA, GAUSSIAN, alpha_terms
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation, Affine, Drop
 from nengo_permadrop.graph.linear import Source, Term, Value, combined, dense
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.targets.base import add_constant
 from nengo_permadrop.targets.registry import get_target
+
+_NO_GATES = "Use redraw=None and a new simulator for each draw"
 
 
 class NetworkBuilder:
@@ -111,6 +114,38 @@ class NetworkBuilder:
         Node then, whose elements are dropped with them. Others (sums of several) need a
         Node that holds them.
         """
+        if operation.kind == ALPHA:
+            return self._alpha_drop(operation, value, rate)
+        if self._gating and operation.kind == GAUSSIAN:
+            raise ConversionError(
+                str(operation),
+                "multiplies units by noise, and there masks are redrawn by silencing "
+                "neurons, which can only drop them",
+                _NO_GATES,
+            )
+        return self._masked(operation, value, rate)
+
+    def _alpha_drop(self, operation, value, rate):
+        """
+        Dropout that puts another value in place of what is dropped.
+
+        ``a (m x + (1 - m) s) + b`` is ``a (m (x - s) + s) + b``: plain dropout of what
+        differs from that value, between two affine maps.
+        """
+        if self._gating:
+            raise ConversionError(
+                str(operation),
+                "puts a value in place of what is dropped, and there masks are redrawn "
+                "by silencing neurons, which leaves 0",
+                _NO_GATES,
+            )
+        s, a, b = alpha_terms(rate)
+        ones = np.ones(value.size)
+        dropped = self._masked(operation, value.shifted(-s * ones), rate)
+        unscaled = a * (1.0 - rate) * sparse.identity(value.size, format="csr")
+        return dropped.transformed(unscaled, value.shape).shifted((a * s + b) * ones)
+
+    def _masked(self, operation, value, rate):
         shift = value.constant
         places = value.selections(shifted=not self._gating)
         if places is None:
@@ -118,9 +153,22 @@ class NetworkBuilder:
             places = value.selections()
         masks = []
         for term, (rows, columns) in zip(value.terms, places):
-            masks.append(Mask(rows, columns, term.source.size, self._n_masks))
+            mask = Mask(rows, columns, term.source.size, self._n_masks)
+            if operation.groups is not None:
+                # one number, and so one seed: a group may have units of several
+                mask.number -= len(masks)
+                mask.groups = np.zeros(mask.size_in, dtype=np.int64)
+                mask.groups[columns] = operation.groups[rows]
+            masks.append(mask)
             self._n_masks += 1
-        dropout = Dropout(operation.path, rate, value.size, self.network.redraw, masks)
+        dropout = Dropout(
+            operation.path,
+            rate,
+            value.size,
+            self.network.redraw,
+            masks,
+            operation.kind,
+        )
         self.dropouts.append(dropout)
         masked = value.masked([(dropout, mask) for mask in masks])
         if shift.any():
@@ -201,6 +249,8 @@ class NetworkBuilder:
                     init=weights,
                     rate=dropout.rate,
                     redraw=dropout.redraw,
+                    groups=mask.groups,
+                    noise=dropout.noise,
                 )
             conn = nengo.Connection(
                 term.source.obj,
@@ -219,12 +269,11 @@ class NetworkBuilder:
             if not dropouts:
                 continue
             where = f"permanent dropout '{dropouts[0].path}'"
-            fix = "Use redraw=None and a new simulator for each draw"
             if not source.filtered:
                 raise ConversionError(
                     where,
                     "drops inputs, and there masks are redrawn by silencing neurons",
-                    f"Drop the outputs of neurons only. {fix}",
+                    f"Drop the outputs of neurons only. {_NO_GATES}",
                 )
             if len(used) > 1:
                 raise ConversionError(
@@ -232,7 +281,7 @@ class NetworkBuilder:
                     "drops units of neurons that are also used with other masks or "
                     "without dropout, and there masks are redrawn by silencing them "
                     "for all that they connect to",
-                    f"Use the dropout's output wherever its input is used. {fix}",
+                    f"Use the dropout's output wherever its input is used. {_NO_GATES}",
                 )
             ((dropout, mask),) = used.values()
             mask.gate = DropoutGate(
@@ -242,6 +291,7 @@ class NetworkBuilder:
                 seed=0,  # the converter's reseed gives it the mask's
                 synapse=self.network.synapse,
                 label=f"{dropout.path} gate",
+                groups=mask.groups,
             )
             self.off_chip.extend(mask.gate.ensembles)
 

@@ -103,7 +103,7 @@ def in_words(facts):
 def _became(conv, path, operations, dropouts):
     if path in dropouts:
         dropout = dropouts[path]
-        return f"permanent dropout of {dropout.size} units, rate {dropout.rate:g}"
+        return f"permanent {dropout.words}"
     obj = conv.layers[path]
     if isinstance(obj, nengo.ensemble.Neurons) and obj.ensemble.label == path:
         return f"{obj.size_out} {type(obj.ensemble.neuron_type).__name__} neurons"

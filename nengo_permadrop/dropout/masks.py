@@ -19,14 +19,13 @@ References
 """
 
 import numpy as np
-from nengo.exceptions import ValidationError
 from scipy import special
 
 from nengo_permadrop.dropout.seeds import _GAMMA, mix64
+from nengo_permadrop.graph.dropouts import BERNOULLI, GAUSSIAN
 
 # What dropout multiplies units by: 0 or 1 / (1 - rate), or a normal number of the same
 # mean and variance, 1 and rate / (1 - rate)
-BERNOULLI, GAUSSIAN = "bernoulli", "gaussian"
 NOISES = (BERNOULLI, GAUSSIAN)
 
 
@@ -115,44 +114,25 @@ def scale_factors(
     return _of_units(factors, key, n_units, redraw_index, groups)
 
 
-def check_groups(groups, n_units, obj=None):
-    """
-    Check which units are dropped together.
+def drawn_mask(key, n_units, rate, redraw_index=0, groups=None, kind=BERNOULLI):
+    """What a model's forward pass takes for a dropout: its mask, or its noise.
 
     Parameters
     ----------
-    groups : array_like of int or None
-    n_units : int
-    obj : object, optional
-        What the error names.
+    key, n_units, rate, redraw_index, groups
+        As in `keep_mask`.
+    kind : {"bernoulli", "gaussian", "alpha"}, optional
+        As in `.Drop`.
 
     Returns
     -------
-    groups : (n_units,) ndarray of int64 or None
-
-    Raises
-    ------
-    nengo.exceptions.ValidationError
-        If there isn't one integer a unit, or one is negative.
+    mask : (..., n_units) ndarray
+        Of bool, which units are kept; for Gaussian noise of float, what they are
+        multiplied by.
     """
-    if groups is None:
-        return None
-    found = np.asarray(groups)
-    if found.shape != (n_units,) or found.dtype.kind not in "iu":
-        raise ValidationError(
-            f"must be the number of each input's group, {n_units} integers; got an "
-            f"array of shape {found.shape} and type {found.dtype}",
-            attr="groups",
-            obj=obj,
-        )
-    if found.min(initial=0) < 0 or found.max(initial=0) >= 2**63:
-        raise ValidationError(
-            f"numbers of groups must be from 0 to 2**63 - 1, got {found.min()} to "
-            f"{found.max()}",
-            attr="groups",
-            obj=obj,
-        )
-    return found.astype(np.int64)
+    if kind == GAUSSIAN:
+        return scale_factors(key, n_units, rate, redraw_index, groups, noise=kind)
+    return keep_mask(key, n_units, rate, redraw_index, groups)
 
 
 def _of_units(function, key, n_units, redraw_index, groups):

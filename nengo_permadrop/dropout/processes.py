@@ -6,7 +6,8 @@ from nengo.params import IntParam, NdarrayParam
 
 from nengo_permadrop.dropout.builder import check_redraw
 from nengo_permadrop.dropout.clock import redraw_index
-from nengo_permadrop.dropout.masks import check_groups, keep_mask, mask_key
+from nengo_permadrop.dropout.masks import keep_mask, mask_key
+from nengo_permadrop.support.groups import check_groups
 from nengo_permadrop.support.validation import (
     FiniteNumberParam,
 )

@@ -7,9 +7,10 @@ from nengo.exceptions import ValidationError
 from nengo.params import NdarrayParam, NumberParam
 from nengo.solvers import Solver
 
-from nengo_permadrop.dropout.masks import BERNOULLI, check_groups
+from nengo_permadrop.dropout.masks import BERNOULLI
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.groups import check_groups
 
 
 class DropoutL2(Solver):

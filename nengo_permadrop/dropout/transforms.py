@@ -10,10 +10,10 @@ from nengo.transforms import Dense
 from nengo_permadrop.dropout.masks import (
     BERNOULLI,
     NOISES,
-    check_groups,
     mask_key,
     scale_factors,
 )
+from nengo_permadrop.support.groups import check_groups
 from nengo_permadrop.support.validation import FiniteNumberParam, check_real_array
 
 

@@ -248,7 +248,12 @@ def _graph(model, values, places):
                 name: values[where] for name, where in places.get(layer, {}).items()
             }
             specs[layer] = LayerSpec(
-                layer.name, layer.class_name, layer.config, weights, layer.acts_as
+                layer.name,
+                layer.class_name,
+                layer.config,
+                weights,
+                layer.acts_as,
+                layer.always,
             )
         return specs[layer]
 

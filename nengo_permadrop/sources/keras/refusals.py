@@ -1,16 +1,6 @@
 """Keras layers that there can be no converter for: why, and what to do instead."""
 
-REFUSED = {
-    name: (
-        "drops whole feature maps, not units",
-        "Use PermanentDropout, which drops units",
-    )
-    for name in ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
-}
-REFUSED["GaussianDropout"] = REFUSED["AlphaDropout"] = (
-    "doesn't drop units but adds noise to them",
-    "Use PermanentDropout, which drops units",
-)
+REFUSED = {}
 REFUSED["Softmax"] = (
     "has no counterpart in neurons",
     "Remove it and take the softmax of the samples (train with from_logits=True)",

@@ -31,6 +31,8 @@ class LayerSpec:
     acts_as : str
         Name of the class that it does the same as, if its own is the user's; otherwise
         its own.
+    always : bool
+        Whether it is a dropout that is on whatever it is called with.
     """
 
     name: str
@@ -38,6 +40,7 @@ class LayerSpec:
     config: dict
     weights: dict
     acts_as: str = None
+    always: bool = False
 
     def __post_init__(self):
         if self.acts_as is None:
