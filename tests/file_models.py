@@ -14,6 +14,20 @@ class MCDropout(L.Dropout):
         return super().call(inputs, training=True)
 
 
+class MCAlphaDropout(L.AlphaDropout):
+    """Another one of textbooks."""
+
+    def call(self, inputs):
+        return super().call(inputs, training=True)
+
+
+class MCSpatialDropout2D(L.SpatialDropout2D):
+    """The dropout of feature maps, that stays on."""
+
+    def call(self, inputs):
+        return super().call(inputs, training=True)
+
+
 def _candles():
     """CANDLE's class, which has the name of ours and is not registered."""
 
@@ -204,6 +218,68 @@ def links():
     return keras.Model(inputs, outputs)
 
 
+def spatial_dropout():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(24, "relu"),
+            L.Reshape((8, 3)),
+            L.SpatialDropout1D(0.3),
+            L.Reshape((2, 3, 4)),
+            L.SpatialDropout2D(0.2),
+            L.Reshape((2, 2, 2, 3)),
+            L.SpatialDropout3D(0.2),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
+def noise_shapes():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(12, "relu"),
+            L.Reshape((4, 3)),
+            L.Dropout(0.3, noise_shape=(None, 4, 1)),
+            L.Flatten(),
+            L.Dense(12, "relu"),
+            L.Reshape((2, 2, 3)),
+            PermanentDropout(0.3, noise_shape=(None, 1, 2, None)),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
+def noise_dropout():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8, "relu"),
+            L.GaussianDropout(0.2),
+            L.Dense(8, "tanh"),
+            L.AlphaDropout(0.3),
+            L.Dense(2),
+        ]
+    )
+
+
+def forced_kinds():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(12, "relu"),
+            MCAlphaDropout(0.2),
+            L.Dense(12, "relu"),
+            L.Reshape((2, 2, 3)),
+            MCSpatialDropout2D(0.3),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
 MODELS = {
     make.__name__: make
     for make in (
@@ -224,6 +300,10 @@ MODELS = {
         smooth_activations,
         softmax_at_the_end,
         links,
+        spatial_dropout,
+        noise_shapes,
+        noise_dropout,
+        forced_kinds,
     )
 }
 

@@ -9,9 +9,9 @@ import contextlib
 import numpy as np
 
 from nengo_permadrop.backends.base import Backend, register_backend
-from nengo_permadrop.dropout.masks import keep_mask
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
 from nengo_permadrop.sources.keras.files import KerasFile
+from nengo_permadrop.sources.masks import forward_masks
 from nengo_permadrop.sources.registry import get_source
 from nengo_permadrop.support.optional import keras_version
 
@@ -76,10 +76,9 @@ def keras_masks(forward, mask_seeds):
 
     Returns
     -------
-    masks : list of (n, units) ndarray of bool
+    masks : list of (n, units) ndarray
         In the order of ``forward.dropouts``.
     """
-    return [
-        keep_mask(mix64(derive_seed(mask_seeds, _STREAM, number)), units, rate)
-        for number, (_, units, rate) in enumerate(forward.dropouts)
-    ]
+    return forward_masks(
+        forward, lambda number: mix64(derive_seed(mask_seeds, _STREAM, number))
+    )

@@ -145,7 +145,7 @@ def _cost_table(costs):
 def _became(conv, path, operations, dropouts):
     if path in dropouts:
         dropout = dropouts[path]
-        return f"permanent dropout of {dropout.size} units, rate {dropout.rate:g}"
+        return f"permanent {dropout.words}"
     obj = conv.layers[path]
     if isinstance(obj, nengo.ensemble.Neurons) and obj.ensemble.label == path:
         units = sum(

@@ -15,6 +15,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.timing import READ_TIME
+from nengo_permadrop.graph.dropouts import ALPHA, drop_terms
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.neurons.activations import (
@@ -193,10 +194,14 @@ def _classical(conv, rows, masks):
         dropout = dropouts.get(operation.path)
         if dropout is None:
             return x
-        kept = np.ones_like(x)
+        factors = np.ones_like(x)
         for mask in dropout.masks:
-            kept[:, mask.rows] = masks[numbers[id(mask)]][:, mask.columns]
-        return x * kept
+            factors[:, mask.rows] = masks[numbers[id(mask)]][:, mask.columns]
+        if dropout.kind != ALPHA:
+            return x * factors
+        kept = factors * (1.0 - dropout.rate)
+        scale, shift = drop_terms(ALPHA, dropout.rate, kept)
+        return x * scale + shift
 
     return evaluate(conv.graph, rows, activate, drop)
 

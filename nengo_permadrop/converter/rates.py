@@ -18,6 +18,7 @@ References
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.graph.dropouts import BERNOULLI, drop_terms, random_mask
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
@@ -225,7 +226,11 @@ def activity(graph, X=None, dropout="permanent"):
         rate = operation.permanent_rate(dropout)
         if rate == 0:
             return x
-        return x * (rng.random_sample(x.shape) >= rate) / (1 - rate)
+        mask = random_mask(operation.kind, rate, x.shape, operation.groups, rng)
+        if operation.kind == BERNOULLI:
+            return x * mask / (1 - rate)
+        scale, shift = drop_terms(operation.kind, rate, mask)
+        return x * scale if shift is None else x * scale + shift
 
     def known(index, x):
         if index not in graph.statistics:

@@ -109,7 +109,13 @@ def _dropout(conv, dropout):
     operations = conv.graph.by_path()[dropout.path]
     drop = next(each for each in operations if isinstance(each, Drop))
     return DropoutReport(
-        dropout.path, dropout.size, dropout.rate, drop.label, drop.when == ALWAYS
+        dropout.path,
+        dropout.size,
+        dropout.rate,
+        drop.label,
+        drop.when == ALWAYS,
+        dropout.kind,
+        dropout.n_groups,
     )
 
 

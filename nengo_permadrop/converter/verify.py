@@ -45,7 +45,7 @@ def verify(conv, X, tolerance):
     if half is not None:
         single = source.forward(conv.model, single=True, **options)
     n = len(inputs[0])
-    masks = [np.tile(dropout.keep(), (n, 1)) for dropout in conv.dropouts]
+    masks = [np.tile(dropout.drawn(), (n, 1)) for dropout in conv.dropouts]
     worst = 0.0
     for given, what in ((None, "without dropout"), (masks, "with its masks")):
         expected = single(inputs, given)
@@ -125,7 +125,7 @@ def _check_rounding(conv, title, dtype, rounded, expected):
 def _rate_network(conv, inputs, dropping):
     """Outputs of the same network in rate neurons, (n_observations, size) each."""
     with own_network(0) as net:
-        twin = rate_twin(conv, smooth=True)
+        twin = rate_twin(conv, smooth=True, dropout=None if dropping else "all-off")
         probes = [nengo.Probe(node) for node in twin.outputs.values()]
         for x, node in zip(inputs, twin.inputs.values()):
             x = x.reshape(len(x), -1)
@@ -135,9 +135,6 @@ def _rate_network(conv, inputs, dropping):
         for mask, original_mask in zip(dropout.masks, original.masks):
             for conn in mask.connections:
                 conn.seed = original_mask.seed
-                if not dropping:
-                    base = conn.transform.init.base
-                    conn.transform = nengo.Dense(conn.transform.shape, init=base)
     with building():
         sim = nengo.Simulator(net, dt=_DT, progress_bar=False, optimize=False)
     with sim:

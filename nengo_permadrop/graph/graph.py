@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from nengo_permadrop.graph.dropouts import PLAIN, is_permanent
+from nengo_permadrop.graph.dropouts import BERNOULLI, PLAIN, is_permanent
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -88,6 +88,12 @@ class Drop(Operation):
     rate : float
         Probability that an element is dropped, in [0, 1); those that are kept are
         multiplied by ``1 / (1 - rate)``.
+    kind : {"bernoulli", "gaussian", "alpha"}
+        What it does: drop elements so; multiply them by ``1 + N(0, rate / (1 -
+        rate))``; or put another value in place of those that are dropped, see
+        `nengo_permadrop.graph.dropouts.alpha_terms`.
+    groups : (size,) ndarray of int or None
+        Elements with the same number are dropped together; None: each by itself.
     when : {"always", "never", "plain"}
         Whether it drops units at prediction time: it does, it doesn't, or it does if
         plain dropout is said to be permanent; see `nengo_permadrop.graph.dropouts`.
@@ -95,6 +101,8 @@ class Drop(Operation):
 
     rate: float
     when: str = PLAIN
+    kind: str = BERNOULLI
+    groups: Any = None
 
     def permanent_rate(self, dropout):
         """

@@ -4,7 +4,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from scipy import sparse
 
-from nengo_permadrop.graph.dropouts import PLAIN
+from nengo_permadrop.graph.dropouts import BERNOULLI, KINDS, PLAIN
 from nengo_permadrop.graph.graph import (
     Activation,
     Affine,
@@ -12,6 +12,8 @@ from nengo_permadrop.graph.graph import (
     ModelGraph,
 )
 from nengo_permadrop.graph.links import LINK_NAMES
+from nengo_permadrop.support.groups import check_groups
+from nengo_permadrop.support.validation import check_choice
 
 
 class GraphWriter:
@@ -221,10 +223,43 @@ class GraphWriter:
             parameters=parameters,
         )
 
-    def drop(self, path, label, value, rate, when=PLAIN):
-        """Dropout of a value's elements; see `.Drop`. Returns its value."""
+    def drop(self, path, label, value, rate, when=PLAIN, kind=BERNOULLI, groups=None):
+        """
+        Dropout of a value's elements; see `.Drop`.
+
+        Parameters
+        ----------
+        path, label : str
+            As in `.Operation`.
+        value : int
+        rate : float
+        when, kind : str
+            As in `.Drop`.
+        groups : array_like of int, optional
+            Of the value's shape, or flattened.
+
+        Returns
+        -------
+        value : int
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If ``kind`` is unknown, or there isn't a group for each element.
+        """
+        check_choice(kind, "kind", KINDS)
+        if groups is not None:
+            groups = check_groups(np.ravel(groups), self.size(value))
         return self._add(
-            Drop, path, label, [value], self.shape(value), rate=rate, when=when
+            Drop,
+            path,
+            label,
+            [value],
+            self.shape(value),
+            rate=rate,
+            when=when,
+            kind=kind,
+            groups=groups,
         )
 
     def _add(self, operation_type, path, label, inputs, shape, **fields):

@@ -107,11 +107,14 @@ class Source:
         -------
         forward : callable
             Takes a list of inputs, ``(n, ...)`` each, and a list of masks, ``(n,
-            units)`` each, or None, which drops nothing; returns a list of outputs,
+            units)`` each, as `.drawn_mask` gives them, or None, which drops nothing;
+            returns a list of outputs,
             ``(n, ...)`` each. It has an attribute ``dropouts``, a list of (path,
             number of units, rate) of the permanent dropouts, whose masks it takes,
             ``title``, whose answers they are, for messages, and ``graph``, with
-            ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
+            ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`. Where dropouts
+            are not all plain ones it also has ``kinds``, a list of (kind, groups) of
+            them, as in `.Drop`.
             Where a model may compute in half precision it also has ``half``, the name
             of that precision or None, and this method takes ``single=True``, to compute
             the same in float32.

@@ -3,9 +3,9 @@
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.dropout.masks import keep_mask
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
 from nengo_permadrop.graph.links import apply_link
+from nengo_permadrop.sources.masks import forward_masks
 from nengo_permadrop.sources.registry import read_model, source_of
 
 _AT_ONCE = 1000  # rows; the values of all layers are kept
@@ -99,10 +99,7 @@ def _masks(forward, seeds):
 
     Given, as Keras 3's ``predict`` turns dropout off that isn't forced by its layer.
     """
-    return [
-        keep_mask(mix64(derive_seed(seeds, number)), units, rate)
-        for number, (_, units, rate) in enumerate(forward.dropouts)
-    ]
+    return forward_masks(forward, lambda number: mix64(derive_seed(seeds, number)))
 
 
 def scores(target, prediction):

@@ -12,6 +12,7 @@ import nengo_permadrop as npd
 from nengo_permadrop.converter import network as network_module
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.neurons.activations import activation_neurons
+from nengo_permadrop.sampling.sampler import sample_unchecked
 
 
 def model(*activation, units=10, seed=0):
@@ -118,6 +119,64 @@ def test_all_neurons_of_a_unit_are_dropped_together():
     expected = (hidden * kept / 0.7) @ last[0] + last[1]
     largest = np.abs(last[0]).sum(axis=0).max() / 0.7
     assert np.abs(sim.data[probe][-1] - expected).max() < largest * 0.0125
+
+
+def test_units_are_dropped_where_their_neurons_are_connected_from():
+    conv = npd.Converter(model(layers.ReLU(max_value=0.5)))
+    (dropout,) = conv.dropouts
+    (mask,) = dropout.masks
+    assert mask.groups.tolist() == [*range(10)] * 2
+    assert len(conv.nodes) == 2  # input and output
+    assert dropout.n_groups == dropout.size == 10
+
+
+def test_a_unit_of_one_of_several_layers():
+    """Their masks have one seed, and what is added to units is dropped with them."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((4,), name="x")
+    parts = [
+        layers.Dense(5, activation)(inputs) for activation in ("elu", "relu", "relu6")
+    ]
+    x = layers.Dropout(0.4)(layers.Concatenate()(parts))
+    kmodel = keras.Model(inputs, layers.Dense(3)(x))
+    conv = npd.Converter(kmodel, seed=1)
+    (dropout,) = conv.dropouts
+    assert dropout.size == 15 and 0 < dropout.keep().sum() < 15
+    assert len({mask.seed for mask in dropout.masks}) == 1
+    assert sorted(np.concatenate([mask.rows for mask in dropout.masks])) == sorted(
+        [*range(5)] * 6 + [*range(5, 10)] + [*range(10, 15)] * 2
+    )
+    assert conv.verify(observations(kmodel, 10)) > 0  # with these masks, too
+
+
+def test_average_pooling_needs_no_node_either():
+    kmodel = keras.Sequential(
+        [
+            keras.Input((4,), name="x"),
+            layers.Dense(12, "relu"),
+            layers.Reshape((6, 2)),
+            layers.AveragePooling1D(),
+            layers.Dropout(0.4),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    conv = npd.Converter(kmodel)
+    assert len(conv.nodes) == 2
+    assert conv.verify(observations(kmodel, 10)) < 1e-5
+
+
+@pytest.mark.parametrize("redraw", [None, 0.1])
+def test_on_loihi(redraw):
+    pytest.importorskip("nengo_loihi")
+    kmodel = model(layers.LeakyReLU(0.1), layers.Dense(6), layers.ReLU(0.5))
+    conv = npd.Converter(kmodel, target="loihi", redraw=redraw)
+    assert conv.verify(observations(kmodel, 5)) < 1e-5
+    (dropout,) = conv.dropouts
+    assert dropout.gated == (redraw is not None)
+    (x,) = observations(kmodel, 1)
+    options = dict(n_draws=2, backend="nengo_loihi", progress=False)
+    assert sample_unchecked(conv, x, **options).values.std() > 0
 
 
 @pytest.mark.parametrize("name", ["elu", "gelu"])

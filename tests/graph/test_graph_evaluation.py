@@ -14,6 +14,7 @@ from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.neurons.activations import activation_names
 from nengo_permadrop.sources.keras.forward import KerasForward
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
+from nengo_permadrop.sources.masks import forward_masks
 from nengo_permadrop.sources.registry import read_model
 
 
@@ -83,8 +84,19 @@ def with_activations(x):
     return [outputs[0], outputs[1]]
 
 
+def with_kinds_of_dropout(x):
+    x = layers.AlphaDropout(0.3)(layers.Dense(24, activation="tanh")(x))
+    x = layers.GaussianDropout(0.2)(layers.Dense(24, activation="relu")(x))
+    x = layers.SpatialDropout1D(0.3)(layers.Reshape((8, 3))(x))
+    x = layers.SpatialDropout2D(0.3)(layers.Reshape((2, 3, 4))(x))
+    x = layers.SpatialDropout3D(0.3)(layers.Reshape((2, 2, 1, 6))(x))
+    x = layers.Dropout(0.3, noise_shape=(None, 1, 2, 1, 6))(x)
+    return layers.Dense(3)(layers.Flatten()(x))
+
+
 MODELS = {
     "activations": lambda: model_of((4,), with_activations),
+    "kinds of dropout": lambda: model_of((4,), with_kinds_of_dropout),
     "matrices": lambda: model_of((3, 4), with_matrices),
     "sums": lambda: model_of((4,), with_sums),
     "nested, shared, several inputs": combo,
@@ -101,19 +113,30 @@ def test_evaluates_to_keras_forward_pass(name, dropped):
     masks = None
     if dropped:
         masks = [rng.rand(7, n) >= rate for _, n, rate in forward.dropouts]
+        if name == "kinds of dropout":
+            keys = rng.randint(2**63, size=(len(masks), 7), dtype=np.uint64)
+            masks = forward_masks(forward, lambda number: keys[number])
         paths = [operation.path for operation in graph.operations if is_drop(operation)]
         assert paths == [path for path, _, _ in forward.dropouts]
 
     left = iter(masks or ())
 
     def drop(operation, x):
-        return x * next(left) / (1 - operation.rate)
+        mask, p = next(left), operation.rate
+        if operation.kind == "gaussian":
+            return x * mask
+        if operation.kind == "alpha":  # with Keras's constants
+            s = -1.7580993408473766
+            a = ((1 - p) * (1 + p * s**2)) ** -0.5
+            return a * np.where(mask, x, s) - a * s * p
+        return x * mask / (1 - p)
 
     values = evaluate(
         graph, [x.reshape(7, -1) for x in X], activate, drop if dropped else None
     )
     for index, expected in zip(graph.outputs.values(), forward(X, masks)):
-        assert values[index] == pytest.approx(expected.reshape(7, -1), abs=2e-6)
+        close = {"abs": 2e-6, "rel": 1e-6}
+        assert values[index] == pytest.approx(expected.reshape(7, -1), **close)
     assert set(values) == set(range(len(graph.shapes)))
 
 

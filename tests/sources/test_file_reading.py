@@ -15,6 +15,7 @@ from file_models import MODELS, made, saved
 import nengo_permadrop as npd
 from nengo_permadrop.graph.graph import Affine
 from nengo_permadrop.sources.keras.files import read_file
+from nengo_permadrop.sources.masks import forward_masks
 from nengo_permadrop.sources.registry import get_source, opened
 from nengo_permadrop.support.errors import DamagedFileError
 
@@ -75,7 +76,9 @@ def test_answers_and_draws_are_the_models(name, tmp_path):
     read = source.forward(file)
     assert read.dropouts == own.dropouts
     rng = np.random.RandomState(2)
-    masks = [rng.rand(len(X[0]), units) >= rate for _, units, rate in own.dropouts]
+    assert str(read.kinds) == str(own.kinds)
+    keys = rng.randint(2**63, size=(len(own.dropouts), len(X[0])), dtype=np.uint64)
+    masks = forward_masks(own, lambda number: keys[number])
     for given in (None, masks):
         for y, x in zip(own(X, given), read(X, given), strict=True):
             assert y.shape == x.shape

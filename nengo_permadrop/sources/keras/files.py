@@ -283,7 +283,8 @@ def _graph(model, values, places, generation):
                 layer.config,
                 weights,
                 layer.acts_as,
-                generation,
+                generation=generation,
+                always=layer.always,
             )
         return specs[layer]
 

@@ -4,17 +4,20 @@ import contextlib
 
 import numpy as np
 
-from nengo_permadrop.graph.dropouts import check_dropout, is_permanent
+from nengo_permadrop.graph.dropouts import (
+    ALPHA,
+    GAUSSIAN,
+    check_dropout,
+    drop_terms,
+    is_permanent,
+)
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.activations import links_of
-from nengo_permadrop.sources.keras.converters.dropout import dropout_of
-from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
+from nengo_permadrop.sources.keras.converters.dropout import drop_of
+from nengo_permadrop.sources.keras.dropouts import CLASSES
 from nengo_permadrop.sources.keras.pools import is_replaced
 from nengo_permadrop.sources.keras.reader import read_keras
-from nengo_permadrop.sources.keras.refusals import REFUSED
 from nengo_permadrop.support.optional import require
-
-DROPOUTS = (PLAIN_CLASS, PERMANENT_CLASS)
 
 _HALF = ("bfloat16", "float16")  # the coarser one first
 
@@ -53,6 +56,8 @@ class KerasForward:
         Path, number of units and rate of each permanent dropout, in the model's order.
     links : {str: str}
         As in `.ModelGraph`: what the model itself makes of the answers.
+    kinds : list of (str, ndarray or None)
+        Kind and groups of each of them, as in `.Drop`.
 
     Raises
     ------
@@ -71,7 +76,7 @@ class KerasForward:
         max_to_avg_pool=False,
     ):
         self.graph, self._layers = read_keras(kmodel, max_to_avg_pool)
-        drops = [call for call in self.graph.calls if call.spec.acts_as in DROPOUTS]
+        drops = [call for call in self.graph.calls if call.spec.acts_as in CLASSES]
         check_dropout(dropout, [call.path for call in drops])
         self._layers = [
             _averaging(call.spec, layer) if is_replaced(call.spec) else layer
@@ -92,15 +97,18 @@ class KerasForward:
             ]
         dtypes = {layer.compute_dtype for layer in self._layers}
         self.half = next((dtype for dtype in _HALF if dtype in dtypes), None)
-        self._rates = {}
-        self.dropouts = []
+        self._drops = {}  # of those that are on, by path
+        self.dropouts, self.kinds = [], []
         for call in self.graph.calls:
-            if call.spec.acts_as in DROPOUTS:
-                rate = _permanent_rate(call, dropout)
-                self._rates[call.path] = rate
-                if rate > 0:
+            if call.spec.acts_as in CLASSES:
+                drop = drop_of(call, self.graph.shapes[call.output])
+                if drop["rate"] > 0 and is_permanent(call.path, drop["when"], dropout):
+                    self._drops[call.path] = drop
                     size = self.graph.size(call.output)
-                    self.dropouts.append((call.path, size, rate))
+                    self.dropouts.append((call.path, size, drop["rate"]))
+                    groups = drop["groups"]
+                    groups = None if groups is None else np.ravel(groups)
+                    self.kinds.append((drop["kind"], groups))
             else:
                 _refuse_other_randomness(call)
 
@@ -112,8 +120,9 @@ class KerasForward:
         ----------
         inputs : list of (n, ...) ndarray
             One an input of the model.
-        masks : list of (n, units) ndarray of bool, optional
-            Which units are kept, for each of `dropouts`; None drops nothing.
+        masks : list of (n, units) ndarray, optional
+            Which units are kept, for each of `dropouts`, or what they are multiplied
+            by, as `.drawn_mask` has it; None drops nothing.
 
         Returns
         -------
@@ -133,13 +142,14 @@ class KerasForward:
         }
         for call, layer in zip(self.graph.calls, self._layers):
             arguments = [values[index] for index in call.inputs]
-            if call.spec.acts_as in DROPOUTS:
+            if call.spec.acts_as in CLASSES:
                 result = arguments[0]
-                rate = self._rates[call.path]
-                if masks is not None and rate > 0:
-                    scale = next(masks).astype(np.float32) / np.float32(1.0 - rate)
-                    shape = (len(scale),) + self.graph.shapes[call.output]
-                    result = _times(result, scale.reshape(shape))
+                if masks is not None and call.path in self._drops:
+                    mask = next(masks)
+                    shape = (len(mask),) + self.graph.shapes[call.output]
+                    result = _dropped(
+                        result, mask.reshape(shape), **self._drops[call.path]
+                    )
             else:
                 argument = arguments[0] if len(arguments) == 1 else arguments
                 result = layer(argument, **_without_training(call.options))
@@ -182,13 +192,25 @@ def _no_gradients():
     return require("torch").no_grad()
 
 
-def _times(values, scale):
-    """A tensor or array times an array, in the precision of the first."""
+def _dropped(values, mask, kind, rate, **_):
+    """A tensor or array that is dropped, in its own precision."""
+    shift = None
+    if kind == GAUSSIAN:
+        scale = mask.astype(np.float32)
+    elif kind == ALPHA:
+        scale, shift = (
+            part.astype(np.float32) for part in drop_terms(kind, rate, mask)
+        )
+    else:
+        scale = mask.astype(np.float32) / np.float32(1.0 - rate)
     if _is_keras2():
-        return values * scale
+        return values * scale if shift is None else values * scale + shift
     ops = require("keras").ops
     values = ops.convert_to_tensor(values)
-    return values * ops.convert_to_tensor(scale, dtype=values.dtype)
+    result = values * ops.convert_to_tensor(scale, dtype=values.dtype)
+    if shift is None:
+        return result
+    return result + ops.convert_to_tensor(shift, dtype=values.dtype)
 
 
 def _as_array(values):
@@ -214,19 +236,12 @@ def _is_stepped(class_name, config):
     return class_name == "SoftLIF" and config.get("target", "nengo") != "nengo"
 
 
-def _permanent_rate(call, dropout):
-    rate, when = dropout_of(call)
-    return rate if is_permanent(call.path, when, dropout) else 0.0
-
-
 def _without_training(options):
     return {name: value for name, value in options.items() if name != "training"}
 
 
 def _refuse_other_randomness(call):
-    name, config = call.spec.acts_as, call.spec.config
-    if name in REFUSED and name.endswith("Dropout") or name.startswith("Spatial"):
-        raise ConversionError(str(call), *REFUSED[name])
+    config = call.spec.config
     if call.options.get("training"):
         raise ConversionError(
             str(call),

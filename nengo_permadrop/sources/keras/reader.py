@@ -3,7 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.dropouts import dropout_class
+from nengo_permadrop.sources.keras.dropouts import dropout_class, dropout_options
 from nengo_permadrop.sources.keras.pools import pool_class
 from nengo_permadrop.sources.keras.unroll import (
     LayerSpec,
@@ -64,16 +64,18 @@ class _Specs:
     def of(self, node):
         layer = node.layer
         if layer not in self._known:
+            acts_as, always = dropout_class(layer)
             self._known[layer] = LayerSpec(
                 name=layer.name,
                 class_name=type(layer).__name__,
-                config=layer.get_config(),
+                config={**layer.get_config(), **dropout_options(layer)},
                 weights={
                     _weight_name(weight): np.asarray(value)
                     for weight, value in zip(layer.weights, layer.get_weights())
                 },
                 generation=int(require("keras").__version__.partition(".")[0]),
-                acts_as=pool_class(dropout_class(layer), self._max_to_avg_pool),
+                acts_as=pool_class(acts_as, self._max_to_avg_pool),
+                always=always,
             )
         return self._known[layer]
 

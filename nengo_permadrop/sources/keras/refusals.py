@@ -2,17 +2,7 @@
 
 from nengo_permadrop.sources.keras.pools import AVERAGES
 
-REFUSED = {
-    name: (
-        "drops whole feature maps, not units",
-        "Use PermanentDropout, which drops units",
-    )
-    for name in ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
-}
-REFUSED["GaussianDropout"] = REFUSED["AlphaDropout"] = (
-    "doesn't drop units but adds noise to them",
-    "Use PermanentDropout, which drops units",
-)
+REFUSED = {}
 for _largest, _average in AVERAGES.items():
     REFUSED[_largest] = (
         "takes the largest of several elements, and what goes into a neuron is a sum",

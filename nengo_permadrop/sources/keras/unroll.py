@@ -33,6 +33,8 @@ class LayerSpec:
         its own.
     generation : int or None
         Major version of the Keras that it is of; None if a file doesn't say.
+    always : bool
+        Whether it is a dropout that is on whatever it is called with.
     """
 
     name: str
@@ -41,6 +43,7 @@ class LayerSpec:
     weights: dict
     acts_as: str = None
     generation: int | None = None
+    always: bool = False
 
     def __post_init__(self):
         if self.acts_as is None:
