@@ -88,15 +88,22 @@ def layered_network(
     redraw=None,
     stimulus=None,
     dropout_seed=None,
+    options=lambda size_in: {},
 ):
-    """Dense layers with dropout in between, from a Node to a Node with a bias."""
+    """
+    Dense layers with dropout in between, from a Node to a Node with a bias.
+
+    ``options`` says what else a dropout of a size is given.
+    """
     rng = np.random.RandomState(3)
 
     def he(rows, columns):
         return rng.randn(rows, columns) * np.sqrt(2 / columns)
 
     def drop(pre, post, weights):
-        transform = npd.PermanentDropout(weights.shape, weights, rate, redraw)
+        transform = npd.PermanentDropout(
+            weights.shape, weights, rate, redraw, **options(weights.shape[1])
+        )
         nengo.Connection(pre, post, transform=transform, synapse=synapse)
 
     with nengo.Network(seed=1) as net:

@@ -14,6 +14,20 @@ class MCDropout(L.Dropout):
         return super().call(inputs, training=True)
 
 
+class MCAlphaDropout(L.AlphaDropout):
+    """Another one of textbooks."""
+
+    def call(self, inputs):
+        return super().call(inputs, training=True)
+
+
+class MCSpatialDropout2D(L.SpatialDropout2D):
+    """The dropout of feature maps, that stays on."""
+
+    def call(self, inputs):
+        return super().call(inputs, training=True)
+
+
 def _candles():
     """CANDLE's class, which has the name of ours and is not registered."""
 
@@ -146,6 +160,126 @@ def sequential_in_sequential():
     return keras.Sequential([keras.Input((4,)), block(4), block(5), L.Dense(1)])
 
 
+def sums_of_neurons():
+    """Activations that several neurons a unit compute."""
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8),
+            L.LeakyReLU(0.2),
+            L.Dropout(0.2),
+            L.Dense(7),
+            L.ReLU(max_value=1.5, negative_slope=0.25),
+            L.Dense(6),
+            L.PReLU(),
+            L.Dropout(0.3),
+            L.Dense(5, "hard_sigmoid"),
+            L.Dense(4, L.ReLU(6.0)),
+            L.Reshape((2, 2)),
+            L.PReLU(shared_axes=[1]),
+            L.Flatten(),
+            L.Dropout(0.3),
+            L.Dense(2),
+        ]
+    )
+
+
+def smooth_activations():
+    """Activations that several neurons a unit compute nearly."""
+    x = inputs = keras.Input((4,))
+    for name in ("elu", "selu", "gelu", "swish", "softplus"):
+        x = L.Dropout(0.1)(L.Dense(6, name)(x))
+    x = L.ELU(0.5)(L.Dense(5)(x))
+    return keras.Model(inputs, L.Dense(2)(x))
+
+
+def softmax_at_the_end():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8, "relu"),
+            L.Dropout(0.2),
+            L.Dense(3, activation="softmax"),
+        ]
+    )
+
+
+def links():
+    """Of each kind, by a Dense layer or by one of their own."""
+    inputs = keras.Input((4,))
+    x = L.Dropout(0.3)(L.Dense(8, "sigmoid")(inputs))
+    outputs = [
+        L.Dense(2, "exponential", name="exp")(x),
+        L.Activation("softplus", name="softplus")(L.Dense(2)(x)),
+        L.Softmax(name="softmax")(L.Reshape((2, 3))(L.Dense(6)(x))),
+        keras.Sequential([keras.Input((8,)), L.Dense(1, "sigmoid")], name="sigmoid")(x),
+        L.Dense(2, "tanh", name="none")(x),
+    ]
+    return keras.Model(inputs, outputs)
+
+
+def spatial_dropout():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(24, "relu"),
+            L.Reshape((8, 3)),
+            L.SpatialDropout1D(0.3),
+            L.Reshape((2, 3, 4)),
+            L.SpatialDropout2D(0.2),
+            L.Reshape((2, 2, 2, 3)),
+            L.SpatialDropout3D(0.2),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
+def noise_shapes():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(12, "relu"),
+            L.Reshape((4, 3)),
+            L.Dropout(0.3, noise_shape=(None, 4, 1)),
+            L.Flatten(),
+            L.Dense(12, "relu"),
+            L.Reshape((2, 2, 3)),
+            PermanentDropout(0.3, noise_shape=(None, 1, 2, None)),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
+def noise_dropout():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(8, "relu"),
+            L.GaussianDropout(0.2),
+            L.Dense(8, "tanh"),
+            L.AlphaDropout(0.3),
+            L.Dense(2),
+        ]
+    )
+
+
+def forced_kinds():
+    return keras.Sequential(
+        [
+            keras.Input((4,)),
+            L.Dense(12, "relu"),
+            MCAlphaDropout(0.2),
+            L.Dense(12, "relu"),
+            L.Reshape((2, 2, 3)),
+            MCSpatialDropout2D(0.3),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
+
+
 MODELS = {
     make.__name__: make
     for make in (
@@ -162,18 +296,31 @@ MODELS = {
         mixed_precision,
         layers_called_twice,
         sequential_in_sequential,
+        sums_of_neurons,
+        smooth_activations,
+        softmax_at_the_end,
+        links,
+        spatial_dropout,
+        noise_shapes,
+        noise_dropout,
+        forced_kinds,
     )
 }
 
 
 def made(name, seed=0):
     """A model of `MODELS`, with weights of which no two are alike."""
-    model = MODELS[name]()
+    return drawn_weights(MODELS[name](), seed)
+
+
+def drawn_weights(model, seed=0):
+    """Give a model weights of which no two are alike; returns it."""
     rng = np.random.RandomState(seed)
 
     def drawn(weight):
-        if weight.ndim == 2:
-            return rng.normal(size=weight.shape) * 1.4 / np.sqrt(len(weight))
+        if weight.ndim > 1:
+            n_inputs = weight[..., 0].size
+            return rng.normal(size=weight.shape) * 1.4 / np.sqrt(n_inputs)
         return rng.uniform(0.3, 1.3, size=weight.shape)
 
     model.set_weights(

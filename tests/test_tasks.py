@@ -133,15 +133,17 @@ def test_two_inputs():
     assert Path("study-two/report.html").exists()
 
 
-def test_logits():
-    X = np.zeros((2, 5))
-    logits = run("task-logits", X=X)["logits"]
-    assert logits.values.shape == (100, 2, 3)
-    classical = npd.sample(
-        run("task-logits", X=X)["kmodel"], X, backend="keras", progress=False
-    )
+def test_classifier():
+    X = np.random.RandomState(0).normal(size=(2, 5))
+    names = run("task-classifier", X=X)
+    samples = names["samples"]
+    assert samples.values.shape == samples.logits.shape == (100, 2, 3)
+    assert np.allclose(names["probabilities"].sum(axis=1), 1)
+    assert names["classes"].shape == (2,)
+    kmodel = keras.models.load_model("classifier.h5")
+    classical = npd.sample(kmodel, X, backend="keras", progress=False)
     spread = classical.std() + 1e-3
-    assert (abs(logits.mean() - classical.mean()) < 2 * spread).all()
+    assert (abs(samples.mean() - classical.mean()) < 2 * spread).all()
 
 
 def test_own_network_live():

@@ -15,6 +15,7 @@ import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.dropout.masks import BERNOULLI
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.sampling.sampler import Sampler
 from nengo_permadrop.support.isolation import copied, outside_networks
@@ -178,7 +179,9 @@ class CountingNetwork:
             for dropout in self.conv.dropouts
             for mask in dropout.masks
             for conn in mask.connections
-            if isinstance(conn.transform, PermanentDropout)  # not if a gate drops
+            # not if a gate drops; and noise lets all spikes pass
+            if isinstance(conn.transform, PermanentDropout)
+            and conn.transform.noise == BERNOULLI
         }
         groups = {ensemble: {} for ensemble in self.ensembles}
         for conn in self.conv.all_connections:
@@ -221,7 +224,11 @@ class CountingNetwork:
         if key is not None:
             dropout, mask = key
             transform = PermanentDropout(
-                weights.shape, init=weights, rate=dropout.rate, redraw=dropout.redraw
+                weights.shape,
+                init=weights,
+                rate=dropout.rate,
+                redraw=dropout.redraw,
+                groups=mask.groups,
             )
         conn = nengo.Connection(
             ensemble.neurons, post, transform=transform, synapse=None, seed=0

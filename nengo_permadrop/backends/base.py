@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.graph.links import apply_link
 from nengo_permadrop.support.registry import Registry, instance
 
 _BACKENDS = Registry(
@@ -54,6 +55,9 @@ class Problem:
     n_copies : int
         Copies of the network, each with masks of its own, whose answers are side by
         side in the output.
+    link : (str, tuple of int) or None
+        What answers are given to, and the shape of one; see `.apply_link`. Sessions
+        give answers before it.
     options : dict
         Other options of the backend.
     chunk_size : int or None
@@ -74,6 +78,7 @@ class Problem:
     n_windows: int = 1
     begin: float = 0.0
     n_copies: int = 1
+    link: tuple | None = None
     options: dict = field(default_factory=dict)
     chunk_size: int | None = None
 
@@ -93,6 +98,26 @@ class Problem:
     def n_run_steps(self):
         """Time steps of the run of a replica."""
         return self.n_begin + self.n_windows * self.n_steps
+
+    def linked(self, answers):
+        """
+        What the model makes of answers, as arguments of `.PredictiveSamples`.
+
+        Parameters
+        ----------
+        answers : (..., n_outputs) ndarray
+            As sessions give them.
+
+        Returns
+        -------
+        arguments : dict
+            "values"; if there is a link, "link" and "logits", too.
+        """
+        if self.link is None:
+            return {"values": answers}
+        kind, shape = self.link
+        values = apply_link(kind, answers, shape)
+        return {"values": values, "link": kind, "logits": answers}
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import contextlib
 import numpy as np
 
 from nengo_permadrop.backends.base import Backend, register_backend
-from nengo_permadrop.dropout.masks import keep_mask
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
 from nengo_permadrop.sources.keras.files import KerasFile
-from nengo_permadrop.sources.registry import get_source, read_model
+from nengo_permadrop.sources.masks import forward_masks
+from nengo_permadrop.sources.registry import get_source
 from nengo_permadrop.support.optional import keras_version
 
 # Keeps the masks of this backend apart from those of the networks: the same seed here
@@ -45,7 +45,8 @@ class KerasBackend(Backend):
         if max_memory is None:
             return 1000
         # all layers' values are alive together, with a mask beside them at worst
-        graph = read_model(problem.model)
+        source = get_source(self.source)
+        graph = source.forward(problem.model, **problem.options).graph
         values = sum(graph.size(index) for index in range(len(graph.shapes)))
         return max(1, int(max_memory // (2 * 8 * values)))
 
@@ -75,10 +76,9 @@ def keras_masks(forward, mask_seeds):
 
     Returns
     -------
-    masks : list of (n, units) ndarray of bool
+    masks : list of (n, units) ndarray
         In the order of ``forward.dropouts``.
     """
-    return [
-        keep_mask(mix64(derive_seed(mask_seeds, _STREAM, number)), units, rate)
-        for number, (_, units, rate) in enumerate(forward.dropouts)
-    ]
+    return forward_masks(
+        forward, lambda number: mix64(derive_seed(mask_seeds, _STREAM, number))
+    )

@@ -131,7 +131,15 @@ def _model_problem(engine, model, X, output, dropout, settings):
     shapes = {name: graph.shapes[index] for name, index in graph.inputs.items()}
     name = output_name(output, graph.outputs)
     arrays = match_inputs(X, shapes)
-    return Problem(model, list(shapes), name, arrays, shapes, **settings)
+    link = _link(getattr(forward, "links", {}), name, graph)
+    return Problem(model, list(shapes), name, arrays, shapes, link=link, **settings)
+
+
+def _link(links, name, graph):
+    """Kind of an output's link, and the output's shape; None if it has none."""
+    if name not in links:
+        return None
+    return links[name], graph.shapes[graph.outputs[name]]
 
 
 def _warn_of_delay(conv, presentation_time, settle):
@@ -154,6 +162,7 @@ def _converter_problem(conv, X, output, settings):
         arrays,
         conv.graph.input_shapes,
         n_copies=len(conv.copies),
+        link=_link(conv.graph.links, name, conv.graph),
         **settings,
     )
 

@@ -67,13 +67,7 @@ def with_weights(transform, weights):
     transform : `nengo.Dense` or `.PermanentDropout`
     """
     if isinstance(transform, PermanentDropout):
-        return PermanentDropout(
-            weights.shape,
-            init=weights,
-            rate=transform.rate,
-            redraw=transform.redraw,
-            redraw_delay=transform.redraw_delay,
-        )
+        return transform.replaced(init=weights)
     return nengo.Dense(weights.shape, init=weights)
 
 

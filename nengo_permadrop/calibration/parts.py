@@ -169,7 +169,10 @@ def correct(conv, part, gain, bias):
     for conn in conv.all_connections:
         if conn.post_obj is not obj:
             continue
-        if isinstance(conn.pre_obj, nengo.Node) and conn.pre_obj.size_in == 0:
+        # a constant that is dropped with neurons' outputs is one of what is scaled
+        dropped = isinstance(conn.transform, PermanentDropout)
+        of_node = isinstance(conn.pre_obj, nengo.Node) and conn.pre_obj.size_in == 0
+        if of_node and not dropped:
             constant = conn.pre_obj
         else:
             conn.transform = _scaled(conn.transform, gain)
@@ -186,11 +189,5 @@ def correct(conv, part, gain, bias):
 def _scaled(transform, gain):
     """A dense transform with its rows scaled, and its dropout if it has one."""
     if isinstance(transform, PermanentDropout):
-        return PermanentDropout(
-            transform.shape,
-            init=gain[:, np.newaxis] * transform.init.base,
-            rate=transform.rate,
-            redraw=transform.redraw,
-            redraw_delay=transform.redraw_delay,
-        )
+        return transform.replaced(init=gain[:, np.newaxis] * transform.init.base)
     return nengo.Dense(transform.shape, init=gain[:, np.newaxis] * transform.init)

@@ -8,12 +8,15 @@ from scipy import sparse
 from nengo_permadrop.converter.dropouts import Dropout, Mask
 from nengo_permadrop.dropout.gates import DropoutGate
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.graph.dropouts import ALPHA, GAUSSIAN, alpha_terms
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation, Affine, Drop
 from nengo_permadrop.graph.linear import Source, Term, Value, combined, dense
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.targets.base import add_constant
 from nengo_permadrop.targets.registry import get_target
+
+_NO_GATES = "Use redraw=None and a new simulator for each draw"
 
 
 class NetworkBuilder:
@@ -80,14 +83,21 @@ class NetworkBuilder:
         sources = [term.source for term in value.terms if not term.source.shift]
         driven = [not source.filtered for source in sources]  # by Nodes
         constant = all(term.source.constant for term in value.terms)
+        size, shape = value.size, value.shape
+        gain, bias = neurons.each(neurons.gain, size), neurons.each(neurons.bias, size)
+        if neurons.per_unit > 1:  # all units' first neurons, then all second ones
+            copies = sparse.vstack(
+                [sparse.identity(size, format="csr")] * neurons.per_unit
+            )
+            value = value.transformed(copies.tocsr(), (copies.shape[0],))
         ensemble = nengo.Ensemble(
             value.size,
             dimensions=1,
             neuron_type=self._neuron_type(
                 operation, neurons.neuron_type, driven, constant
             ),
-            gain=np.full(value.size, neurons.gain),
-            bias=neurons.bias + neurons.gain * value.constant,
+            gain=gain,
+            bias=bias + gain * value.constant,
             encoders=np.ones((value.size, 1)),
             eval_points=np.zeros((1, 1)),
             normalize_encoders=False,
@@ -100,27 +110,78 @@ class NetworkBuilder:
             self._consumers.setdefault(index, ensemble.neurons)
         self._objects[operation.output] = ensemble.neurons
         source = Source(ensemble.neurons, value.size, filtered=True)
-        shape = self.graph.shapes[operation.output]
-        return Value.of(source, shape, scale=neurons.scale)
+        if neurons.per_unit == 1:
+            return Value.of(source, shape, scale=neurons.scale)
+        added = sparse.hstack([sparse.diags(each) for each in neurons.scales(size)])
+        term = Term(source, added.tocsr())
+        return Value(shape, (term,), np.full(size, float(neurons.offset)))
 
     def _drop(self, operation, value, rate):
         """Permanent dropout of a value's elements.
 
-        Elements that are those of a source are dropped where the source is connected
-        from; a constant that is added to them, as by a BatchNormalization, comes from a
-        Node then, whose elements are dropped with them. Others (sums of several) need a
-        Node that holds them.
+        Elements that are those of a source, or are sums of some of them each, are
+        dropped where the source is connected from; a constant that is added to them, as
+        by a BatchNormalization, comes from a Node then, whose elements are dropped with
+        them. Others (sums of several sources) need a Node that holds them.
         """
+        if operation.kind == ALPHA:
+            return self._alpha_drop(operation, value, rate)
+        if self._gating and operation.kind == GAUSSIAN:
+            raise ConversionError(
+                str(operation),
+                "multiplies units by noise, and there masks are redrawn by silencing "
+                "neurons, which can only drop them",
+                _NO_GATES,
+            )
+        return self._masked(operation, value, rate)
+
+    def _alpha_drop(self, operation, value, rate):
+        """
+        Dropout that puts another value in place of what is dropped.
+
+        ``a (m x + (1 - m) s) + b`` is ``a (m (x - s) + s) + b``: plain dropout of what
+        differs from that value, between two affine maps.
+        """
+        if self._gating:
+            raise ConversionError(
+                str(operation),
+                "puts a value in place of what is dropped, and there masks are redrawn "
+                "by silencing neurons, which leaves 0",
+                _NO_GATES,
+            )
+        s, a, b = alpha_terms(rate)
+        ones = np.ones(value.size)
+        dropped = self._masked(operation, value.shifted(-s * ones), rate)
+        unscaled = a * (1.0 - rate) * sparse.identity(value.size, format="csr")
+        return dropped.transformed(unscaled, value.shape).shifted((a * s + b) * ones)
+
+    def _masked(self, operation, value, rate):
         shift = value.constant
-        places = value.selections(shifted=not self._gating)
+        places = value.selections(shifted=not self._gating, several=True)
         if places is None:
             value, shift = self._materialised(operation, value), np.zeros(0)
             places = value.selections()
+        groups = operation.groups
+        if groups is None and sum(len(rows) for rows, _ in places) > value.size:
+            groups = np.arange(value.size)  # of all neurons of a unit
         masks = []
         for term, (rows, columns) in zip(value.terms, places):
-            masks.append(Mask(rows, columns, term.source.size, self._n_masks))
+            mask = Mask(rows, columns, term.source.size, self._n_masks)
+            if groups is not None:
+                # one number, and so one seed: a group may have units of several
+                mask.number -= len(masks)
+                mask.groups = np.zeros(mask.size_in, dtype=np.int64)
+                mask.groups[columns] = groups[rows]
+            masks.append(mask)
             self._n_masks += 1
-        dropout = Dropout(operation.path, rate, value.size, self.network.redraw, masks)
+        dropout = Dropout(
+            operation.path,
+            rate,
+            value.size,
+            self.network.redraw,
+            masks,
+            operation.kind,
+        )
         self.dropouts.append(dropout)
         masked = value.masked([(dropout, mask) for mask in masks])
         if shift.any():
@@ -130,13 +191,15 @@ class NetworkBuilder:
 
     def _shift(self, dropout, mask, shift):
         """What is added to the elements of a mask, which drops it with them."""
+        # of several elements that a unit has, it comes with one
+        rows, first = np.unique(mask.rows, return_index=True)
+        columns = mask.columns[first]
         constant = np.zeros(mask.size_in)
-        constant[mask.columns] = shift[mask.rows]
+        constant[columns] = shift[rows]
         node = nengo.Node(constant, label=f"{dropout.path}.shift")
         source = Source(node, mask.size_in, filtered=False, constant=True, shift=True)
-        ones = np.ones(len(mask.rows))
         shape = shift.size, mask.size_in
-        selected = sparse.csr_matrix((ones, (mask.rows, mask.columns)), shape=shape)
+        selected = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
         return Term(source, selected, (dropout, mask))
 
     def layer_objects(self):
@@ -201,6 +264,8 @@ class NetworkBuilder:
                     init=weights,
                     rate=dropout.rate,
                     redraw=dropout.redraw,
+                    groups=mask.groups,
+                    noise=dropout.noise,
                 )
             conn = nengo.Connection(
                 term.source.obj,
@@ -219,12 +284,11 @@ class NetworkBuilder:
             if not dropouts:
                 continue
             where = f"permanent dropout '{dropouts[0].path}'"
-            fix = "Use redraw=None and a new simulator for each draw"
             if not source.filtered:
                 raise ConversionError(
                     where,
                     "drops inputs, and there masks are redrawn by silencing neurons",
-                    f"Drop the outputs of neurons only. {fix}",
+                    f"Drop the outputs of neurons only. {_NO_GATES}",
                 )
             if len(used) > 1:
                 raise ConversionError(
@@ -232,7 +296,7 @@ class NetworkBuilder:
                     "drops units of neurons that are also used with other masks or "
                     "without dropout, and there masks are redrawn by silencing them "
                     "for all that they connect to",
-                    f"Use the dropout's output wherever its input is used. {fix}",
+                    f"Use the dropout's output wherever its input is used. {_NO_GATES}",
                 )
             ((dropout, mask),) = used.values()
             mask.gate = DropoutGate(
@@ -242,6 +306,7 @@ class NetworkBuilder:
                 seed=0,  # the converter's reseed gives it the mask's
                 synapse=self.network.synapse,
                 label=f"{dropout.path} gate",
+                groups=mask.groups,
             )
             self.off_chip.extend(mask.gate.ensembles)
 

@@ -15,6 +15,7 @@ from scipy.special import ndtr
 from nengo_permadrop.converter.expected import SILENT, expect
 from nengo_permadrop.converter.meanfield.fittable import why_not_weights
 from nengo_permadrop.converter.timing import READ_TIME, path_delay
+from nengo_permadrop.graph.naming import some
 from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
 from nengo_permadrop.targets.registry import get_target
 
@@ -336,11 +337,3 @@ def largest(by_output, output=None):
     """
     chosen = by_output.values() if output is None else [by_output.get(output)]
     return max((value for value in chosen if value is not None), default=None)
-
-
-def some(layers):
-    """The names of some layers, in words; of objects that have paths, or the paths."""
-    paths = [getattr(layer, "path", layer) for layer in layers[:3]]
-    names = ", ".join(f"'{path}'" for path in paths)
-    more = f" and {len(layers) - 3} more" if len(layers) > 3 else ""
-    return f"{'layers' if len(layers) > 1 else 'layer'} {names}{more}"

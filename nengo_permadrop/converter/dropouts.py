@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nengo_permadrop.dropout.masks import keep_mask, mask_key
+from nengo_permadrop.dropout.masks import drawn_mask, mask_key
 from nengo_permadrop.dropout.seeds import derive_seed
+from nengo_permadrop.graph.dropouts import ALPHA, BERNOULLI, GAUSSIAN
 
 
 @dataclass(eq=False)
@@ -21,12 +22,15 @@ class Mask:
     size_in : int
         Number of elements of the source.
     number : int
-        Its place among the masks of the network, from which its seed is derived.
+        Its place among the masks of the network, from which its seed is derived; masks
+        that decide on units of the same groups have one number.
     seed : int
         Seed of its connections.
     connections : list of `nengo.Connection`
     gate : `.networks.DropoutGate` or None
         What drops the elements, if the connections' weights don't.
+    groups : (size_in,) ndarray of int or None
+        Elements with the same number are dropped together.
     """
 
     rows: np.ndarray
@@ -36,6 +40,7 @@ class Mask:
     seed: int = None
     connections: list = field(default_factory=list)
     gate: object = None
+    groups: np.ndarray = None
 
     def reseed(self, seed):
         """Drop what follows from another seed, an int, in simulators built later."""
@@ -62,6 +67,8 @@ class Dropout:
         Seconds between redraws.
     masks : list of `Mask`
         One for each object that units come from; more than one after a Concatenate.
+    kind : {"bernoulli", "gaussian", "alpha"}
+        What it does, as in `.Drop`.
     """
 
     path: str
@@ -69,6 +76,29 @@ class Dropout:
     size: int
     redraw: float
     masks: list
+    kind: str = BERNOULLI
+
+    @property
+    def noise(self):
+        """The ``noise`` of its connections' `.PermanentDropout`."""
+        return GAUSSIAN if self.kind == GAUSSIAN else BERNOULLI
+
+    @property
+    def n_groups(self):
+        """Number of groups of units that are dropped together; units are, if alone."""
+        if any(mask.groups is None for mask in self.masks):
+            return self.size
+        numbers = [mask.groups[mask.columns] for mask in self.masks]
+        return np.unique(np.concatenate(numbers)).size
+
+    @property
+    def words(self):
+        """What it drops, in a few words."""
+        what = {ALPHA: "alpha dropout", GAUSSIAN: "Gaussian dropout"}
+        units = f"{self.size} units"
+        if self.n_groups < self.size:
+            units += f" in {self.n_groups} group{'s' * (self.n_groups > 1)}"
+        return f"{what.get(self.kind, 'dropout')} of {units}, rate {self.rate:g}"
 
     @property
     def gated(self):
@@ -78,7 +108,9 @@ class Dropout:
     @property
     def structure(self):
         """What dropouts have in common that can have the same masks."""
-        return self.path, self.rate, [mask.size_in for mask in self.masks]
+        groups = [None if m.groups is None else m.groups.tolist() for m in self.masks]
+        sizes = [mask.size_in for mask in self.masks]
+        return self.path, self.rate, sizes, self.kind, groups
 
     @property
     def connections(self):
@@ -100,11 +132,33 @@ class Dropout:
         Returns
         -------
         keep : (size,) ndarray of bool
+            Gaussian noise keeps all.
         """
-        keep = np.ones(self.size, dtype=bool)
+        if self.kind == GAUSSIAN:
+            return np.ones(self.size, dtype=bool)
+        return self.drawn(mask_seed, redraw_index)
+
+    def drawn(self, mask_seed=None, redraw_index=0):
+        """
+        What the model's forward pass takes for it, to answer as the network does.
+
+        Parameters
+        ----------
+        mask_seed, redraw_index
+            As in `keep`.
+
+        Returns
+        -------
+        mask : (size,) ndarray
+            Of bool, which units are kept; for Gaussian noise of float, what they are
+            multiplied by.
+        """
+        drawn = np.ones(self.size, dtype=float if self.kind == GAUSSIAN else bool)
         for mask in self.masks:
             seed = mask.seed if mask_seed is None else derive_seed(mask.seed, mask_seed)
             key = mask_key(np.random.RandomState(seed))
-            kept = keep_mask(key, mask.size_in, self.rate, redraw_index)
-            keep[mask.rows] = kept[mask.columns]
-        return keep
+            of_source = drawn_mask(
+                key, mask.size_in, self.rate, redraw_index, mask.groups, self.kind
+            )
+            drawn[mask.rows] = of_source[mask.columns]
+        return drawn

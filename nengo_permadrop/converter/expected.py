@@ -15,9 +15,14 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.timing import READ_TIME
+from nengo_permadrop.graph.dropouts import ALPHA, drop_terms
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
-from nengo_permadrop.neurons.activations import activate, activation_neurons
+from nengo_permadrop.neurons.activations import (
+    activate,
+    activation_neurons,
+    neuron_activity,
+)
 from nengo_permadrop.support.inputs import evenly_spaced
 
 # (row, masks) pairs that are looked at where it must be quick, and rows of them
@@ -189,10 +194,14 @@ def _classical(conv, rows, masks):
         dropout = dropouts.get(operation.path)
         if dropout is None:
             return x
-        kept = np.ones_like(x)
+        factors = np.ones_like(x)
         for mask in dropout.masks:
-            kept[:, mask.rows] = masks[numbers[id(mask)]][:, mask.columns]
-        return x * kept
+            factors[:, mask.rows] = masks[numbers[id(mask)]][:, mask.columns]
+        if dropout.kind != ALPHA:
+            return x * factors
+        kept = factors * (1.0 - dropout.rate)
+        scale, shift = drop_terms(ALPHA, dropout.rate, kept)
+        return x * scale + shift
 
     return evaluate(conv.graph, rows, activate, drop)
 
@@ -296,8 +305,9 @@ def _activity(conv, model, means, classical, shape):
         hz = conv.firing_rates.get(operation.path)
         neurons = activation_neurons(operation.kind, hz, **operation.parameters)
         rates = np.abs(means[layer.obj]) / layer.curve.amplitude
-        unit_rate = 1.0 / (layer.curve.amplitude * neurons.scale)
-        wanted = np.abs(classical[operation.output]) * unit_rate
+        unit_rate = 1.0 / (layer.curve.amplitude * neurons.unit_scale)
+        wanted = neuron_activity(operation, classical[operation.inputs[0]])
+        wanted = np.abs(wanted) * unit_rate
         most = np.abs(layer.curve.mean(np.full((1, 1), _HUGE), np.zeros((1, 1))))
         most = float(most[0, 0] / layer.curve.amplitude)
         found.append(

@@ -11,11 +11,13 @@ from nengo_permadrop.converter.checks import warn_if_unlikely
 from nengo_permadrop.converter.copies import another_copy
 from nengo_permadrop.converter.layer_objects import LayerObjects
 from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
+from nengo_permadrop.converter.reading import read
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.dropouts import check_dropout
-from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.sources.registry import opened, read_model
+from nengo_permadrop.graph.naming import some
+from nengo_permadrop.graph.replaced import warn_of_replaced
+from nengo_permadrop.neurons.activations import approximations
 from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
     check_choice,
@@ -97,6 +99,11 @@ class Converter(nengo.Network):
         For a model's file: names of the user's classes in it that are permanent
         dropout. Those whose names end in "Dropout" are known, such as ``MCDropout``; in
         a model in memory, all subclasses are.
+    max_to_avg_pool : bool, optional
+        Take averages where the model takes the largest of several elements
+        (``MaxPooling2D`` and its kin), which neurons have no connections for; without
+        this they are refused. Answers are others than the model's then: `verify`
+        compares with the model that takes averages.
 
     Attributes
     ----------
@@ -114,6 +121,11 @@ class Converter(nengo.Network):
     rates_from : {str: {"given", "rows", "weights"}}
         Where each of them comes from: ``scale_firing_rates``, the rows ``X``, or the
         weights alone.
+    links : {str: str}
+        What the model makes of outputs at last, such as "softmax"; `.sample` does it.
+    approximations : {str: float or str}
+        By layer: how far its neurons are off an activation at the most, for any input;
+        or in words, what is in place of something else.
     graph : `.ModelGraph`
         The operations and weights that the network was made from.
     model : object or None
@@ -143,7 +155,8 @@ class Converter(nengo.Network):
     Warns
     -----
     UserWarning
-        If layers have learned with the rate curve of another target's neurons.
+        If layers have learned with the rate curve of another target's neurons, or
+        ``max_to_avg_pool`` replaces some.
     AgreementWarning
         If rows ``X`` are given, and the network can't be expected to agree with the
         classical one on them; `.sample` warns of its own rows.
@@ -177,6 +190,7 @@ class Converter(nengo.Network):
         add_to_container=None,
         weights=None,
         dropout_classes=(),
+        max_to_avg_pool=False,
     ):
         check_choice(neurons, "neurons", ("spiking", "rate"))
         check_choice(target, "target", target_names())
@@ -187,11 +201,10 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
-        model = opened(model, weights=weights, dropout_classes=dropout_classes)
-        graph = read_model(model)
+        model, graph = read(model, weights, dropout_classes, max_to_avg_pool)
+        if model is not None:  # of a graph it was warned when it was read
+            warn_of_replaced(graph)
         dropout = check_dropout(dropout, graph.dropout_paths)
-        if isinstance(model, ModelGraph):
-            model = None
         rows = None if X is None else rows_of(graph, X)
         rates = firing_rates(
             graph, get_target(target), scale_firing_rates, rows, dropout
@@ -232,7 +245,7 @@ class Converter(nengo.Network):
         self.reseed(np.random.randint(2**31) if seed is None else seed)
         if builder.other_curves and model is not None:
             warning = get_target(target).other_curve
-            warnings.warn(warning.format(_some(builder.other_curves)), stacklevel=2)
+            warnings.warn(warning.format(some(builder.other_curves)), stacklevel=2)
         alone = parent is None or add_to_container is False
         self.configure(self if alone else context[0])
         if rows is not None:
@@ -246,6 +259,14 @@ class Converter(nengo.Network):
     @property
     def output(self):
         return next(iter(self.outputs.values()))
+
+    @property
+    def links(self):
+        return dict(self.graph.links)
+
+    @property
+    def approximations(self):
+        return {**self.graph.replaced, **approximations(self.graph)}
 
     @property
     def settling_time(self):
@@ -332,7 +353,9 @@ class Converter(nengo.Network):
         The same layers are built from rate neurons without synapses and compared with
         the model, once without dropout and once with the masks that this network has
         now: weights, wiring, and where units are dropped. A calibration comes after
-        that; what it corrected is in ``calibration``.
+        that; what it corrected is in ``calibration``. What comes before a link is
+        compared. Neurons that only approximate an activation must be within their
+        bound (``approximations``), and what follows from that isn't held against them.
 
         Parameters
         ----------
@@ -350,16 +373,14 @@ class Converter(nengo.Network):
         Returns
         -------
         error : float
-            The largest difference found; without Keras's own rounding in half
-            precision.
+            The largest difference found; without Keras's rounding in half precision.
 
         Raises
         ------
         ConversionError
             If the difference is larger, with the output and observation it was found
             at; if half precision changes the model's own answers by more than rounding,
-            as it does where values overflow; or if the converter was made without a
-            model.
+            as where values overflow; or if the converter was made without a model.
         """
         from nengo_permadrop.converter.verify import verify
 
@@ -427,9 +448,3 @@ class Converter(nengo.Network):
         state = super().__getstate__()
         state["model"] = None
         return state
-
-
-def _some(paths):
-    names = ", ".join(f"'{path}'" for path in paths[:3])
-    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
-    return f"{'layers' if len(paths) > 1 else 'layer'} {names}{more}"

@@ -18,10 +18,15 @@ References
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.graph.dropouts import BERNOULLI, drop_terms, random_mask
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
-from nengo_permadrop.neurons.activations import activate, activation_neurons
+from nengo_permadrop.neurons.activations import (
+    activate,
+    activation_neurons,
+    neuron_activity,
+)
 from nengo_permadrop.support.inputs import evenly_spaced, match_inputs
 from nengo_permadrop.support.validation import check_number
 
@@ -69,7 +74,7 @@ def firing_rates(graph, target, given=None, X=None, dropout="permanent", multipl
         if not scalable:
             raise ConversionError(
                 "scale_firing_rates",
-                "no layer of the model is relu, sigmoid or tanh",
+                "no layer of the model has rates that can be chosen, as relu has",
                 _FIXED,
             )
         return dict.fromkeys(scalable, rate)
@@ -212,7 +217,8 @@ def activity(graph, X=None, dropout="permanent"):
     Returns
     -------
     activations : {str: (n, size) ndarray}
-        By path of the layer; of one with several activations, side by side.
+        By path of the layer; of one with several activations, side by side. Where
+        several neurons add up to an activation, what each of them stands for.
     """
     rng = np.random.RandomState(_SEED)
 
@@ -220,7 +226,11 @@ def activity(graph, X=None, dropout="permanent"):
         rate = operation.permanent_rate(dropout)
         if rate == 0:
             return x
-        return x * (rng.random_sample(x.shape) >= rate) / (1 - rate)
+        mask = random_mask(operation.kind, rate, x.shape, operation.groups, rng)
+        if operation.kind == BERNOULLI:
+            return x * mask / (1 - rate)
+        scale, shift = drop_terms(operation.kind, rate, mask)
+        return x * scale if shift is None else x * scale + shift
 
     def known(index, x):
         if index not in graph.statistics:
@@ -235,8 +245,16 @@ def activity(graph, X=None, dropout="permanent"):
     found = {}
     for operation in graph.operations:
         if isinstance(operation, Activation):
-            found.setdefault(operation.path, []).append(values[operation.output])
+            found.setdefault(operation.path, []).append(_of_neurons(operation, values))
     return {
         path: each[0] if len(each) == 1 else np.concatenate(each, axis=1)
         for path, each in found.items()
     }
+
+
+def _of_neurons(operation, values):
+    """What the neurons of an activation stand for, ``(n, n_neurons)``."""
+    neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+    if neurons.per_unit == 1:
+        return values[operation.output]
+    return neuron_activity(operation, values[operation.inputs[0]])

@@ -7,6 +7,7 @@ from typing import Any
 from nengo_permadrop.converter.checks import LIMIT, some
 from nengo_permadrop.converter.html import report_html
 from nengo_permadrop.converter.rate_table import rate_table
+from nengo_permadrop.graph.dropouts import ALPHA, BERNOULLI, GAUSSIAN
 from nengo_permadrop.support.plain import plain
 
 _WIDTH = 79
@@ -68,6 +69,11 @@ class DropoutReport:
     always : bool
         Whether it is on in the model itself, by its class or by how it is called; not
         because plain dropout is taken for permanent.
+    kind : {"bernoulli", "gaussian", "alpha"}
+        What it does to units, as in `.Drop`.
+    groups : int
+        Number of groups of units that are dropped together; that of units, if each is
+        dropped by itself.
     """
 
     path: str
@@ -75,6 +81,19 @@ class DropoutReport:
     rate: float
     layer: str = "Dropout"
     always: bool = False
+    kind: str = BERNOULLI
+    groups: int = None
+
+    def __post_init__(self):
+        if self.groups is None:
+            object.__setattr__(self, "groups", self.units)
+
+    @property
+    def how(self):
+        """How it differs from plain dropout, in words; "" if it doesn't."""
+        words = {GAUSSIAN: ["as Gaussian noise"], ALPHA: ["as alpha dropout"]}
+        words = words.get(self.kind, [])
+        return " ".join(words + ["in groups"] * (self.groups < self.units))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -238,15 +257,15 @@ class ConversionReport:
             types.setdefault(layer.neuron_type, []).append(layer)
         dropouts = {}
         for dropout in self.dropouts:
-            dropouts.setdefault(dropout.rate, []).append(dropout)
+            dropouts.setdefault((dropout.rate, dropout.how), []).append(dropout)
         parts = [
             ("Neurons", "; ".join(f"{t} in {some(v)}" for t, v in types.items())),
             (
                 "Dropout",
                 "; ".join(
                     f"{rate:g} of {sum(each.units for each in several)} units in "
-                    f"{some(several)}"
-                    for rate, several in dropouts.items()
+                    f"{some(several)}" + (f", {how}" if how else "")
+                    for (rate, how), several in dropouts.items()
                 ),
             ),
             ("Dropout layers", self._whose_dropout()),

@@ -1,5 +1,7 @@
 """Making a `.ConversionReport` of a converter."""
 
+import math
+
 import nengo
 from nengo.exceptions import ValidationError
 
@@ -14,6 +16,7 @@ from nengo_permadrop.converter.report import (
 from nengo_permadrop.converter.timing import presentation_times
 from nengo_permadrop.graph.dropouts import ALWAYS
 from nengo_permadrop.graph.graph import Activation, Drop
+from nengo_permadrop.graph.replaced import replaced_words
 from nengo_permadrop.targets.registry import get_target
 
 
@@ -106,7 +109,13 @@ def _dropout(conv, dropout):
     operations = conv.graph.by_path()[dropout.path]
     drop = next(each for each in operations if isinstance(each, Drop))
     return DropoutReport(
-        dropout.path, dropout.size, dropout.rate, drop.label, drop.when == ALWAYS
+        dropout.path,
+        dropout.size,
+        dropout.rate,
+        drop.label,
+        drop.when == ALWAYS,
+        dropout.kind,
+        dropout.n_groups,
     )
 
 
@@ -119,8 +128,25 @@ def _activations(conv):
     return [each for each in conv.graph.operations if isinstance(each, Activation)]
 
 
+def rounded_up(bound):
+    """A bound with few digits that still is one, a float."""
+    return math.ceil(bound * 1e4) / 1e4
+
+
 def _approximations(conv):
     """What the network has other than the model, in words."""
+    by_kind = {}
+    for operation in _activations(conv):
+        if operation.path in conv.approximations:
+            by_kind.setdefault(operation.kind, []).append(operation)
+    for kind, operations in by_kind.items():
+        error = rounded_up(max(conv.approximations[each.path] for each in operations))
+        yield (
+            f"The {kind} of {some(operations)} is a sum of rectified neurons, which is "
+            f"off by at most {error:g} for any input."
+        )
+    for words in replaced_words(conv.graph):
+        yield f"{words[0].upper()}{words[1:]}."
     if conv.neurons == "rate":
         return
     tails, regular, quantised = [], [], []

@@ -3,7 +3,7 @@
 from nengo_permadrop.graph.smoothing import smooth_graph
 
 
-def rate_twin(conv, smooth=False, copies=1):
+def rate_twin(conv, smooth=False, copies=1, dropout=None):
     """
     The same network of rate neurons, which answers as the classical one, and at once.
 
@@ -17,6 +17,8 @@ def rate_twin(conv, smooth=False, copies=1):
     copies : int, optional
         As in `.Converter`. With as many as ``conv`` has, the masks of each copy are the
         same.
+    dropout : optional
+        As in `.Converter`; by default as in ``conv``.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def rate_twin(conv, smooth=False, copies=1):
     return type(conv)(
         smooth_graph(conv.graph) if smooth else conv.graph,
         neurons="rate",
-        dropout=conv.dropout,
+        dropout=conv.dropout if dropout is None else dropout,
         scale_firing_rates=conv.firing_rates or None,
         copies=copies,
         seed=0,

@@ -8,6 +8,7 @@ from nengo_permadrop.dl.transforms import (
     RedrawScale,
     keys_of,
 )
+from nengo_permadrop.dropout.masks import GAUSSIAN
 from nengo_permadrop.support.optional import require
 
 _nengo_dl = require("nengo_dl")  # before TensorFlow, whose log messages it silences
@@ -96,18 +97,30 @@ class DropInputsBuilder(_OpBuilder):
         scales = []
         for op in self.ops:
             key = _tf.constant(np.uint64(op.key).astype(np.int64))
-            uniform = _tf.random.stateless_uniform(
-                (signals.minibatch_size, op.x.size),
-                seed=_tf.stack([seed, key + index]),
-                dtype=signals.dtype,
-            )
-            keep = _tf.cast(uniform >= op.rate, signals.dtype)
-            scales.append(keep / (1.0 - op.rate))
+            seeds = _tf.stack([seed, key + index])
+            scales.append(_random_scale(op, seeds, signals))
         return _tf.concat(scales, axis=1)
 
     @staticmethod
     def mergeable(x, y):
         return (x.redraw, x.redraw_delay) == (y.redraw, y.redraw_delay)
+
+
+def _random_scale(op, seed, signals):
+    """What the inputs of a `.DropInputs` are multiplied by, ``(minibatch, inputs)``."""
+    n_numbers, places = op.x.size, None
+    if op.groups is not None:
+        numbers, places = np.unique(op.groups, return_inverse=True)
+        n_numbers, places = numbers.size, places.ravel()
+    shape, dtype = (signals.minibatch_size, n_numbers), signals.dtype
+    if op.noise == GAUSSIAN:
+        deviation = np.sqrt(op.rate / (1.0 - op.rate))
+        normal = _tf.random.stateless_normal(shape, seed=seed, dtype=dtype)
+        scale = 1.0 + deviation * normal
+    else:
+        uniform = _tf.random.stateless_uniform(shape, seed=seed, dtype=dtype)
+        scale = _tf.cast(uniform >= op.rate, dtype) / (1.0 - op.rate)
+    return scale if places is None else _tf.gather(scale, places, axis=1)
 
 
 @_Builder.register(RedrawScale)

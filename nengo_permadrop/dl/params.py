@@ -51,13 +51,7 @@ def _with_dropout(sim, built, obj, params):
             attr="solver",
             obj=obj,
         )
-    trained = PermanentDropout(
-        transform.shape,
-        init=weights,
-        rate=transform.rate,
-        redraw=transform.redraw,
-        redraw_delay=transform.redraw_delay,
-    )
+    trained = transform.replaced(init=weights)
     if dropout.decoders is None:
         return {"transform": trained}
     return {

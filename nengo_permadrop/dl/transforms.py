@@ -25,8 +25,8 @@ class InputDropout(
     weights : `nengo.builder.Signal`
         The weights without dropout, ``(size_out, size_in)``.
     scale : `nengo.builder.Signal`
-        What each input is multiplied by, 0 or ``1 / (1 - rate)``: ``(size_in,)``, for
-        each item of the minibatch.
+        What each input is multiplied by, such as 0 or ``1 / (1 - rate)``:
+        ``(size_in,)``, for each item of the minibatch.
     key : `nengo.builder.Signal` or None
         The key of the masks as two 32-bit integers, for each item; None if they are
         never redrawn.
@@ -154,6 +154,8 @@ class DropInputs(Operator):
         self.rate = built.dropout.rate
         self.redraw = built.dropout.redraw
         self.redraw_delay = built.dropout.redraw_delay
+        self.groups = built.dropout.groups
+        self.noise = built.dropout.noise
         self.key = key
         self.sets = [dropped]
         self.incs = []

@@ -72,6 +72,8 @@ class DropoutGate(nengo.Network):
     label : str, optional
     add_to_container : bool, optional
         As in `nengo.Network`.
+    groups : (n_neurons,) array_like of int, optional
+        Neurons with the same number are dropped together, as in `.PermanentDropout`.
 
     Attributes
     ----------
@@ -111,6 +113,7 @@ class DropoutGate(nengo.Network):
         label=None,
         add_to_container=None,
         lead=None,
+        groups=None,
     ):
         if not isinstance(neurons, nengo.ensemble.Neurons):
             raise ValidationError(
@@ -125,7 +128,8 @@ class DropoutGate(nengo.Network):
         if seed is None:
             seed = np.random.randint(2**31)
         with self:
-            self.node = nengo.Node(MaskProcess(n, rate, None, seed), label="masks")
+            process = MaskProcess(n, rate, None, seed, groups=groups)
+            self.node = nengo.Node(process, label="masks")
             conn = self._connect(1.0, -inhibition, neurons, synapse, "gate")
             self.ensemble, self.release = conn.pre_obj.ensemble, None
             charge = _PHASE * _time_constant(neurons)
@@ -183,7 +187,14 @@ class DropoutGate(nengo.Network):
             lead = 0.0 if redraw is None else min(self._lead, _MOST_LEAD * redraw)
         old = self.node.output
         process = MaskProcess(
-            old.n_units, old.rate, redraw, old.seed, delay, lead, self._release_time
+            old.n_units,
+            old.rate,
+            redraw,
+            old.seed,
+            delay,
+            lead,
+            self._release_time,
+            old.groups,
         )
         if redraw is not None and not lead < redraw:
             raise ValidationError(

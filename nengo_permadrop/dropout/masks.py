@@ -8,6 +8,10 @@ at least the dropout rate. The numbers come from SplitMix64 [1]_, a counter-base
 generator: the masks of many replicas are computed at once, without a generator object
 a connection, and mask ``k`` doesn't depend on masks ``0 .. k - 1`` having been drawn.
 
+Units of a group share the number of the group, wherever they are: ``i`` is then not a
+unit's place but its group. Gaussian noise is the normal quantile of the same uniform
+number.
+
 References
 ----------
 .. [1] Steele, G. L., Lea, D., & Flood, C. H. (2014). Fast splittable pseudorandom
@@ -15,8 +19,14 @@ References
 """
 
 import numpy as np
+from scipy import special
 
 from nengo_permadrop.dropout.seeds import _GAMMA, mix64
+from nengo_permadrop.graph.dropouts import BERNOULLI, GAUSSIAN
+
+# What dropout multiplies units by: 0 or 1 / (1 - rate), or a normal number of the same
+# mean and variance, 1 and rate / (1 - rate)
+NOISES = (BERNOULLI, GAUSSIAN)
 
 
 def mask_key(rng):
@@ -35,7 +45,7 @@ def mask_key(rng):
     return np.uint64((high << 32) | low)
 
 
-def keep_mask(key, n_units, rate, redraw_index=0):
+def keep_mask(key, n_units, rate, redraw_index=0, groups=None):
     """Which units are kept.
 
     Parameters
@@ -49,14 +59,92 @@ def keep_mask(key, n_units, rate, redraw_index=0):
     redraw_index : int, optional
         0 for the mask that a simulation starts with, ``k`` for the one that it has
         after its ``k``-th redraw.
+    groups : (n_units,) ndarray of int, optional
+        Units with the same number, not negative, are dropped together. By default each
+        unit is a group, whose number is its place.
 
     Returns
     -------
     keep : (..., n_units) ndarray of bool
     """
+
+    def kept(bits):
+        uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return uniform >= rate
+
+    return _of_units(kept, key, n_units, redraw_index, groups)
+
+
+def scale_factors(
+    key, n_units, rate, redraw_index=0, groups=None, noise=BERNOULLI, dtype=float
+):
+    """What units are multiplied by.
+
+    Parameters
+    ----------
+    key, n_units, rate, redraw_index, groups
+        As in `keep_mask`.
+    noise : {"bernoulli", "gaussian"}, optional
+        Drop units with probability ``rate``, and multiply others by ``1 / (1 - rate)``;
+        or multiply all by ``1 + N(0, rate / (1 - rate))`` [1]_.
+    dtype : dtype, optional
+        Of the factors.
+
+    Returns
+    -------
+    factors : (..., n_units) ndarray
+        Of mean 1 and variance ``rate / (1 - rate)``.
+
+    References
+    ----------
+    .. [1] Srivastava, N., Hinton, G., Krizhevsky, A., Sutskever, I., & Salakhutdinov,
+       R. (2014). Dropout: A simple way to prevent neural networks from overfitting.
+       JMLR 15, 1929-1958, section 10.
+    """
+    if noise == BERNOULLI:
+        keep = keep_mask(key, n_units, rate, redraw_index, groups)
+        return keep.astype(dtype) / (1.0 - rate)
+    deviation = np.sqrt(rate / (1.0 - rate))
+
+    def factors(bits):
+        # the middle of its interval: the quantiles of 0 and 1 are infinite
+        uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        return (1.0 + deviation * special.ndtri(uniform)).astype(dtype)
+
+    return _of_units(factors, key, n_units, redraw_index, groups)
+
+
+def drawn_mask(key, n_units, rate, redraw_index=0, groups=None, kind=BERNOULLI):
+    """What a model's forward pass takes for a dropout: its mask, or its noise.
+
+    Parameters
+    ----------
+    key, n_units, rate, redraw_index, groups
+        As in `keep_mask`.
+    kind : {"bernoulli", "gaussian", "alpha"}, optional
+        As in `.Drop`.
+
+    Returns
+    -------
+    mask : (..., n_units) ndarray
+        Of bool, which units are kept; for Gaussian noise of float, what they are
+        multiplied by.
+    """
+    if kind == GAUSSIAN:
+        return scale_factors(key, n_units, rate, redraw_index, groups, noise=kind)
+    return keep_mask(key, n_units, rate, redraw_index, groups)
+
+
+def _of_units(function, key, n_units, redraw_index, groups):
+    """A function of each unit's 64 random bits, ``(..., n_units)``."""
+    if groups is None:
+        numbers, places = np.arange(n_units, dtype=np.uint64), None
+    else:  # bits are made once a group: there may be thousands of units in one
+        numbers, places = np.unique(groups, return_inverse=True)
+        numbers = numbers.astype(np.uint64)
     keys = np.asarray(key, dtype=np.uint64)
     stream = mix64(keys ^ mix64(np.uint64(redraw_index)))
-    counter = np.arange(1, n_units + 1, dtype=np.uint64) * _GAMMA
+    counter = (numbers + np.uint64(1)) * _GAMMA
     bits = mix64(stream[..., np.newaxis] + counter)
-    uniform = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return (uniform >= rate).reshape(keys.shape + (n_units,))
+    values = function(bits).reshape(keys.shape + numbers.shape)
+    return values if places is None else values[..., places.ravel()]

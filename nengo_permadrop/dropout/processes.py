@@ -1,11 +1,13 @@
 """A Nengo process whose output is a mask."""
 
 import nengo
-from nengo.params import IntParam
+import numpy as np
+from nengo.params import IntParam, NdarrayParam
 
 from nengo_permadrop.dropout.builder import check_redraw
 from nengo_permadrop.dropout.clock import redraw_index
 from nengo_permadrop.dropout.masks import keep_mask, mask_key
+from nengo_permadrop.support.groups import check_groups
 from nengo_permadrop.support.validation import (
     FiniteNumberParam,
 )
@@ -34,6 +36,8 @@ class MaskProcess(nengo.Process):
         Seconds before a redraw in which units that the next masks keep aren't dropped.
     release : float, optional
         Seconds after a unit was dropped in which it is -1.
+    groups : (n_units,) array_like of int, optional
+        Units with the same number are dropped together, as in `.PermanentDropout`.
     """
 
     n_units = IntParam("n_units", low=1)
@@ -42,9 +46,18 @@ class MaskProcess(nengo.Process):
     redraw_delay = FiniteNumberParam("redraw_delay", low=0)
     lead = FiniteNumberParam("lead", low=0)
     release = FiniteNumberParam("release", low=0)
+    groups = NdarrayParam("groups", shape=("*",), dtype=np.int64, optional=True)
 
     def __init__(
-        self, n_units, rate, redraw, seed, redraw_delay=0.0, lead=0.0, release=0.0
+        self,
+        n_units,
+        rate,
+        redraw,
+        seed,
+        redraw_delay=0.0,
+        lead=0.0,
+        release=0.0,
+        groups=None,
     ):
         super().__init__(default_size_in=0, default_size_out=n_units, seed=seed)
         self.n_units = n_units
@@ -53,6 +66,7 @@ class MaskProcess(nengo.Process):
         self.redraw_delay = redraw_delay
         self.lead = lead
         self.release = release
+        self.groups = check_groups(groups, n_units, obj=self)
 
     def reseeded(self, seed):
         """The same with another seed."""
@@ -64,6 +78,7 @@ class MaskProcess(nengo.Process):
             self.redraw_delay,
             self.lead,
             self.release,
+            self.groups,
         )
 
     def make_state(self, shape_in, shape_out, dt, dtype=None):
@@ -109,7 +124,8 @@ class MaskProcess(nengo.Process):
 
         def dropped(pair):
             keep, next_keep = (
-                keep_mask(keys, self.n_units, self.rate, index) for index in pair
+                keep_mask(keys, self.n_units, self.rate, index, self.groups)
+                for index in pair
             )
             return ~(keep | next_keep)
 

@@ -4,11 +4,13 @@ import nengo
 import numpy as np
 from nengo.builder import Model
 from nengo.exceptions import ValidationError
-from nengo.params import NumberParam
+from nengo.params import NdarrayParam, NumberParam
 from nengo.solvers import Solver
 
+from nengo_permadrop.dropout.masks import BERNOULLI
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.support.groups import check_groups
 
 
 class DropoutL2(Solver):
@@ -30,6 +32,9 @@ class DropoutL2(Solver):
         Probability that a neuron is dropped, in [0, 1).
     reg : float, optional
         Of the noise of spikes, as a fraction of the highest activity.
+    groups : (n_neurons,) array_like of int, optional
+        Neurons with the same number are dropped together. The sum is then over groups,
+        of the squares of what their neurons decode together.
 
     References
     ----------
@@ -41,16 +46,24 @@ class DropoutL2(Solver):
     rate = NumberParam("rate", low=0, high=1, high_open=True)
     reg = NumberParam("reg", low=0)
 
-    def __init__(self, rate, reg=0.1):
+    groups = NdarrayParam("groups", shape=("*",), dtype=np.int64, optional=True)
+
+    def __init__(self, rate, reg=0.1, groups=None):
         super().__init__(weights=False)
         self.rate = rate
         self.reg = reg
+        self.groups = None if groups is None else check_groups(groups, len(groups))
 
     def __call__(self, A, Y, rng=np.random):
         gram = A.T @ A
         noise = self.rate / (1.0 - self.rate) * np.diag(gram)
-        noise = noise + len(A) * (self.reg * A.max()) ** 2
-        decoders = np.linalg.lstsq(gram + np.diag(noise), A.T @ Y, rcond=None)[0]
+        noise = np.diag(noise + len(A) * (self.reg * A.max()) ** 2)
+        if self.groups is not None:
+            groups = check_groups(self.groups, len(gram), obj=self)
+            together = groups[:, np.newaxis] == groups
+            np.fill_diagonal(together, False)  # which noise has already
+            noise = noise + self.rate / (1.0 - self.rate) * together * gram
+        decoders = np.linalg.lstsq(gram + noise, A.T @ Y, rcond=None)[0]
         error = np.sqrt(np.mean((A @ decoders - Y) ** 2, axis=0))
         return decoders, {"rmses": error}
 
@@ -67,6 +80,8 @@ def connect_dropped(
     synapse=0.005,
     seed=None,
     label=None,
+    groups=None,
+    noise=BERNOULLI,
 ):
     """
     A decoded connection that drops neurons of the ensemble at random.
@@ -101,6 +116,10 @@ def connect_dropped(
     seed : int, optional
         Of the connection, and so of the masks.
     label : str, optional
+    groups : (n_neurons,) array_like of int, optional
+        Neurons with the same number are dropped together, as in `.PermanentDropout`.
+    noise : {"bernoulli", "gaussian"}, optional
+        As in `.PermanentDropout`: with "gaussian", each neuron is multiplied by noise.
 
     Returns
     -------
@@ -136,7 +155,8 @@ def connect_dropped(
             "its dimensions with function=lambda x: x[:1]",
             attr="pre",
         )
-    solver = DropoutL2(rate) if solver is None else solver
+    if solver is None:
+        solver = DropoutL2(rate, groups=check_groups(groups, pre.n_neurons, obj=pre))
     if solver.weights:
         raise ValidationError(
             f"must solve for decoders, got {solver} with weights=True", attr="solver"
@@ -152,10 +172,13 @@ def connect_dropped(
             attr="transform",
         )
     weights = factor @ decoders
+    dropout = PermanentDropout(
+        weights.shape, weights, rate=rate, redraw=redraw, groups=groups, noise=noise
+    )
     return nengo.Connection(
         pre.neurons,
         post,
-        transform=PermanentDropout(weights.shape, weights, rate=rate, redraw=redraw),
+        transform=dropout,
         synapse=synapse,
         seed=seed,
         label=label,

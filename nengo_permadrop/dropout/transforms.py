@@ -3,10 +3,17 @@
 import numpy as np
 from nengo.dists import DistOrArrayParam, Distribution
 from nengo.exceptions import BuildError, ValidationError
+from nengo.params import EnumParam, NdarrayParam
 from nengo.rc import rc
 from nengo.transforms import Dense
 
-from nengo_permadrop.dropout.masks import keep_mask, mask_key
+from nengo_permadrop.dropout.masks import (
+    BERNOULLI,
+    NOISES,
+    mask_key,
+    scale_factors,
+)
+from nengo_permadrop.support.groups import check_groups
 from nengo_permadrop.support.validation import FiniteNumberParam, check_real_array
 
 
@@ -27,15 +34,23 @@ class MaskedWeights(Distribution):
         vector that stands for a diagonal matrix.
     rate : float
         Probability that a column is dropped, in [0, 1).
+    groups : (n_columns,) array_like of int, optional
+        Columns with the same number are dropped together.
+    noise : {"bernoulli", "gaussian"}, optional
+        What columns are multiplied by, as in `.PermanentDropout`.
     """
 
     base = DistOrArrayParam("base")
     rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
+    groups = NdarrayParam("groups", shape=("*",), dtype=np.int64, optional=True)
+    noise = EnumParam("noise", values=NOISES)
 
-    def __init__(self, base, rate):
+    def __init__(self, base, rate, groups=None, noise=BERNOULLI):
         super().__init__()
         self.base = base
         self.rate = rate
+        self.groups = groups
+        self.noise = noise
 
     def sample_base(self, n, d, rng=np.random):
         """The weights without dropout, ``(n, d)``."""
@@ -45,9 +60,16 @@ class MaskedWeights(Distribution):
         return base if base.ndim == 2 else np.diag(np.broadcast_to(base, (n,)))
 
     def column_scale(self, key, d, redraw_index=0):
-        """What each column is multiplied by: 0 or ``1 / (1 - rate)``, ``(d,)``."""
-        keep = keep_mask(key, d, self.rate, redraw_index)
-        return keep.astype(rc.float_dtype) / (1.0 - self.rate)
+        """What each column is multiplied by, ``(d,)``; of many keys, ``(..., d)``."""
+        return scale_factors(
+            key,
+            d,
+            self.rate,
+            redraw_index,
+            groups=self.groups,
+            noise=self.noise,
+            dtype=rc.float_dtype,
+        )
 
     def sample(self, n, d=None, rng=np.random):
         if d is None:
@@ -84,6 +106,14 @@ class PermanentDropout(Dense):
         Take new masks after this many seconds of simulated time, again and again: a
         whole number of time steps. They depend on the connection's seed and the number
         of the redraw. None: a simulator keeps the masks that it was built with.
+    groups : (size_in,) array_like of int, optional
+        Inputs with the same number are dropped together, as those of one channel in
+        spatial dropout [2]_. What happens to a group depends on the connection's seed
+        and the group's number alone, so that it is the same in connections of one seed
+        with other inputs. By default each input is a group, whose number is its place.
+    noise : {"bernoulli", "gaussian"}, optional
+        With "gaussian", inputs are not dropped but multiplied by ``1 + N(0, rate / (1 -
+        rate))``, which has the same mean and variance, as in Keras's GaussianDropout.
     redraw_delay : float, optional
         Seconds by which every redraw comes later. Masks that change in a layer when
         what the layers before it have made of theirs arrives there, and not sooner,
@@ -122,6 +152,8 @@ class PermanentDropout(Dense):
        R. (2014). Dropout: A simple way to prevent neural networks from overfitting.
        JMLR 15, 1929-1958. Gal, Y., & Ghahramani, Z. (2016). Dropout as a Bayesian
        approximation. ICML.
+    .. [2] Tompson, J., Goroshin, R., Jain, A., LeCun, Y., & Bregler, C. (2015).
+       Efficient object localization using convolutional networks. CVPR.
 
     Examples
     --------
@@ -136,21 +168,65 @@ class PermanentDropout(Dense):
     rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
     redraw = FiniteNumberParam("redraw", low=0, low_open=True, optional=True)
     redraw_delay = FiniteNumberParam("redraw_delay", low=0)
+    groups = NdarrayParam("groups", shape=("*",), dtype=np.int64, optional=True)
+    noise = EnumParam("noise", values=NOISES)
 
-    def __init__(self, shape, init=1.0, rate=0.5, redraw=None, redraw_delay=0.0):
+    def __init__(
+        self,
+        shape,
+        init=1.0,
+        rate=0.5,
+        redraw=None,
+        groups=None,
+        noise=BERNOULLI,
+        redraw_delay=0.0,
+    ):
         self.rate = rate
         self.redraw = redraw
+        self.noise = noise
         self.redraw_delay = redraw_delay
         if not isinstance(init, Distribution):
             check_real_array(init, "init", obj=self)
         weights = Dense(shape, init).init  # checks init against shape
-        super().__init__(shape, MaskedWeights(weights, self.rate))
+        self.groups = check_groups(groups, int(tuple(shape)[1]), obj=self)
+        masked = MaskedWeights(weights, self.rate, self.groups, self.noise)
+        super().__init__(shape, masked)
+
+    def replaced(self, **parameters):
+        """
+        The same dropout with some parameters replaced.
+
+        Parameters
+        ----------
+        **parameters
+            As in `PermanentDropout`. The shape is that of ``init``, if that is a matrix
+            and no shape is given.
+
+        Returns
+        -------
+        dropout : `PermanentDropout`
+        """
+        own = {
+            "init": self.init.base,
+            "rate": self.rate,
+            "redraw": self.redraw,
+            "groups": self.groups,
+            "noise": self.noise,
+            "redraw_delay": self.redraw_delay,
+        }
+        shape = np.shape(parameters.get("init", 0.0))
+        own["shape"] = shape if len(shape) == 2 else self.shape
+        return type(self)(**{**own, **parameters})
 
     @property
     def _argreprs(self):
         reprs = super()._argreprs + [f"rate={self.rate!r}"]
         if self.redraw is not None:
             reprs.append(f"redraw={self.redraw!r}")
+        if self.groups is not None:
+            reprs.append(f"groups=<{np.unique(self.groups).size} groups>")
+        if self.noise != BERNOULLI:
+            reprs.append(f"noise={self.noise!r}")
         if self.redraw_delay > 0:
             reprs.append(f"redraw_delay={self.redraw_delay!r}")
         return reprs

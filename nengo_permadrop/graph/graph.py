@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from nengo_permadrop.graph.dropouts import PLAIN, is_permanent
+from nengo_permadrop.graph.dropouts import BERNOULLI, PLAIN, is_permanent
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,7 +70,7 @@ class Activation(Operation):
     ----------
     kind : str
         A name that `nengo_permadrop.neurons.activations` knows.
-    parameters : {str: float or str}
+    parameters : {str: float, str or (size,) ndarray}
         Of the function, as registered there.
     """
 
@@ -88,6 +88,12 @@ class Drop(Operation):
     rate : float
         Probability that an element is dropped, in [0, 1); those that are kept are
         multiplied by ``1 / (1 - rate)``.
+    kind : {"bernoulli", "gaussian", "alpha"}
+        What it does: drop elements so; multiply them by ``1 + N(0, rate / (1 -
+        rate))``; or put another value in place of those that are dropped, see
+        `nengo_permadrop.graph.dropouts.alpha_terms`.
+    groups : (size,) ndarray of int or None
+        Elements with the same number are dropped together; None: each by itself.
     when : {"always", "never", "plain"}
         Whether it drops units at prediction time: it does, it doesn't, or it does if
         plain dropout is said to be permanent; see `nengo_permadrop.graph.dropouts`.
@@ -95,6 +101,8 @@ class Drop(Operation):
 
     rate: float
     when: str = PLAIN
+    kind: str = BERNOULLI
+    groups: Any = None
 
     def permanent_rate(self, dropout):
         """
@@ -130,6 +138,13 @@ class ModelGraph:
         What the model itself knows of the values that it was trained on: mean and
         standard deviation of a value's elements, each a (size,) ndarray. Batch
         normalisation has those of its input.
+    links : {str: str}
+        What the model makes of some of its outputs, by name: one of
+        `nengo_permadrop.graph.links.LINK_NAMES`. The values in ``outputs`` are those
+        before.
+    replaced : {str: str}
+        What it computes in place of something else that the model does, in words, by
+        the path of the layer.
     """
 
     shapes: list = field(default_factory=list)
@@ -137,6 +152,8 @@ class ModelGraph:
     inputs: dict = field(default_factory=dict)
     outputs: dict = field(default_factory=dict)
     statistics: dict = field(default_factory=dict)
+    links: dict = field(default_factory=dict)
+    replaced: dict = field(default_factory=dict)
 
     def size(self, value):
         """Number of elements of a value."""

@@ -106,12 +106,14 @@ class Value:
         )
         return Value(self.shape, terms, self.constant)
 
-    def selections(self, shifted=False):
+    def selections(self, shifted=False, several=False):
         """The (rows, columns) of each term's elements, if each is one of a source.
 
         None if an element of the value is not a multiple of just one element of one
         source without a mask: dropping it is then not dropping an element of a source.
-        Where ``shifted``, a constant may be added to it.
+        Where ``shifted``, a constant may be added to it. With ``several``, it may be a
+        sum of elements of one source, of which each is part of one sum: dropping it is
+        dropping them together.
         """
         if (
             self.constant.any()
@@ -124,7 +126,9 @@ class Value:
             if not sparse.issparse(term.matrix):
                 return None
             places.append(term.matrix.nonzero())
-        rows = np.concatenate([rows for rows, _ in places])
+        rows = np.concatenate(
+            [np.unique(rows) if several else rows for rows, _ in places]
+        )
         one_source_each = np.unique(rows).size == rows.size == self.size
         no_source_twice = all(np.unique(cols).size == cols.size for _, cols in places)
         return places if one_source_each and no_source_twice else None

@@ -6,13 +6,16 @@ import numpy as np
 from nengo.exceptions import ValidationError
 from scipy import sparse
 
-from nengo_permadrop.graph.dropouts import PLAIN
+from nengo_permadrop.graph.dropouts import BERNOULLI, KINDS, PLAIN
 from nengo_permadrop.graph.graph import (
     Activation,
     Affine,
     Drop,
     ModelGraph,
 )
+from nengo_permadrop.graph.links import LINK_NAMES
+from nengo_permadrop.support.groups import check_groups
+from nengo_permadrop.support.validation import check_choice
 
 # Elements that all values of a model may have together: maps between them are kept,
 # and what a file only claims must not take memory
@@ -63,6 +66,47 @@ class GraphWriter:
         """Make a value an output of the model."""
         self.graph.outputs[name] = value
 
+    def link(self, name):
+        """
+        Make the activation that an output ends with its link.
+
+        Its layer keeps an operation, which hands on what it gets.
+
+        Parameters
+        ----------
+        name : str
+            Of an output, whose value is that of an activation, and is taken by nothing
+            else.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If it isn't, or the activation's kind is none of `LINK_NAMES`.
+        """
+        value = self.graph.outputs[name]
+        (place,) = (
+            i for i, each in enumerate(self.graph.operations) if each.output == value
+        )
+        last = self.graph.operations[place]
+        taken = any(value in each.inputs for each in self.graph.operations)
+        kind = getattr(last, "kind", None)
+        if taken or not isinstance(last, Activation) or kind not in LINK_NAMES:
+            raise ValidationError(
+                f"output '{name}' doesn't end with one of {', '.join(LINK_NAMES)} but "
+                f"with {last}, or other layers take it",
+                attr="name",
+            )
+        self.graph.operations[place] = Affine(
+            path=last.path,
+            label=last.label,
+            inputs=last.inputs,
+            output=last.output,
+            matrices=(None,),
+        )
+        for other, index in self.graph.outputs.items():
+            if index == value:
+                self.graph.links[other] = kind
+
     def known(self, value, mean, std):
         """
         Say what the model knows of a value; see ``statistics`` in `.ModelGraph`.
@@ -87,6 +131,10 @@ class GraphWriter:
                 attr="statistics",
             )
         self.graph.statistics[value] = mean, std
+
+    def replaced(self, path, words):
+        """Say what a layer is replaced by; see ``replaced`` in `.ModelGraph`."""
+        self.graph.replaced[path] = words
 
     def affine(self, path, label, inputs, matrices, shape, constant=None, macs=0):
         """
@@ -182,10 +230,43 @@ class GraphWriter:
             parameters=parameters,
         )
 
-    def drop(self, path, label, value, rate, when=PLAIN):
-        """Dropout of a value's elements; see `.Drop`. Returns its value."""
+    def drop(self, path, label, value, rate, when=PLAIN, kind=BERNOULLI, groups=None):
+        """
+        Dropout of a value's elements; see `.Drop`.
+
+        Parameters
+        ----------
+        path, label : str
+            As in `.Operation`.
+        value : int
+        rate : float
+        when, kind : str
+            As in `.Drop`.
+        groups : array_like of int, optional
+            Of the value's shape, or flattened.
+
+        Returns
+        -------
+        value : int
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If ``kind`` is unknown, or there isn't a group for each element.
+        """
+        check_choice(kind, "kind", KINDS)
+        if groups is not None:
+            groups = check_groups(np.ravel(groups), self.size(value))
         return self._add(
-            Drop, path, label, [value], self.shape(value), rate=rate, when=when
+            Drop,
+            path,
+            label,
+            [value],
+            self.shape(value),
+            rate=rate,
+            when=when,
+            kind=kind,
+            groups=groups,
         )
 
     def _add(self, operation_type, path, label, inputs, shape, **fields):

@@ -68,7 +68,9 @@ class Reference:
                     "of the observation (with observation=)",
                     attr="reference",
                 )
-            samples = samples.values[:, 0]
+            # a network in which a link is not: it is applied to what is read of it
+            logits = samples.logits
+            samples = (samples.values if logits is None else logits)[:, 0]
         samples = check_real_array(samples, "reference").astype(np.float64)
         if samples.ndim == 1:
             samples = samples[:, np.newaxis]

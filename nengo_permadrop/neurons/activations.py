@@ -7,12 +7,15 @@ compute it. Packages add theirs as entry points in the group
 "nengo_permadrop.activations".
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.neurons.loihi import LoihiLIFRate
 from nengo_permadrop.neurons.softlif import (
     GAMMA,
@@ -25,30 +28,76 @@ from nengo_permadrop.neurons.softlif import (
 from nengo_permadrop.support.registry import Registry
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ActivationNeurons:
-    """Neurons that compute ``f(x) = scale * neuron_type(gain * x + bias)``.
+    """
+    Neurons that compute an activation of a unit, one of them or several.
+
+    It is ``f(x) = offset + sum(scale * neuron_type(gain * x + bias))``, over the
+    neurons of the unit.
 
     Attributes
     ----------
     neuron_type : `nengo.neurons.NeuronType`
         A rate type.
-    gain, bias : float
-        From the layer's input to the neurons' input current.
-    scale : float
-        From the neurons' output to the layer's.
+    gain, bias : float or (n,) array_like
+        From the layer's input to the neurons' input current; where there are several
+        neurons a unit, of each.
+    scale : float, (n,) array_like or (n, size) array_like
+        From the neurons' output to the layer's; also for each unit of the layer.
     scalable : bool
         Whether its firing rates follow ``scale_firing_rates``.
+    offset : float
+    function : callable or None
+        The activation itself, elementwise for an ndarray, where the neurons are only
+        near it ...
+    error : float
+        ... and how far they are off at the most, over all real numbers; 0 if they
+        compute the activation.
     """
 
     neuron_type: nengo.neurons.NeuronType
-    gain: float
-    bias: float
-    scale: float
+    gain: Any
+    bias: Any
+    scale: Any
     scalable: bool
+    offset: float = 0.0
+    function: Callable | None = None
+    error: float = 0.0
+
+    @property
+    def per_unit(self):
+        """Number of neurons of a unit."""
+        return np.size(self.gain)
+
+    @property
+    def unit_scale(self):
+        """What an output of 1 of a neuron is worth: a rectified neuron's own output,
+        where several add up."""
+        return float(self.scale) if self.per_unit == 1 else 1.0
+
+    def scales(self, size):
+        """``scale`` of all neurons of a layer, ``(n, size)``."""
+        scale = np.asarray(self.scale, float)
+        scale = scale.reshape(self.per_unit, -1)
+        return np.broadcast_to(scale, (self.per_unit, size))
+
+    def each(self, values, size):
+        """A value of each neuron of a unit, for all of a layer, ``(n * size,)``.
+
+        All units' first neurons come first.
+        """
+        return np.repeat(np.ravel(values), size)
 
 
-_ACTIVATIONS = Registry("activation", "nengo_permadrop.activations")
+_ACTIVATIONS = Registry(
+    "activation",
+    "nengo_permadrop.activations",
+    own=dict.fromkeys(
+        ("elu", "gelu", "hard_sigmoid", "mish", "selu", "silu", "softplus"),
+        "nengo_permadrop.neurons.sums",
+    ),
+)
 
 # Rate neurons of SoftLIF layers, by the target whose curve they have learned
 _CURVES = {}
@@ -136,13 +185,102 @@ def activate(operation, x):
     """
     What an `.Activation` makes of its input, as `.evaluate` wants it.
 
-    It is computed by the rate neurons that stand for the activation.
+    It is computed by the rate neurons that stand for the activation; where these are
+    only near it, by the activation itself.
     """
     neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
-    size = x.shape[1]
-    gain, bias = np.full(size, neurons.gain), np.full(size, neurons.bias)
+    if neurons.function is not None:
+        return neurons.function(x)
+    return _of_neurons(neurons, x)
+
+
+def activate_neurons(operation, x):
+    """
+    What the rate neurons that stand for an `.Activation` make of its input.
+
+    Other than `activate` where they are only near it.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If they are farther from it than is said of them.
+    """
+    neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+    result = _of_neurons(neurons, x)
+    if neurons.function is not None:
+        off = np.abs(result - neurons.function(x))
+        # the sum of large numbers that cancel is rounded
+        excess = off - neurons.error - 1e-6 * (1 + np.abs(x))
+        if np.nanmax(excess, initial=0.0) > 0:
+            raise ValidationError(
+                f"neurons of {operation} are off by {np.nanmax(off):.3g}, and at most "
+                f"{neurons.error:.3g} is said of them",
+                attr="error",
+            )
+    return result
+
+
+def _of_neurons(neurons, x):
+    """What the neurons of an activation add up to, an array like ``x``."""
+    outputs, size = _outputs(neurons, x), x.shape[1]
+    if neurons.per_unit == 1:
+        return neurons.scale * outputs
+    parts = outputs.reshape(len(x), neurons.per_unit, size) * neurons.scales(size)
+    return neurons.offset + parts.sum(axis=1)
+
+
+def approximations(graph):
+    """
+    How far the neurons of activations are off.
+
+    Parameters
+    ----------
+    graph : `.ModelGraph`
+
+    Returns
+    -------
+    errors : {str: float}
+        By path of the layer, where it is not 0: the largest error of an activation,
+        over all real numbers.
+    """
+    errors = {}
+    for operation in graph.operations:
+        if isinstance(operation, Activation):
+            found = activation_neurons(operation.kind, 1.0, **operation.parameters)
+            if found.error > 0:
+                errors[operation.path] = max(
+                    found.error, errors.get(operation.path, 0.0)
+                )
+    return errors
+
+
+def neuron_activity(operation, x):
+    """
+    What each neuron of an `.Activation` stands for.
+
+    Parameters
+    ----------
+    operation : `.Activation`
+    x : (n, size) ndarray
+        Its input.
+
+    Returns
+    -------
+    activity : (n, n_neurons) ndarray
+        Times the firing rate of an activation of 1, it is the neuron's rate. Of one
+        neuron a unit, it is the activation.
+    """
+    neurons = activation_neurons(operation.kind, 1.0, **operation.parameters)
+    return neurons.unit_scale * _outputs(neurons, x)
+
+
+def _outputs(neurons, x):
+    """What rate neurons send, ``(n, n_neurons)``."""
+    size, n = x.shape[1], neurons.per_unit
+    gain, bias = neurons.each(neurons.gain, size), neurons.each(neurons.bias, size)
+    x = x if n == 1 else np.tile(x, (1, n))
     with np.errstate(over="ignore"):  # nengo.Sigmoid's exponentials may; it is right
-        return neurons.scale * neurons.neuron_type.rates(x, gain, bias)
+        return neurons.neuron_type.rates(x, gain, bias)
 
 
 @register_curve("nengo")
@@ -183,15 +321,62 @@ def _softlif(
     )
 
 
-@register_activation("relu")
-def _relu(rate):
+def rectified(rate, gains, thresholds, scale, **others):
+    """
+    Rectified neurons whose outputs add up to an activation.
+
+    Parameters
+    ----------
+    rate : float
+        Firing rate, in Hz, of an output of 1.
+    gains, thresholds : sequence of float
+        Each neuron stands for ``max(0, gain * x - threshold)``.
+    scale : sequence
+        What they are multiplied by, as in `ActivationNeurons`.
+    **others
+        Other attributes of `ActivationNeurons`.
+
+    Returns
+    -------
+    neurons : `ActivationNeurons`
+    """
+    several = len(gains) > 1
     return ActivationNeurons(
         neuron_type=nengo.RectifiedLinear(amplitude=1.0 / rate),
-        gain=rate,
-        bias=0.0,
-        scale=1.0,
+        gain=rate * np.asarray(gains, float) if several else rate * gains[0],
+        bias=(
+            -rate * np.asarray(thresholds, float) if several else -rate * thresholds[0]
+        ),
+        scale=scale if several else scale[0],
         scalable=True,
+        **others,
     )
+
+
+@register_activation("relu")
+def _relu(rate, max_value=None, negative_slope=0.0):
+    """Rectified, perhaps with a most, or a slope of negative parts (of each unit)."""
+    if max_value is None and not np.any(negative_slope):
+        return ActivationNeurons(
+            neuron_type=nengo.RectifiedLinear(amplitude=1.0 / rate),
+            gain=rate,
+            bias=0.0,
+            scale=1.0,
+            scalable=True,
+        )
+    gains, thresholds, scale = [1.0], [0.0], [1.0]
+    if max_value is not None:
+        gains, thresholds, scale = [1.0, 1.0], [0.0, max_value], [1.0, -1.0]
+    if np.any(negative_slope):
+        gains, thresholds = [*gains, -1.0], [*thresholds, 0.0]
+        scale = [*scale, -np.asarray(negative_slope, float)]
+    return rectified(rate, gains, thresholds, _side_by_side(scale))
+
+
+def _side_by_side(scale):
+    """Scales of neurons, of which some are those of each unit, as one array."""
+    size = max(map(np.size, scale))
+    return np.array([np.broadcast_to(np.ravel(each), (size,)) for each in scale])
 
 
 @register_activation("sigmoid")

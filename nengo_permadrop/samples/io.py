@@ -10,7 +10,7 @@ from nengo_permadrop.support.archives import write_npz
 from nengo_permadrop.support.optional import require
 
 FORMAT = "nengo-permadrop samples"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no links; files without any are still written in it
 
 
 def save_samples(samples, path):
@@ -18,7 +18,7 @@ def save_samples(samples, path):
     path = _with_suffix(path)
     header = {
         "format": FORMAT,
-        "version": FORMAT_VERSION,
+        "version": 1 if samples.link is None else FORMAT_VERSION,
         "output_names": samples.output_names,
         "observation_names": samples.observation_names,
         "backend": samples.backend,
@@ -26,8 +26,11 @@ def save_samples(samples, path):
         "masks": samples.masks,
         "meta": samples.meta,
     }
+    if samples.link is not None:
+        header["link"] = samples.link
+    arrays = {} if samples.logits is None else {"logits": samples.logits}
     encoded = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
-    write_npz(path, header=encoded, values=samples.values)
+    write_npz(path, header=encoded, values=samples.values, **arrays)
     return path
 
 
@@ -38,6 +41,7 @@ def to_xarray(samples):
         "backend": samples.backend,
         "seed": samples.seed,
         "masks": samples.masks,
+        "link": samples.link,
     }
     attrs = {key: value for key, value in attrs.items() if value is not None}
     return xarray.DataArray(

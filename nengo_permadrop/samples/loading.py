@@ -48,4 +48,6 @@ def load_samples(path):
                 f"nengo-permadrop reads up to {FORMAT_VERSION}",
                 "install a newer one",
             )
-        return PredictiveSamples(arrays["values"], **header)
+        return PredictiveSamples(
+            arrays["values"], logits=arrays.get("logits"), **header
+        )

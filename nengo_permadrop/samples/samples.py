@@ -38,13 +38,20 @@ class PredictiveSamples:
     meta : dict, optional
         Whatever else should stay with the samples (versions, presentation time, ...),
         as JSON can hold it; NumPy's numbers and arrays become plain ones and lists.
+    link : str, optional
+        What the model makes of its linear readout, such as "softmax", where ``values``
+        are what it gives.
+    logits : (n_draws, n_observations, n_outputs) array_like, optional
+        That readout, of the shape of ``values``.
 
     Attributes
     ----------
     values : (n_draws, n_observations, n_outputs) ndarray
         Read-only.
-    output_names, observation_names, backend, seed, masks, meta
+    output_names, observation_names, backend, seed, masks, meta, link
         As above.
+    logits : (n_draws, n_observations, n_outputs) ndarray or None
+        Read-only.
 
     Raises
     ------
@@ -70,6 +77,8 @@ class PredictiveSamples:
         seed=None,
         masks="observation",
         meta=None,
+        link=None,
+        logits=None,
     ):
         self._values = validated_values(values, attr="values", obj=self)
         self._values.setflags(write=False)
@@ -99,6 +108,22 @@ class PredictiveSamples:
         self.seed = None if seed is None else operator.index(seed)
         self.masks = masks
         self.meta = self._checked_meta({} if meta is None else meta)
+        self.link, self._logits = link, self._checked_logits(link, logits)
+
+    def _checked_logits(self, link, logits):
+        if not isinstance(link, (str, type(None))):
+            raise self._error("link", f"must be the name of a link; got {link!r}")
+        if logits is None:
+            return None
+        logits = validated_values(logits, attr="logits", obj=self)
+        if logits.shape != self._values.shape or link is None:
+            raise self._error(
+                "logits",
+                f"must have the shape {self._values.shape} of the values, and a link "
+                f"between them; got {logits.shape} and link={link!r}",
+            )
+        logits.setflags(write=False)
+        return logits
 
     def _checked_names(self, names, default, attr, types):
         if names is None:
@@ -132,6 +157,11 @@ class PredictiveSamples:
     def values(self):
         """The samples, ``(n_draws, n_observations, n_outputs)``, read-only."""
         return self._values
+
+    @property
+    def logits(self):
+        """The readout before the link, like ``values``; None if there is no link."""
+        return self._logits
 
     @property
     def n_draws(self):
@@ -254,6 +284,7 @@ class PredictiveSamples:
             seed=self.seed,
             masks=self.masks,
             meta={**self.meta, "decorrelated_lags": n_lags},
+            link=self.link,
         )
 
     def summary(self, quantiles=()):
@@ -357,11 +388,17 @@ class PredictiveSamples:
     def __setstate__(self, state):
         self.__dict__.update(state)
         self._values.setflags(write=False)  # which pickling and copying don't keep
+        if self._logits is not None:
+            self._logits.setflags(write=False)
 
     def __repr__(self):
         details = "".join(
             f", {name}={value!r}"
-            for name, value in (("backend", self.backend), ("seed", self.seed))
+            for name, value in (
+                ("link", self.link),
+                ("backend", self.backend),
+                ("seed", self.seed),
+            )
             if value is not None
         )
         return (
@@ -391,6 +428,7 @@ class PredictiveSamples:
             backend=self.backend,
             seed=self.seed,
             masks=self.masks,
+            link=self.link,
         )
 
 

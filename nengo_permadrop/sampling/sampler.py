@@ -143,10 +143,11 @@ def sample(
     Returns
     -------
     samples : `.PredictiveSamples`
-        Values of shape ``(n_draws, n_observations, n_outputs)``. Their ``meta`` holds
-        the times, in ``simulated_time`` the seconds for which each observation was
-        simulated (of all its presentations; 0 for Keras), and in ``warnings`` what was
-        warned of, if anything.
+        Values of shape ``(n_draws, n_observations, n_outputs)``. If the model ends with
+        a link, such as a softmax, they are what that makes of the means that were read,
+        which are in ``logits``. Their ``meta`` holds the times, in ``simulated_time``
+        the seconds for which each observation was simulated (of all its presentations;
+        0 for Keras), and in ``warnings`` what was warned of, if anything.
 
     Raises
     ------
@@ -391,8 +392,9 @@ class Sampler:
         simulated = self.engine.takes == "network"
         # of a model, which takes no time, what was said
         times = vars(problem) if simulated else self._settings
+        values = values.reshape(-1, n_observations, values.shape[-1])[: self.n_draws]
         return PredictiveSamples(
-            values.reshape(-1, n_observations, values.shape[-1])[: self.n_draws],
+            **problem.linked(values),
             backend=self.engine.name,
             seed=self.seed,
             masks=self.masks,

@@ -98,12 +98,8 @@ def let_masks_travel(network, window, dt=0.001):
 
     for conn in _dropouts(network):
         old = conn.transform
-        conn.transform = PermanentDropout(
-            old.shape,
-            init=old.init.base,
-            rate=old.rate,
-            redraw=window,
-            redraw_delay=after_first(conn.pre_obj),
+        conn.transform = old.replaced(
+            redraw=window, redraw_delay=after_first(conn.pre_obj)
         )
     for gate in _gates(network):
         gate.redraw_every(window, after_first(gate.neurons))

@@ -38,7 +38,7 @@ class Source:
         """
         raise NotImplementedError()
 
-    def load(self, path, trust=False, weights=None, dropout_classes=()):
+    def load(self, path, trust=False, weights=None, dropout_classes=(), **replacing):
         """
         Load a model's file, without running code that it holds or names.
 
@@ -52,6 +52,9 @@ class Source:
             A file of weights, in place of those in ``path``.
         dropout_classes : sequence of str, optional
             Names of classes in the file that are permanent dropout.
+        **replacing
+            ``max_to_avg_pool=True``, as in `.Converter`, where it is asked for. A
+            source whose models pool takes it here, in ``read`` and in ``forward``.
 
         Returns
         -------
@@ -59,13 +62,15 @@ class Source:
         """
         raise NotImplementedError()
 
-    def read(self, model):
+    def read(self, model, **replacing):
         """
         Read a model.
 
         Parameters
         ----------
         model : object
+        **replacing
+            As in ``load``.
 
         Returns
         -------
@@ -79,7 +84,9 @@ class Source:
         """
         raise NotImplementedError()
 
-    def forward(self, model, dropout="permanent", smooth=False, single=False):
+    def forward(
+        self, model, dropout="permanent", smooth=False, single=False, **replacing
+    ):
         """
         The model's own forward pass, with masks that are given instead of drawn.
 
@@ -93,16 +100,21 @@ class Source:
             `.smooth_graph` does.
         single : bool, optional
             Compute in float32 what the model computes in half precision.
+        **replacing
+            As in ``load``.
 
         Returns
         -------
         forward : callable
             Takes a list of inputs, ``(n, ...)`` each, and a list of masks, ``(n,
-            units)`` each, or None, which drops nothing; returns a list of outputs,
+            units)`` each, as `.drawn_mask` gives them, or None, which drops nothing;
+            returns a list of outputs,
             ``(n, ...)`` each. It has an attribute ``dropouts``, a list of (path,
             number of units, rate) of the permanent dropouts, whose masks it takes,
             ``title``, whose answers they are, for messages, and ``graph``, with
-            ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`.
+            ``shapes``, ``inputs`` and ``outputs`` as of `.ModelGraph`. Where dropouts
+            are not all plain ones it also has ``kinds``, a list of (kind, groups) of
+            them, as in `.Drop`.
             Where a model may compute in half precision it also has ``half``, the name
             of that precision or None, and this method takes ``single=True``, to compute
             the same in float32.

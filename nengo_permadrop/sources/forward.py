@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from nengo_permadrop.graph.dropouts import check_dropout
+from nengo_permadrop.graph.dropouts import check_dropout, drop_terms
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Affine, Drop
 from nengo_permadrop.graph.smoothing import smooth_graph
@@ -26,6 +26,8 @@ class GraphForward:
         As in `.Converter`.
     smooth : bool, optional
         As in `.Source.forward`.
+    activate : callable, optional
+        What computes activations, as in `.evaluate`; by default the model's own.
 
     Attributes
     ----------
@@ -36,17 +38,23 @@ class GraphForward:
         It never computes in half precision.
     dropouts : list of (str, int, float)
         Path, number of units and rate of each permanent dropout, in the model's order.
+    links : {str: str}
+        As in `.ModelGraph`.
+    kinds : list of (str, ndarray or None)
+        Kind and groups of each of them, as in `.Drop`.
     """
 
     title = "its forward pass in NumPy"
     half = None
 
-    def __init__(self, graph, dropout="permanent", smooth=False):
+    def __init__(self, graph, dropout="permanent", smooth=False, activate=activate):
         check_dropout(dropout, graph.dropout_paths)
         self._dtype = _precision(graph)
+        self._function = activate
         graph = smooth_graph(graph) if smooth else graph
         operations = [_in(self._dtype, each) for each in graph.operations]
         self.graph = replace(graph, operations=operations)
+        self.links = dict(graph.links)
         drops = [each for each in operations if isinstance(each, Drop)]
         rates = [each.permanent_rate(dropout) for each in drops]
         self._rates = dict(zip(drops, rates))
@@ -55,6 +63,7 @@ class GraphForward:
             for each, rate in zip(drops, rates)
             if rate > 0
         ]
+        self.kinds = [(drop.kind, drop.groups) for drop in drops if self._rates[drop]]
 
     def __call__(self, inputs, masks=None):
         """
@@ -64,13 +73,14 @@ class GraphForward:
         ----------
         inputs : list of (n, ...) ndarray
             One an input of the model.
-        masks : list of (n, units) ndarray of bool, optional
-            Which units are kept, for each of `dropouts`; None drops nothing.
+        masks : list of (n, units) ndarray, optional
+            Which units are kept, for each of `dropouts`, or what they are multiplied
+            by, as `.drawn_mask` has it; None drops nothing.
 
         Returns
         -------
         outputs : list of (n, ...) ndarray
-            One an output of the model.
+            One an output of the model, before its link if it has one.
         """
         masks = None if masks is None else iter(masks)
 
@@ -78,7 +88,9 @@ class GraphForward:
             rate = self._rates[operation]
             if masks is None or rate == 0:
                 return x
-            return x * (next(masks) / (1.0 - rate)).astype(self._dtype)
+            scale, shift = drop_terms(operation.kind, rate, next(masks))
+            dropped = x * scale.astype(self._dtype)
+            return dropped if shift is None else dropped + shift.astype(self._dtype)
 
         rows = [np.asarray(x, self._dtype).reshape(len(x), -1) for x in inputs]
         values = evaluate(self.graph, rows, self._activate, drop, dtype=self._dtype)
@@ -88,7 +100,7 @@ class GraphForward:
         ]
 
     def _activate(self, operation, x):
-        return activate(operation, x).astype(self._dtype, copy=False)
+        return self._function(operation, x).astype(self._dtype, copy=False)
 
 
 def _precision(graph):

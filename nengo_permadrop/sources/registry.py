@@ -6,6 +6,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import ModelGraph
+from nengo_permadrop.graph.replaced import warn_of_replaced
 from nengo_permadrop.support.registry import Registry, instance
 
 _SOURCES = Registry(
@@ -65,7 +66,9 @@ def known_source(model):
     return next((source for source in sources if source.takes(model)), None)
 
 
-def opened(model, *, trust=False, weights=None, dropout_classes=()):
+def opened(
+    model, *, trust=False, weights=None, dropout_classes=(), max_to_avg_pool=False
+):
     """
     A model, loaded if it is named by its file.
 
@@ -80,6 +83,8 @@ def opened(model, *, trust=False, weights=None, dropout_classes=()):
     dropout_classes : sequence of str, optional
         Names of classes in the file that are permanent dropout, beside those whose
         names end in "Dropout".
+    max_to_avg_pool : bool, optional
+        As in `.Converter`.
 
     Returns
     -------
@@ -103,6 +108,7 @@ def opened(model, *, trust=False, weights=None, dropout_classes=()):
             )
         return model
     options = {"weights": weights, "dropout_classes": dropout_classes}
+    options.update(_pooling(max_to_avg_pool))
     ending = os.path.splitext(model)[1].lower()
     known = {each: name for name in source_names() for each in get_source(name).endings}
     if ending not in known and not os.path.isdir(model):
@@ -115,7 +121,12 @@ def opened(model, *, trust=False, weights=None, dropout_classes=()):
     return source.load(model, trust=trust, **options)
 
 
-def read_model(model, *, weights=None, dropout_classes=()):
+def _pooling(max_to_avg_pool):
+    """An option for those sources that know it."""
+    return {"max_to_avg_pool": True} if max_to_avg_pool else {}
+
+
+def read_model(model, *, weights=None, dropout_classes=(), max_to_avg_pool=False):
     """
     Read the neutral graph of a model: what a `.Converter` takes.
 
@@ -123,7 +134,7 @@ def read_model(model, *, weights=None, dropout_classes=()):
     ----------
     model : `keras.Model`, another source's model, path of a file, or `.ModelGraph`
         A graph is returned as it is. For files see `.Converter`.
-    weights, dropout_classes
+    weights, dropout_classes, max_to_avg_pool
         As in `.Converter`.
 
     Returns
@@ -138,8 +149,28 @@ def read_model(model, *, weights=None, dropout_classes=()):
         If a file is damaged, or isn't a file.
     FileNotFoundError
         If there is no such file.
+
+    Warns
+    -----
+    UserWarning
+        If the graph computes something else than the model, as ``max_to_avg_pool``
+        makes it.
     """
     if isinstance(model, ModelGraph):
         return model
-    model = opened(model, weights=weights, dropout_classes=dropout_classes)
-    return source_of(model).read(model)
+    model = opened(
+        model,
+        weights=weights,
+        dropout_classes=dropout_classes,
+        max_to_avg_pool=max_to_avg_pool,
+    )
+    graph = graph_of(model, max_to_avg_pool)
+    warn_of_replaced(graph)
+    return graph
+
+
+def graph_of(model, max_to_avg_pool=False):
+    """The `.ModelGraph` of a model that is in memory or `opened`, without warnings."""
+    if isinstance(model, ModelGraph):
+        return model
+    return source_of(model).read(model, **_pooling(max_to_avg_pool))

@@ -3,8 +3,9 @@
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.dropout.masks import keep_mask
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
+from nengo_permadrop.graph.links import apply_link
+from nengo_permadrop.sources.masks import forward_masks
 from nengo_permadrop.sources.registry import read_model, source_of
 
 _AT_ONCE = 1000  # rows; the values of all layers are kept
@@ -85,6 +86,10 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
             forward(inputs, _masks(forward, derive_seed(seed, draw, numbers)))[0]
             for draw in range(n_draws)
         ]
+        name, index = next(iter(forward.graph.outputs.items()))
+        if name in getattr(forward, "links", {}):
+            shape = forward.graph.shapes[index]
+            draws = apply_link(forward.links[name], draws, shape)
         means.append(np.mean(draws, axis=0, dtype=np.float64))
     return scores(rows.target, np.concatenate(means))
 
@@ -94,10 +99,7 @@ def _masks(forward, seeds):
 
     Given, as Keras 3's ``predict`` turns dropout off that isn't forced by its layer.
     """
-    return [
-        keep_mask(mix64(derive_seed(seeds, number)), units, rate)
-        for number, (_, units, rate) in enumerate(forward.dropouts)
-    ]
+    return forward_masks(forward, lambda number: mix64(derive_seed(seeds, number)))
 
 
 def scores(target, prediction):

@@ -8,6 +8,7 @@ from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop.calibration.fitting import _line
+from nengo_permadrop.calibration.parts import Part, correct
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 
 # of networks that need it
@@ -128,6 +129,30 @@ def test_output_without_a_bias_gets_one():
     (correction,) = npd.calibrate(conv, observations(model, 8), **FAST).corrections
     (bias,) = (node for node in conv.all_nodes if node.size_in == 0)
     assert np.array_equal(bias.output, correction.bias)
+
+
+@pytest.mark.parametrize("units", [2, 5])
+def test_constants_that_are_dropped_are_scaled_with_the_rest(units):
+    """Those of a batch normalisation, of the output's size and of another one."""
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(units, "relu")])
+    model.add(layers.BatchNormalization(beta_initializer="ones"))
+    model.add(PermanentDropout(0.3))
+    model.add(layers.Dense(2, use_bias=False, name="y"))
+    conv = npd.Converter(model, neurons="rate", seed=0)
+    gain, bias = np.array([1.5, 0.5]), np.array([-0.25, 3.0])
+    X = observations(model, 3)
+
+    def answers():
+        return npd.sample(
+            conv, X, 10, settle=0.1, presentation_time=0.11, progress=False
+        ).values
+
+    before = answers()
+    correct(conv, Part("y", None), gain, bias)
+    assert np.ptp(before, axis=0).min() > 0
+    assert np.allclose(answers(), gain * before + bias, rtol=1e-4, atol=1e-5)
 
 
 def test_noise_of_spikes_does_not_weaken_the_gain():

@@ -88,6 +88,33 @@ def test_convert_as_json(model_file, capsys):
     assert all(set(x) == {"layer", "class", "becomes"} for x in facts["layers"])
 
 
+def test_convert_says_what_activations_cost(tmp_path, capsys):
+    path = str(tmp_path / "gelu.h5")
+    layers = [
+        keras.layers.Dense(5, "gelu", name="smooth"),
+        keras.layers.Dense(4, keras.layers.ReLU(6.0), name="six"),
+        keras.layers.Dropout(0.1),
+        keras.layers.Dense(3, "relu", name="plain"),
+        keras.layers.Dense(2, "softmax", name="class"),
+    ]
+    keras.Sequential([keras.Input((3,)), *layers]).save(path)
+    assert cli.main(["convert", path]) == 0
+    out = capsys.readouterr().out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["gelu", "5", "30", "6", "0.0123"] in lines
+    assert ["relu", "4", "8", "2", "exact"] in lines
+    assert ["relu", "3", "3", "1", "exact"] in lines
+    assert "30 SpikingRectifiedLinear neurons (6 a unit)" in out
+    assert "output 'class' ends with softmax, which is applied" in out
+    assert "what approximated activations change, to 1e-4" in out
+
+    assert cli.main(["convert", "--json", path]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["neurons"] == 41 == sum(x["neurons"] for x in facts["activations"])
+    assert facts["links"] == {"class": "softmax"}
+    assert 1e-4 < facts["verification_error"] < 0.1
+
+
 def test_convert_refuses_lambda(tmp_path, capsys):
     path = tmp_path / "lambda.h5"
     inp = keras.Input((2,))

@@ -408,23 +408,15 @@ class Subclassed(keras.Model):
 UNSUPPORTED = {
     "unknown layer": (lambda x: Doubled()(x), "doubled.*without a converter.*register"),
     "operator": (lambda x: x * 2, "TFOpLambda|arithmetic"),
-    "spatial dropout": (
-        lambda x: layers.Flatten()(
-            layers.SpatialDropout1D(0.1)(layers.Reshape((4, 1))(x))
-        ),
-        "SpatialDropout1D.*feature maps.*PermanentDropout",
+    "activation": (
+        lambda x: layers.Dense(3, activation="softsign")(x),
+        "'softsign'.*Supported",
     ),
-    "gaussian dropout": (lambda x: layers.GaussianDropout(0.1)(x), "adds noise"),
-    "noise shape": (
-        lambda x: PermanentDropout(0.1, noise_shape=(None, 1))(x),
-        "together",
-    ),
-    "activation": (lambda x: layers.Dense(3, activation="elu")(x), "'elu'.*Supported"),
-    "softmax": (lambda x: layers.Dense(3, activation="softmax")(x), "from_logits"),
-    "relu option": (lambda x: layers.ReLU(max_value=6)(x), "max_value=6"),
-    "dense on matrix": (
-        lambda x: layers.Dense(3)(layers.Reshape((2, 2))(x)),
-        "Flatten",
+    "relu option": (lambda x: layers.ReLU(threshold=6)(x), "threshold=6.*jumps"),
+    "slope": (lambda x: layers.LeakyReLU(np.nan)(x), "=nan.*finite"),
+    "weights of an activation": (
+        lambda x: layers.Dense(3, activation=layers.PReLU())(x),
+        "PReLU layer as its activation.*behind it",
     ),
     "training": (
         lambda x: layers.BatchNormalization()(x, training=True),

@@ -202,7 +202,7 @@ def test_errors_name_the_layer(given, error, words):
 
 def test_layers_that_have_learned_their_rates_have_no_others():
     model = mlp(units=(6, 6))
-    with pytest.raises(ConversionError, match="no layer of the model is relu"):
+    with pytest.raises(ConversionError, match="no layer of the model has rates"):
         npd.Converter(model, scale_firing_rates=100)
     conv = npd.Converter(model, X=observations(model, 3), copies=2)
     assert [copy.firing_rates for copy in conv.copies] == [{}, {}]

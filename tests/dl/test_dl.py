@@ -247,6 +247,52 @@ def test_only_state_of_items_has_initial_values():
                 dl.set_initial(sim, {signal: np.zeros(signal.shape)})
 
 
+KINDS = {
+    "groups": {"groups": np.arange(12) % 4},
+    "gaussian": {"noise": "gaussian"},
+    "both": {"groups": np.arange(12) % 4, "noise": "gaussian"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_draws_groups_and_noise(kind):
+    # means and variances of n numbers a batch: 2 tests at 5 sd of each of 3 kinds and 2
+    # batches, a false alarm has p = 7e-6
+    dropout = PermanentDropout((12, 12), 1.0, 0.2, **KINDS[kind])
+    with relays((dropout, 3), (dropout, 3), n_items=2000) as sim:
+        batches = [scales(sim, training=True) for _ in range(2)]
+    n = 2000 * (4 if "groups" in KINDS[kind] else 12)
+    for first, second in batches:
+        assert np.array_equal(first, second)  # of one key
+        values = first[:, 0]
+        if "groups" in KINDS[kind]:
+            assert np.array_equal(values, np.tile(values[:, :4], 3))
+            assert (
+                np.abs(np.corrcoef(values[:, :4].T) - np.eye(4)).max() < 5 / 2000**0.5
+            )
+            values = values[:, :4]
+        variance = 0.2 / 0.8
+        assert abs(values.mean() - 1) < 5 * np.sqrt(variance / n)
+        fourth = 3 * variance**2 if "noise" in KINDS[kind] else 0.205
+        assert abs(values.var() - variance) < 5 * np.sqrt((fourth - variance**2) / n)
+        n_different = np.unique(values).size
+        assert (n_different > 1000) if "noise" in KINDS[kind] else n_different == 2
+    assert not np.array_equal(batches[0][0], batches[1][0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_trained_parameters_keep_the_kind(kind):
+    with nengo.Network(seed=0) as net:
+        pre, post = softlif(12), softlif(3)
+        dropout = PermanentDropout((3, 12), np.ones((3, 12)), 0.2, **KINDS[kind])
+        conn = nengo.Connection(pre, post, transform=dropout)
+        nengo.Probe(post)
+    with simulator(net) as sim:
+        sim.freeze_params(net)
+    assert conn.transform is not dropout
+    assert conn.transform == dropout
+
+
 @pytest.mark.parametrize("redraw", [0.007, 0.001, 3 * 0.001])
 def test_redraw_at_the_references_steps(redraw):
     # 90 steps: 7 ms are soon misplaced by the time in float32

@@ -343,8 +343,21 @@ def test_load_what_is_not_ours(tmp_path, write):
 
 
 def test_load_newer_version(samples, tmp_path, monkeypatch):
-    monkeypatch.setattr("nengo_permadrop.samples.io.FORMAT_VERSION", 2)
-    path = samples.save(tmp_path / "new")
+    monkeypatch.setattr("nengo_permadrop.samples.io.FORMAT_VERSION", 3)
+    linked = PredictiveSamples(samples.values, link="exp", logits=samples.values)
+    path = linked.save(tmp_path / "new")
     monkeypatch.undo()
-    with pytest.raises(DamagedFileError, match="version 2 .*reads up to 1"):
+    with pytest.raises(DamagedFileError, match="version 3 .*reads up to 2"):
         load_samples(path)
+
+
+def test_what_older_versions_read_is_still_written(samples, tmp_path):
+    """Of samples without a link; these are in the files since version 2."""
+    for name, given, version in (
+        ("plain", samples, 1),
+        ("linked", PredictiveSamples(samples.values, link="exp"), 2),
+    ):
+        with np.load(given.save(tmp_path / name)) as found:
+            header = json.loads(found["header"].tobytes())
+        assert header["version"] == version
+        assert ("link" in header) == (version == 2)

@@ -30,8 +30,18 @@ class TwiceAsMuch(L.Dropout):
         return L.Dropout.call(self, L.Dropout.call(self, inputs, True), True)
 
 
-class Spatial(L.SpatialDropout1D):
-    """One of another kind of dropout."""
+class HalvingNoise(L.GaussianDropout):
+    """One that does nothing random."""
+
+    def call(self, inputs, training=None):
+        return 0.5 * inputs
+
+
+class PlainAlpha(L.AlphaDropout):
+    """One that drops other values than Keras does."""
+
+    def call(self, inputs):
+        return L.Dropout(self.rate)(inputs, training=True)
 
 
 def model(*dropouts, units=30):
@@ -106,9 +116,11 @@ def test_a_class_that_does_something_else_is_refused():
     ):
         with pytest.raises(npd.ConversionError, match=found):
             npd.Converter(model(layer))
-    sequence = keras.Sequential([keras.Input((3, 2)), Spatial(0.2), L.Flatten()])
-    with pytest.raises(npd.ConversionError, match="Spatial.*whole feature maps"):
-        npd.Converter(sequence)
+    for layer in (HalvingNoise(0.2), PlainAlpha(0.3)):
+        with pytest.raises(
+            npd.ConversionError, match=f"is a {type(layer).__base__.__name__} with"
+        ):
+            npd.Converter(model(layer))
 
 
 def test_lambdas_around_dropout_are_told_how_to_write_it():

@@ -15,6 +15,7 @@ from file_models import MODELS, made, saved
 import nengo_permadrop as npd
 from nengo_permadrop.graph.graph import Affine
 from nengo_permadrop.sources.keras.files import read_file
+from nengo_permadrop.sources.masks import forward_masks
 from nengo_permadrop.sources.registry import get_source, opened
 from nengo_permadrop.support.errors import DamagedFileError
 
@@ -24,12 +25,15 @@ def same_graphs(found, expected):
     assert found.shapes == expected.shapes
     assert list(found.inputs.values()) == list(expected.inputs.values())
     assert found.outputs.keys() == expected.outputs.keys()
+    assert found.links == expected.links
     assert len(found.operations) == len(expected.operations)
     for a, b in zip(found.operations, expected.operations):
         assert type(a) is type(b)
         for name in ("path", "label", "inputs", "output", "rate", "when", "kind"):
             assert getattr(a, name, None) == getattr(b, name, None), (a, name)
-        assert getattr(a, "parameters", None) == getattr(b, "parameters", None)
+        assert_same_parameters(
+            getattr(a, "parameters", {}), getattr(b, "parameters", {})
+        )
         if isinstance(a, Affine):
             assert np.array_equal(a.constant, b.constant)
             for x, y in zip(a.matrices, b.matrices, strict=True):
@@ -37,6 +41,12 @@ def same_graphs(found, expected):
                 if x is not None:
                     assert x.dtype == y.dtype
                     assert (abs(x - y)).max() == 0
+
+
+def assert_same_parameters(found, expected):
+    assert found.keys() == expected.keys()
+    for name in found:  # some are arrays
+        assert np.array_equal(found[name], expected[name])
 
 
 def rows(model, n=20):
@@ -66,7 +76,9 @@ def test_answers_and_draws_are_the_models(name, tmp_path):
     read = source.forward(file)
     assert read.dropouts == own.dropouts
     rng = np.random.RandomState(2)
-    masks = [rng.rand(len(X[0]), units) >= rate for _, units, rate in own.dropouts]
+    assert str(read.kinds) == str(own.kinds)
+    keys = rng.randint(2**63, size=(len(own.dropouts), len(X[0])), dtype=np.uint64)
+    masks = forward_masks(own, lambda number: keys[number])
     for given in (None, masks):
         for y, x in zip(own(X, given), read(X, given), strict=True):
             assert y.shape == x.shape

@@ -154,7 +154,7 @@ class PlanEngine:
     @property
     def replica_bytes(self):
         """Memory that the state and masks of one replica take, in bytes."""
-        masks = sum(mask.keep[0].nbytes for mask in self._masks.values())
+        masks = sum(mask.nbytes for mask in self._masks.values()) // self.n_replicas
         return (
             sum(array[0].nbytes for array in self._state) + self.tables.n_kept + masks
         )

@@ -12,7 +12,8 @@ The plan of a network is made from its built model. It exists if
   synapses that are linear filters of first or second order; the currents of one
   population all with one synapse, or none,
 - Nodes give constants, `nengo.processes.PresentInput`, or what overrides them,
-- dropout acts on the output of neurons or a Node,
+- dropout acts on the output of neurons or a Node, and drops units of neurons (Gaussian
+  noise may act on Nodes only),
 - probes read spikes or linear functions of spikes and inputs.
 
 Everything else is run by the vectorised steps, with the same result: `find_plan` says
@@ -31,6 +32,7 @@ from nengo.builder.processes import SimProcess
 from nengo_permadrop.batched.compiled.expressions import NotPlanned, Reader
 from nengo_permadrop.batched.compiled.neuron_types import has_kernel, is_regular
 from nengo_permadrop.batched.steps.neurons import has_curve
+from nengo_permadrop.dropout.masks import BERNOULLI
 
 logger = logging.getLogger(__name__)
 
@@ -235,6 +237,9 @@ class _Planner:
         inputs = tuple(term for term in expression.terms if not term.spiking)
         for term in spikes:
             self._neurons(term.source)
+            if term.dropout is not None and term.dropout.dropout.noise != BERNOULLI:
+                # kernels add whole rows of weights, each shared by all replicas
+                raise NotPlanned(f"{term.dropout.conn} multiplies spikes by noise")
         filters = {term.filter.key: term.filter for term in spikes if term.filter}
         unfiltered = [term for term in spikes if not term.filter]
         if not spikes:

@@ -8,7 +8,7 @@ from nengo.dists import Distribution
 
 from nengo_permadrop.batched.random.seeding import mask_keys
 from nengo_permadrop.dropout.builder import RedrawMask, built_dropouts
-from nengo_permadrop.dropout.masks import keep_mask
+from nengo_permadrop.dropout.masks import BERNOULLI, keep_mask, scale_factors
 
 
 class DropoutMasks:
@@ -28,8 +28,8 @@ class DropoutMasks:
 
     Attributes
     ----------
-    keep : (n_replicas, size_in) ndarray of bool
-        Which inputs are kept in each replica.
+    keep : (n_replicas, size_in) ndarray of bool or None
+        Which inputs are kept in each replica; None if they are multiplied by noise.
     factor : float
         What the inputs that are kept are multiplied by.
     weights : (..., size_in) ndarray
@@ -54,8 +54,17 @@ class DropoutMasks:
     def redraw(self, index):
         """Take the masks of the redraw with this number."""
         dropout = self.built.dropout
-        self.keep = keep_mask(self.keys, dropout.size_in, dropout.rate, index)
-        self._scale = None
+        self.keep = self._scale = None
+        arguments = self.keys, dropout.size_in, dropout.rate, index, dropout.groups
+        if dropout.noise == BERNOULLI:
+            self.keep = keep_mask(*arguments)
+        else:
+            self._scale = scale_factors(*arguments, dropout.noise, dtype=self.dtype)
+
+    @property
+    def nbytes(self):
+        """Memory that the masks take, in bytes."""
+        return sum(m.nbytes for m in (self.keep, self._scale) if m is not None)
 
     @property
     def scale(self):

@@ -17,6 +17,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.converter.meanfield.curves import Curve
 from nengo_permadrop.converter.meanfield.noise import SpikeNoise
 from nengo_permadrop.converter.timing import holder
+from nengo_permadrop.dropout.masks import BERNOULLI, scale_factors
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
 
@@ -89,6 +90,8 @@ class MeanField:
         In the order in which values flow.
     mask_sizes : list of (int, float)
         Size and dropout rate of each mask.
+    mask_kinds : list of (str, ndarray or None, int)
+        Noise, groups and number of each mask: those of one number share groups.
     constants : {`nengo.Node`: ndarray}
         What Nodes give that always give the same, and whose elements are dropped.
 
@@ -104,6 +107,7 @@ class MeanField:
         self.outputs = list(conv.outputs.values())
         self.constants = {}
         numbers, self.mask_sizes = {}, []  # masks of connections, and weights' factors
+        self.mask_kinds = []
         for dropout in conv.dropouts:
             for mask in dropout.masks:
                 if mask.gate is not None and not gates:
@@ -117,6 +121,7 @@ class MeanField:
                 for conn in mask.connections:
                     numbers[conn] = len(self.mask_sizes), kept
                 self.mask_sizes.append((mask.size_in, dropout.rate))
+                self.mask_kinds.append((dropout.noise, mask.groups, mask.number))
         self.layers = self._layers(conv, numbers)
         self._curves = {layer.obj: layer.curve for layer in self.layers}
         self._synapses = {}  # their `SpikeNoise`, by id, as equal ones may differ
@@ -154,7 +159,8 @@ class MeanField:
 
     def draw_masks(self, n, rng):
         """
-        Masks, scaled: 0 where a unit is dropped, otherwise ``1 / (1 - rate)``.
+        Masks, scaled: 0 where a unit is dropped, otherwise ``1 / (1 - rate)``; or
+        what units are multiplied by.
 
         Parameters
         ----------
@@ -166,10 +172,18 @@ class MeanField:
         -------
         masks : list of (n, size) ndarray
         """
-        return [
-            (rng.random_sample((n, size)) >= rate) / (1.0 - rate)
-            for size, rate in self.mask_sizes
-        ]
+        masks, keys = [], {}
+        for (size, rate), kind in zip(self.mask_sizes, self.mask_kinds):
+            noise, groups, number = kind
+            if noise == BERNOULLI and groups is None:
+                masks.append((rng.random_sample((n, size)) >= rate) / (1.0 - rate))
+                continue
+            if number not in keys:
+                keys[number] = rng.randint(2**63, size=n, dtype=np.uint64)
+            masks.append(
+                scale_factors(keys[number], size, rate, groups=groups, noise=noise)
+            )
+        return masks
 
     def forward(self, inputs, masks=None, slopes=None):
         """

@@ -10,9 +10,8 @@ from typing import Any
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.dropouts import (
-    OTHER_CLASSES,
-    PERMANENT_CLASS,
-    PLAIN_CLASS,
+    CLASSES,
+    SPATIAL_CLASSES,
     named_dropout,
 )
 from nengo_permadrop.sources.keras.model_config import KERAS_LAYERS
@@ -27,6 +26,10 @@ _KERAS1 = {
     "BatchNormalization": {},
     "Dense": {"output_dim": "units", "bias": "use_bias"},
     "Dropout": {"p": "rate"},
+    "GaussianDropout": {"p": "rate"},
+    "SpatialDropout1D": {"p": "rate"},
+    "SpatialDropout2D": {"p": "rate"},
+    "SpatialDropout3D": {"p": "rate"},
 }
 _MERGES = {"ave": "Average", "concat": "Concatenate", "sum": "Add"}
 
@@ -44,6 +47,7 @@ class FileLayer:
     name, class_name : str
     config : dict
     acts_as : str
+    always : bool
         As in `.LayerSpec`.
     layers : list of `FileLayer` or None
         Of a model, in the file's order; None for a layer.
@@ -67,6 +71,7 @@ class FileLayer:
     output_names: list = field(default_factory=list)
     input_shapes: list = field(default_factory=list)
     is_layer: bool = True
+    always: bool = False
 
     def __str__(self):
         kind = "layer" if self.is_layer else "operation"
@@ -127,7 +132,41 @@ def file_model(config, path, dropout_classes=()):
             "Begin the Sequential model with keras.Input(shape), or call it once "
             "before it is saved",
         )
+    _check_channels(model)
     return model
+
+
+def _check_channels(model):
+    """
+    Raise if it isn't said which axis has the channels that a layer drops.
+
+    Keras 2 doesn't write it for SpatialDropout2D and 3D, and reads them with its own
+    default, last. Where that of other layers is first, so is most likely theirs.
+    """
+    layers = list(_all_layers(model))
+    silent = [
+        layer
+        for layer in layers
+        if SPATIAL_CLASSES.get(layer.acts_as, 0) > 2
+        and layer.config.get("data_format") is None
+    ]
+    first = any(layer.config.get("data_format") == "channels_first" for layer in layers)
+    if silent and first:
+        raise ConversionError(
+            str(silent[0]),
+            "drops channels, which come first in other layers, and the file doesn't "
+            "say if they do here (Keras 2 leaves that out)",
+            "Convert the model in memory, or save it with Keras 3, or with channels "
+            "last",
+        )
+
+
+def _all_layers(model):
+    for layer in model.layers:
+        if layer.layers is None:
+            yield layer
+        else:
+            yield from _all_layers(layer)
 
 
 def _layer(data, dropout_classes):
@@ -148,11 +187,11 @@ def _layer(data, dropout_classes):
         return layer
     layer.is_layer = not str(module).startswith(_ARITHMETIC)
     _as_since_keras2(layer)
-    is_dropout = plain_name in (PLAIN_CLASS, PERMANENT_CLASS, *OTHER_CLASSES)
-    if not (is_dropout and is_known) and named_dropout(
-        plain_name, layer.config, dropout_classes
-    ):
-        layer.acts_as = PERMANENT_CLASS
+    named = None
+    if not (plain_name in CLASSES and is_known):
+        named = named_dropout(plain_name, layer.config, dropout_classes)
+    if named is not None:
+        layer.acts_as, layer.always = named, True
     elif plain_name in KERAS_LAYERS and not is_known:
         raise ConversionError(
             str(layer),

@@ -8,6 +8,9 @@ from nengo_permadrop.support.errors import DamagedFileError
 # Groups of a model's layers, in files of Keras 2.12 and of Keras 3
 _KERAS2_LAYERS, _KERAS3_LAYERS = "_layer_checkpoint_dependencies", "layers"
 
+# Layers whose weights are those of a layer in them, and its name there
+_WRAPPERS = {"TimeDistributed": "layer"}
+
 # What weights of Keras 1 are called since
 _KERAS1_NAMES = {
     "W": "kernel",
@@ -76,6 +79,8 @@ def _walk(model, prefix, container, doubled, places):
             _walk(layer, where, container, doubled, places)
         elif has_weights:
             own = sum(weight_names(layer.acts_as, layer.config), [])
+            if layer.acts_as in _WRAPPERS:
+                where = f"{where}/{_WRAPPERS[layer.acts_as]}"
             places[layer] = {
                 weight: f"{where}/vars/{index}" for index, weight in enumerate(own)
             }

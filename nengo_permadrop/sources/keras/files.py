@@ -8,6 +8,7 @@ function or code that the file names or holds is ever looked up or run.
 
 import contextlib
 import errno
+import json
 import shutil
 import tempfile
 import zipfile
@@ -23,6 +24,7 @@ from nengo_permadrop.sources.keras.file_weights import other_weights, weight_pla
 from nengo_permadrop.sources.keras.model_config import MAX_CONFIG, parse_config
 from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
 from nengo_permadrop.sources.keras.model_stream import ArraysFile
+from nengo_permadrop.sources.keras.pools import pool_class
 from nengo_permadrop.sources.keras.unroll import LayerSpec, unique_names, unrolled
 from nengo_permadrop.support.errors import DamagedFileError
 
@@ -68,7 +70,7 @@ class KerasFile:
         return f"<KerasFile '{self.name}' of {self.path}>"
 
 
-def read_file(path, weights=None, dropout_classes=()):
+def read_file(path, weights=None, dropout_classes=(), max_to_avg_pool=False):
     """
     Read a Keras model's file.
 
@@ -83,6 +85,8 @@ def read_file(path, weights=None, dropout_classes=()):
     dropout_classes : str or sequence of str, optional
         Names of classes in the file that are permanent dropout, beside those whose
         names end in "Dropout".
+    max_to_avg_pool : bool, optional
+        As in `.Converter`.
 
     Returns
     -------
@@ -105,11 +109,11 @@ def read_file(path, weights=None, dropout_classes=()):
         dropout_classes = (dropout_classes,)
     dropout_classes = tuple(dropout_classes)
     with contextlib.ExitStack() as stack:
-        config, file = _opened(path, stack)
+        config, file, version = _opened(path, stack)
         source = path
         if weights is not None:
             source = _existing(weights, "file of weights")
-            _, file = _opened(source, stack)
+            _, file, _ = _opened(source, stack)
         if config is None:
             raise DamagedFileError(
                 path,
@@ -123,7 +127,7 @@ def read_file(path, weights=None, dropout_classes=()):
             )
         try:
             model, graph, n_parameters = _read(
-                config, file, path, source, dropout_classes
+                config, file, path, source, dropout_classes, max_to_avg_pool, version
             )
         except RecursionError:
             raise DamagedFileError(
@@ -139,22 +143,25 @@ def read_file(path, weights=None, dropout_classes=()):
     )
 
 
-def _read(config, file, path, source, dropout_classes):
+def _read(config, file, path, source, dropout_classes, max_to_avg_pool, version):
     """A file's model, its neutral graph, and the number of its weights."""
-    model = file_model(parse_config(config, path), path, dropout_classes)
+    config = parse_config(config, path)
+    generation = _generation(config, version)
+    model = file_model(config, path, dropout_classes)
     for layer in _all_layers(model):
         if layer.is_layer and layer.layers is None:
+            layer.acts_as = pool_class(layer.acts_as, max_to_avg_pool)
             check_class(f"{layer} of {path}", layer.acts_as)
     places = weight_places(model, file, source)
     # what doesn't fit together is refused before it takes memory
     placeholders = {where: file.placeholder(where) for where in file.arrays}
     try:
-        _graph(model, placeholders, places)
+        _graph(model, placeholders, places, generation)
     except WeightsError as error:
         raise other_weights(source, error) from error
     values = file.read(where for names in places.values() for where in names.values())
     n_parameters = sum(array.size for array in values.values())
-    return model, _graph(model, values, places), n_parameters
+    return model, _graph(model, values, places, generation), n_parameters
 
 
 def _existing(path, what):
@@ -173,14 +180,18 @@ def _existing(path, what):
 
 
 def _opened(path, stack):
-    """JSON of a file's model, and its `.ArraysFile`; None for what it doesn't have."""
+    """
+    JSON of a file's model, its `.ArraysFile`, and the version of Keras that wrote it.
+
+    None stands for what it doesn't have.
+    """
     with open(path, "rb") as stream:
         head = stream.read(len(_HDF5))
     if head.startswith(_ZIP):
         return _opened_archive(path, stack)
     if head == _HDF5:
         file = stack.enter_context(ArraysFile(path))
-        return file.config, file
+        return file.config, file, file.version
     if path.suffix.lower() != ".json":
         raise DamagedFileError(
             path,
@@ -191,7 +202,7 @@ def _opened(path, stack):
         raise DamagedFileError(
             path, f"has more than {MAX_CONFIG} bytes", "give the .json of a model"
         )
-    return path.read_bytes(), None
+    return path.read_bytes(), None, None
 
 
 def _opened_archive(path, stack):
@@ -200,6 +211,7 @@ def _opened_archive(path, stack):
         with zipfile.ZipFile(path) as archive:
             _check_members(archive)
             config = archive.read(_CONFIG)
+            version = _version(archive)
             with (
                 archive.open(_WEIGHTS) as member,
                 open(folder / _WEIGHTS, "wb") as copy,
@@ -213,7 +225,25 @@ def _opened_archive(path, stack):
         raise DamagedFileError(
             path, f"{type(error).__name__}: {text}", SAVE_AGAIN
         ) from error
-    return config, stack.enter_context(ArraysFile(folder / _WEIGHTS, name=path))
+    file = stack.enter_context(ArraysFile(folder / _WEIGHTS, name=path))
+    return config, file, version
+
+
+def _version(archive):
+    """The version of Keras in an archive's metadata; None if it isn't there."""
+    if _METADATA not in archive.namelist():
+        return None
+    metadata = json.loads(archive.read(_METADATA))
+    return metadata.get("keras_version") if isinstance(metadata, dict) else None
+
+
+def _generation(config, version):
+    """The major version of Keras that a configuration is of; None if it isn't known."""
+    version = config.get("keras_version", version)
+    if version is None and "registered_name" in config:  # JSON of Keras 3 has none
+        return 3
+    major = version.partition(".")[0] if isinstance(version, str) else ""
+    return int(major) if major in ("1", "2", "3") else None
 
 
 def _check_members(archive):
@@ -249,7 +279,7 @@ def _all_layers(model):
             yield from _all_layers(layer)
 
 
-def _graph(model, values, places):
+def _graph(model, values, places, generation):
     """The neutral graph of a file's model, of its arrays by path."""
     specs = {}
 
@@ -260,7 +290,13 @@ def _graph(model, values, places):
                 name: values[where] for name, where in places.get(layer, {}).items()
             }
             specs[layer] = LayerSpec(
-                layer.name, layer.class_name, layer.config, weights, layer.acts_as
+                layer.name,
+                layer.class_name,
+                layer.config,
+                weights,
+                layer.acts_as,
+                generation=generation,
+                always=layer.always,
             )
         return specs[layer]
 

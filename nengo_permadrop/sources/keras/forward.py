@@ -2,14 +2,21 @@
 
 import numpy as np
 
-from nengo_permadrop.graph.dropouts import check_dropout, is_permanent
+from nengo_permadrop.graph.dropouts import (
+    ALPHA,
+    GAUSSIAN,
+    check_dropout,
+    drop_terms,
+    is_permanent,
+)
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.convert import REFUSED, dropout_of
-from nengo_permadrop.sources.keras.dropouts import PERMANENT_CLASS, PLAIN_CLASS
+from nengo_permadrop.sources.keras.activations import links_of
+from nengo_permadrop.sources.keras.converters.dropout import drop_of
+from nengo_permadrop.sources.keras.dropouts import CLASSES
+from nengo_permadrop.sources.keras.pools import is_replaced
 from nengo_permadrop.sources.keras.reader import read_keras
-from nengo_permadrop.sources.keras.tensors import as_array, no_gradients, times
-
-DROPOUTS = (PLAIN_CLASS, PERMANENT_CLASS)
+from nengo_permadrop.sources.keras.tensors import as_array, no_gradients, plus, times
+from nengo_permadrop.support.optional import require
 
 _HALF = ("bfloat16", "float16")  # the coarser one first
 
@@ -33,6 +40,8 @@ class KerasForward:
         Loihi's, which has steps: there, how numbers are rounded decides.
     single : bool, optional
         Compute in float32 what the model computes in half precision.
+    max_to_avg_pool : bool, optional
+        Pool by averages where the model pools by the largest element.
 
     Attributes
     ----------
@@ -44,6 +53,10 @@ class KerasForward:
         "float16"; None if there is none, or ``single`` is set.
     dropouts : list of (str, int, float)
         Path, number of units and rate of each permanent dropout, in the model's order.
+    links : {str: str}
+        As in `.ModelGraph`: what the model itself makes of the answers.
+    kinds : list of (str, ndarray or None)
+        Kind and groups of each of them, as in `.Drop`.
 
     Raises
     ------
@@ -53,10 +66,27 @@ class KerasForward:
 
     title = "Keras"
 
-    def __init__(self, kmodel, dropout="permanent", smooth=False, single=False):
-        self.graph, self._layers = read_keras(kmodel)
-        drops = [call for call in self.graph.calls if call.spec.acts_as in DROPOUTS]
+    def __init__(
+        self,
+        kmodel,
+        dropout="permanent",
+        smooth=False,
+        single=False,
+        max_to_avg_pool=False,
+    ):
+        self.graph, self._layers = read_keras(kmodel, max_to_avg_pool)
+        drops = [call for call in self.graph.calls if call.spec.acts_as in CLASSES]
         check_dropout(dropout, [call.path for call in drops])
+        self._layers = [
+            _averaging(call.spec, layer) if is_replaced(call.spec) else layer
+            for call, layer in zip(self.graph.calls, self._layers)
+        ]
+        ends = {call.path: kind for call, kind in links_of(self.graph).values()}
+        self.links = {name: kind for name, (_, kind) in links_of(self.graph).items()}
+        self._layers = [
+            self._without_link(call, layer) if call.path in ends else layer
+            for call, layer in zip(self.graph.calls, self._layers)
+        ]
         if smooth:
             self._layers = [_smoothed_layer(layer) for layer in self._layers]
         if single:
@@ -66,15 +96,18 @@ class KerasForward:
             ]
         dtypes = {layer.compute_dtype for layer in self._layers}
         self.half = next((dtype for dtype in _HALF if dtype in dtypes), None)
-        self._rates = {}
-        self.dropouts = []
+        self._drops = {}  # of those that are on, by path
+        self.dropouts, self.kinds = [], []
         for call in self.graph.calls:
-            if call.spec.acts_as in DROPOUTS:
-                rate = _permanent_rate(call, dropout)
-                self._rates[call.path] = rate
-                if rate > 0:
+            if call.spec.acts_as in CLASSES:
+                drop = drop_of(call, self.graph.shapes[call.output])
+                if drop["rate"] > 0 and is_permanent(call.path, drop["when"], dropout):
+                    self._drops[call.path] = drop
                     size = self.graph.size(call.output)
-                    self.dropouts.append((call.path, size, rate))
+                    self.dropouts.append((call.path, size, drop["rate"]))
+                    groups = drop["groups"]
+                    groups = None if groups is None else np.ravel(groups)
+                    self.kinds.append((drop["kind"], groups))
             else:
                 _refuse_other_randomness(call)
 
@@ -86,13 +119,14 @@ class KerasForward:
         ----------
         inputs : list of (n, ...) ndarray
             One an input of the model.
-        masks : list of (n, units) ndarray of bool, optional
-            Which units are kept, for each of `dropouts`; None drops nothing.
+        masks : list of (n, units) ndarray, optional
+            Which units are kept, for each of `dropouts`, or what they are multiplied
+            by, as `.drawn_mask` has it; None drops nothing.
 
         Returns
         -------
         outputs : list of (n, ...) ndarray
-            One an output of the model.
+            One an output of the model, before its link if it has one.
         """
         masks = None if masks is None else iter(masks)
         with no_gradients():
@@ -107,13 +141,14 @@ class KerasForward:
         }
         for call, layer in zip(self.graph.calls, self._layers):
             arguments = [values[index] for index in call.inputs]
-            if call.spec.acts_as in DROPOUTS:
+            if call.spec.acts_as in CLASSES:
                 result = arguments[0]
-                rate = self._rates[call.path]
-                if masks is not None and rate > 0:
-                    scale = next(masks).astype(np.float32) / np.float32(1.0 - rate)
-                    shape = (len(scale),) + self.graph.shapes[call.output]
-                    result = times(result, scale.reshape(shape))
+                if masks is not None and call.path in self._drops:
+                    mask = next(masks)
+                    shape = (len(mask),) + self.graph.shapes[call.output]
+                    result = _dropped(
+                        result, mask.reshape(shape), **self._drops[call.path]
+                    )
             else:
                 argument = arguments[0] if len(arguments) == 1 else arguments
                 result = layer(argument, **_without_training(call.options))
@@ -124,13 +159,46 @@ class KerasForward:
         """A layer that does the same in float32, if it computes in half precision."""
         if layer.compute_dtype not in _HALF:
             return layer
-        single = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+        return self._changed(call, layer, {"dtype": "float32"}, np.float32)
+
+    def _without_link(self, call, layer):
+        """A layer that does the same but for its link."""
+        if call.spec.acts_as in ("Activation", "Softmax"):
+            return require("keras").layers.Activation(
+                "linear", name=layer.name, dtype=layer.get_config().get("dtype")
+            )
+        return self._changed(call, layer, {"activation": "linear"})
+
+    def _changed(self, call, layer, options, dtype=None):
+        """A layer with the same weights and other options."""
+        other = type(layer).from_config({**layer.get_config(), **options})
         weights = layer.get_weights()
         if weights:
             shapes = [(None, *self.graph.shapes[index]) for index in call.inputs]
-            single.build(shapes[0] if len(shapes) == 1 else shapes)
-            single.set_weights([weight.astype(np.float32) for weight in weights])
-        return single
+            other.build(shapes[0] if len(shapes) == 1 else shapes)
+            other.set_weights([each.astype(dtype or each.dtype) for each in weights])
+        return other
+
+
+def _dropped(values, mask, kind, rate, **_):
+    """A tensor or array that is dropped, in its own precision."""
+    shift = None
+    if kind == GAUSSIAN:
+        scale = mask.astype(np.float32)
+    elif kind == ALPHA:
+        scale, shift = (
+            part.astype(np.float32) for part in drop_terms(kind, rate, mask)
+        )
+    else:
+        scale = mask.astype(np.float32) / np.float32(1.0 - rate)
+    result = times(values, scale)
+    return result if shift is None else plus(result, shift)
+
+
+def _averaging(spec, layer):
+    """What pools by averages in place of a layer that pools by the largest element."""
+    averaging = getattr(require("keras").layers, spec.acts_as)
+    return averaging.from_config(layer.get_config())
 
 
 def _smoothed_layer(layer):
@@ -144,19 +212,12 @@ def _is_stepped(class_name, config):
     return class_name == "SoftLIF" and config.get("target", "nengo") != "nengo"
 
 
-def _permanent_rate(call, dropout):
-    rate, when = dropout_of(call)
-    return rate if is_permanent(call.path, when, dropout) else 0.0
-
-
 def _without_training(options):
     return {name: value for name, value in options.items() if name != "training"}
 
 
 def _refuse_other_randomness(call):
-    name, config = call.spec.acts_as, call.spec.config
-    if name in REFUSED and name.endswith("Dropout") or name.startswith("Spatial"):
-        raise ConversionError(str(call), *REFUSED[name])
+    config = call.spec.config
     if call.options.get("training"):
         raise ConversionError(
             str(call),

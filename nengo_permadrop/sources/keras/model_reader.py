@@ -91,8 +91,8 @@ class WeightsFile:
     is_older : bool
         Whether its weights are listed by attributes, as in ``.h5`` files, and not in
         groups named "vars" as since Keras 2.12.
-    config : str or None
-        What describes the model.
+    config, version : str or None
+        What describes the model, and of the Keras that wrote it.
     """
 
     def __init__(self, path):
@@ -111,9 +111,12 @@ class WeightsFile:
             self.is_older = whole or any(
                 name.startswith("layer_names") for name in self._file.attrs
             )
-            self.config = None
-            if "model_config" in self._file.attrs:
-                self.config = _text(self._attribute(self._file, "model_config"))
+            self.config = self._said("model_config")
+            self.version = self._said("keras_version")
+
+    def _said(self, name):
+        found = name in self._file.attrs
+        return _text(self._attribute(self._file, name)) if found else None
 
     def copy(self):
         """
@@ -331,20 +334,16 @@ class WeightsFile:
         if dataset.chunks is None:
             whole = stored == declared
         else:
-            n_chunks = math.prod(
-                -(-n // size) for n, size in zip(shape, dataset.chunks)
-            )
+            n_chunks = math.prod(-(-n // m) for n, m in zip(shape, dataset.chunks))
             whole = dataset.id.get_num_chunks() == n_chunks
             chunk = math.prod(dataset.chunks) * dtype.itemsize
             declared = max(self._declared, chunk)
         if not whole:
             raise DamagedError(
-                f"values of {name!r} are absent: {stored} of {declared} "
-                "bytes are there"
+                f"values of {name!r} are absent: {stored} of {declared} bytes are there"
             )
-        if max(declared, self._declared) > max(
-            FREE_MEMORY, MAX_EXPANSION * self._stored
-        ):
+        most = max(FREE_MEMORY, MAX_EXPANSION * self._stored)
+        if max(declared, self._declared) > most:
             raise DamagedError(
                 f"{name!r} would take {declared} bytes of memory, far more than its "
                 f"{stored} bytes in the file"
@@ -404,6 +403,7 @@ def stream(path):
         arrays, layers, largest = file.listing()
         header = {
             "config": file.config,
+            "version": file.version,
             "older": file.is_older,
             "layers": layers,
             "arrays": {

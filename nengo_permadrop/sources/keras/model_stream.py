@@ -37,6 +37,8 @@ class ArraysFile:
     ----------
     config : str or None
         JSON that describes the model, if the file holds a whole one.
+    version : str or None
+        Of the Keras that wrote the file, if it says so.
     older : bool
         Whether it has the format of ``.h5`` files, not that of ``.weights.h5`` files
         since Keras 2.12.
@@ -69,6 +71,7 @@ class ArraysFile:
             self.__exit__()
             raise
         self.config = header["config"]
+        self.version = header["version"]
         self.older = header["older"]
         self.layers = [(layer, paths) for layer, paths in header["layers"]]
         self.arrays = {

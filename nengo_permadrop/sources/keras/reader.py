@@ -3,7 +3,8 @@
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.dropouts import dropout_class
+from nengo_permadrop.sources.keras.dropouts import dropout_class, dropout_options
+from nengo_permadrop.sources.keras.pools import pool_class
 from nengo_permadrop.sources.keras.unroll import (
     LayerSpec,
     Network,
@@ -11,9 +12,10 @@ from nengo_permadrop.sources.keras.unroll import (
     unique_names,
     unrolled,
 )
+from nengo_permadrop.support.optional import require
 
 
-def read_keras(kmodel):
+def read_keras(kmodel, max_to_avg_pool=False):
     """
     Read the graph of a Keras model.
 
@@ -21,6 +23,8 @@ def read_keras(kmodel):
     ----------
     kmodel : `keras.Model`
         Sequential or functional, built.
+    max_to_avg_pool : bool, optional
+        As in `.Converter`.
 
     Returns
     -------
@@ -46,28 +50,32 @@ def read_keras(kmodel):
         [tensor._keras_history[0].name for tensor in kmodel.inputs],
         unique_names([tensor._keras_history[0].name for tensor in kmodel.outputs]),
         [tuple(tensor.shape) for tensor in kmodel.inputs],
-        _Specs().of,
+        _Specs(max_to_avg_pool).of,
     )
 
 
 class _Specs:
     """The `.LayerSpec` of each layer; one that is used twice has its weights once."""
 
-    def __init__(self):
+    def __init__(self, max_to_avg_pool=False):
         self._known = {}
+        self._max_to_avg_pool = max_to_avg_pool
 
     def of(self, node):
         layer = node.layer
         if layer not in self._known:
+            acts_as, always = dropout_class(layer)
             self._known[layer] = LayerSpec(
                 name=layer.name,
                 class_name=type(layer).__name__,
-                config=layer.get_config(),
+                config={**layer.get_config(), **dropout_options(layer)},
                 weights={
                     _weight_name(weight): np.asarray(value)
                     for weight, value in zip(layer.weights, layer.get_weights())
                 },
-                acts_as=dropout_class(layer),
+                generation=int(require("keras").__version__.partition(".")[0]),
+                acts_as=pool_class(acts_as, self._max_to_avg_pool),
+                always=always,
             )
         return self._known[layer]
 

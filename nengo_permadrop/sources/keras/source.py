@@ -23,21 +23,46 @@ class KerasSource(Source):
             hasattr(model, "layers") and hasattr(model, "get_config")
         )
 
-    def load(self, path, trust=False, weights=None, dropout_classes=()):
+    def load(
+        self,
+        path,
+        trust=False,
+        weights=None,
+        dropout_classes=(),
+        max_to_avg_pool=False,
+    ):
         if trust:
             model = load_model(path, trust=True)
             if weights is not None:
                 load_weights(model, weights)
             return model
-        return read_file(path, weights=weights, dropout_classes=dropout_classes)
+        return read_file(
+            path,
+            weights=weights,
+            dropout_classes=dropout_classes,
+            max_to_avg_pool=max_to_avg_pool,
+        )
 
-    def read(self, model):
+    def read(self, model, max_to_avg_pool=False):
         if isinstance(model, KerasFile):
             return model.graph
-        graph, _ = read_keras(model)
+        graph, _ = read_keras(model, max_to_avg_pool)
         return neutral(graph)
 
-    def forward(self, model, dropout="permanent", smooth=False, single=False):
+    def forward(
+        self,
+        model,
+        dropout="permanent",
+        smooth=False,
+        single=False,
+        max_to_avg_pool=False,
+    ):
         if isinstance(model, KerasFile):
             return GraphForward(model.graph, dropout=dropout, smooth=smooth)
-        return KerasForward(model, dropout=dropout, smooth=smooth, single=single)
+        return KerasForward(
+            model,
+            dropout=dropout,
+            smooth=smooth,
+            single=single,
+            max_to_avg_pool=max_to_avg_pool,
+        )

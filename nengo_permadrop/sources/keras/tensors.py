@@ -28,6 +28,15 @@ def times(values, scale):
     return values * ops.convert_to_tensor(scale, dtype=values.dtype)
 
 
+def plus(values, shift):
+    """A tensor or array plus an array, in the precision of the first."""
+    if is_keras2():
+        return values + shift
+    ops = require("keras").ops
+    values = ops.convert_to_tensor(values)
+    return values + ops.convert_to_tensor(shift, dtype=values.dtype)
+
+
 def as_array(values):
     """A tensor or array as an array."""
     if is_keras2():

@@ -35,6 +35,10 @@ class LayerSpec:
     acts_as : str
         Name of the class that it does the same as, if its own is the user's; otherwise
         its own.
+    generation : int or None
+        Major version of the Keras that it is of; None if a file doesn't say.
+    always : bool
+        Whether it is a dropout that is on whatever it is called with.
     """
 
     name: str
@@ -42,6 +46,8 @@ class LayerSpec:
     config: dict
     weights: dict
     acts_as: str = None
+    generation: int | None = None
+    always: bool = False
 
     def __post_init__(self):
         if self.acts_as is None:
