@@ -11,6 +11,7 @@ packages add theirs as entry points in the group "nengo_permadrop.keras_layers".
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they register
     activation,
+    arithmetic,
     convolution,
     dense,
     dropout,

@@ -81,7 +81,7 @@ class KerasForward:
                 self._single(call, layer)
                 for call, layer in zip(self.graph.calls, self._layers)
             ]
-        dtypes = {layer.compute_dtype for layer in self._layers}
+        dtypes = {getattr(layer, "compute_dtype", None) for layer in self._layers}
         self.half = next((dtype for dtype in _HALF if dtype in dtypes), None)
         self._rates = {}
         self.dropouts = []
@@ -132,14 +132,13 @@ class KerasForward:
                     shape = (len(scale),) + self.graph.shapes[call.output]
                     result = _times(result, scale.reshape(shape))
             else:
-                argument = arguments[0] if len(arguments) == 1 else arguments
-                result = layer(argument, **_without_training(call.options))
+                result = _called(call, layer, arguments)
             values[call.output] = result
         return [_as_array(values[index]) for index in self.graph.outputs.values()]
 
     def _single(self, call, layer):
         """A layer that does the same in float32, if it computes in half precision."""
-        if layer.compute_dtype not in _HALF:
+        if getattr(layer, "compute_dtype", None) not in _HALF:  # an operation has none
             return layer
         single = type(layer).from_config({**layer.get_config(), "dtype": "float32"})
         weights = layer.get_weights()
@@ -148,6 +147,15 @@ class KerasForward:
             single.build(shapes[0] if len(shapes) == 1 else shapes)
             single.set_weights([weight.astype(np.float32) for weight in weights])
         return single
+
+
+def _called(call, layer, values):
+    """What a layer, or another operation, makes of some values."""
+    if call.traced is not None:
+        args, kwargs = call.traced.filled(values)
+        return layer(*args, **kwargs)
+    value = values[0] if len(values) == 1 else values
+    return layer(value, **_without_training(call.options))
 
 
 def _is_keras2():
