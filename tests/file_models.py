@@ -317,18 +317,25 @@ def drawn_weights(model, seed=0):
     """Give a model weights of which no two are alike; returns it."""
     rng = np.random.RandomState(seed)
 
-    def drawn(weight):
-        if weight.ndim > 1:
+    def drawn(weight, name):
+        if weight.ndim > 1 and "variance" not in name:
             n_inputs = weight[..., 0].size
             return rng.normal(size=weight.shape) * 1.4 / np.sqrt(n_inputs)
         return rng.uniform(0.3, 1.3, size=weight.shape)
 
     model.set_weights(
         [
-            drawn(each).astype(each.dtype) if each.dtype.kind == "f" else each
-            for each in model.get_weights()
+            (
+                drawn(each, known.name).astype(each.dtype)
+                if each.dtype.kind == "f"
+                else each
+            )
+            for each, known in zip(model.get_weights(), model.weights)
         ]
     )
+    for layer in model.layers:
+        if isinstance(layer, L.Normalization):  # which keeps a copy of them
+            layer.finalize_state()
     return model
 
 

@@ -102,8 +102,8 @@ class Converter(nengo.Network):
     max_to_avg_pool : bool, optional
         Take averages where the model takes the largest of several elements
         (``MaxPooling2D`` and its kin), which neurons have no connections for; without
-        this they are refused. Answers are others than the model's then: `verify`
-        compares with the model that takes averages.
+        this they are refused. Answers are others than the model's then, and
+        `.Converter.verify` compares with the model that takes averages.
 
     Attributes
     ----------

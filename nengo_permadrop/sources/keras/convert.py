@@ -12,6 +12,7 @@ from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.sources.keras.activations import check_only_links, links_of
 from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they register
     activation,
+    arithmetic,
     convolution,
     dense,
     dropout,

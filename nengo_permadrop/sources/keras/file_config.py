@@ -16,6 +16,13 @@ from nengo_permadrop.sources.keras.dropouts import (
 )
 from nengo_permadrop.sources.keras.model_config import KERAS_LAYERS
 from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
+from nengo_permadrop.sources.keras.traced import (
+    ARITHMETIC,
+    LAMBDAS,
+    OPERATIONS,
+    Traced,
+    taken_by,
+)
 from nengo_permadrop.sources.keras.unroll import Network, Node
 from nengo_permadrop.support.errors import DamagedFileError
 
@@ -32,6 +39,19 @@ _KERAS1 = {
     "SpatialDropout3D": {"p": "rate"},
 }
 _MERGES = {"ave": "Average", "concat": "Concatenate", "sum": "Add"}
+
+# What Keras 2 writes in place of a layer's name where a constant is taken
+_CONSTANT = "_CONSTANT_VALUE"
+
+# What a configuration of another form raises, or one that is nested without end
+_DAMAGE = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 # A name in Keras 3's files of what isn't a layer but arithmetic on values
 _ARITHMETIC = ("keras.ops", "keras.src.ops")
@@ -112,7 +132,7 @@ def file_model(config, path, dropout_classes=()):
         model = _layer(config, dropout_classes)
     except ConversionError:
         raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except _DAMAGE as error:
         raise DamagedFileError(
             path,
             "the model's configuration is damaged "
@@ -185,7 +205,14 @@ def _layer(data, dropout_classes):
         layer.layers = [_layer(each, dropout_classes) for each in config["layers"]]
         (_sequential if plain_name == "Sequential" else _functional)(layer)
         return layer
-    layer.is_layer = not str(module).startswith(_ARITHMETIC)
+    layer.is_layer = not (
+        str(module).startswith(_ARITHMETIC)
+        or (is_known and plain_name in LAMBDAS)
+        or (module is None and _is_operation(layer, data))
+    )
+    if not layer.is_layer:
+        layer.acts_as = ARITHMETIC
+        return layer
     _as_since_keras2(layer)
     named = None
     if not (plain_name in CLASSES and is_known):
@@ -200,6 +227,16 @@ def _layer(data, dropout_classes):
             f"permanent dropout, say so with dropout_classes=({plain_name!r},)",
         )
     return layer
+
+
+def _is_operation(layer, data):
+    """Whether a layer of Keras 3's HDF5 files, which don't say it, is an operation."""
+    calls = data.get("inbound_nodes") or []
+    return (
+        layer.class_name in OPERATIONS
+        and any(isinstance(call, dict) for call in calls)
+        and not {"dtype", "trainable"} & layer.config.keys()  # which all layers have
+    )
 
 
 def _as_since_keras2(layer):
@@ -255,9 +292,9 @@ def _functional(model):
 
     def node(place):
         name, number, _ = place
-        inputs, options = nodes[name].call(number, key)
+        inputs, options, traced = nodes[name].call(number, key)
         outputs = [(name, number, index) for index in range(nodes[name].n_outputs)]
-        return _node(by_name[name], inputs, outputs, options)
+        return _node(by_name[name], inputs, outputs, options, traced)
 
     inputs = [key(each, True) for each in _ends(model.config["input_layers"])]
     outputs = [key(each, True) for each in _ends(model.config["output_layers"])]
@@ -275,7 +312,7 @@ def _layers_of(model):
     return model.config["layers"]
 
 
-def _node(layer, inputs, outputs, options):
+def _node(layer, inputs, outputs, options, traced=None):
     return Node(
         layer,
         layer.name,
@@ -285,7 +322,7 @@ def _node(layer, inputs, outputs, options):
         options,
         [None] * len(outputs),
         network=layer.network,
-        is_layer=layer.is_layer,
+        traced=traced,
     )
 
 
@@ -325,13 +362,25 @@ class _Nodes:
         return number
 
     def call(self, number, key):
-        """Keys of the values that a call takes, and its options."""
+        """Keys of the values that a call takes, its options, and its `.Traced`."""
         if not self._calls:
-            return [], {}
+            return [], {}, None
         call = self._calls[number]
+        if not self._layer.is_layer:
+            args, kwargs = (
+                _keras3_arguments(call) if self._newer else _keras2_arguments(call)
+            )
+            inputs, args, kwargs = taken_by(
+                args, kwargs, _reference_of(key, self._newer)
+            )
+            attributes = dict(self._layer.config)
+            function = attributes.pop("function", self._layer.class_name)
+            for name in ("name", "trainable", "dtype"):
+                attributes.pop(name, None)
+            return inputs, {}, Traced(function, args, kwargs, attributes)
         if self._newer:
-            return _call_of_keras3(call, key)
-        return _call_of_keras2(call, key)
+            return *_call_of_keras3(call, key), None
+        return *_call_of_keras2(call, key), None
 
 
 def _own_calls(model):
@@ -346,7 +395,7 @@ def _call_of_keras2(call, key):
     if call and isinstance(call[0], str):  # of a layer that takes one value
         call = [call]
     for reference in call:
-        if reference[0] == "_CONSTANT_VALUE":
+        if reference[0] == _CONSTANT:
             constants.append(reference[2])
         else:
             inputs.append(key(reference))
@@ -354,6 +403,33 @@ def _call_of_keras2(call, key):
             options.update(reference[3])
     options = {name: value for name, value in options.items() if value is not None}
     return inputs, {**options, **({"positional": constants} if constants else {})}
+
+
+def _keras2_arguments(call):
+    """Arguments of a traced function, of which Keras 2 writes all but one by name."""
+    several = call and not isinstance(call[0], str)
+    references = call if several else [call]
+    first = [each[2] if each[0] == _CONSTANT else each[:3] for each in references]
+    kwargs = references[0][3] if len(references[0]) > 3 else {}
+    return (first if several else first[0],), kwargs
+
+
+def _keras3_arguments(call):
+    return call["args"], call["kwargs"]
+
+
+def _reference_of(key, newer):
+    """What finds the key of the value that a part of a call's arguments refers to."""
+
+    def found(item):
+        if newer:
+            if isinstance(item, dict) and item.get("class_name") == "__keras_tensor__":
+                return key(item["config"]["keras_history"])
+        elif isinstance(item, list) and len(item) == 3 and isinstance(item[0], str):
+            return key(item)
+        return None
+
+    return found
 
 
 def _call_of_keras3(call, key):

@@ -94,7 +94,7 @@ class KerasForward:
                 self._single(call, layer)
                 for call, layer in zip(self.graph.calls, self._layers)
             ]
-        dtypes = {layer.compute_dtype for layer in self._layers}
+        dtypes = {getattr(layer, "compute_dtype", None) for layer in self._layers}
         self.half = next((dtype for dtype in _HALF if dtype in dtypes), None)
         self._drops = {}  # of those that are on, by path
         self.dropouts, self.kinds = [], []
@@ -150,14 +150,13 @@ class KerasForward:
                         result, mask.reshape(shape), **self._drops[call.path]
                     )
             else:
-                argument = arguments[0] if len(arguments) == 1 else arguments
-                result = layer(argument, **_without_training(call.options))
+                result = _called(call, layer, arguments)
             values[call.output] = result
         return [as_array(values[index]) for index in self.graph.outputs.values()]
 
     def _single(self, call, layer):
         """A layer that does the same in float32, if it computes in half precision."""
-        if layer.compute_dtype not in _HALF:
+        if getattr(layer, "compute_dtype", None) not in _HALF:  # an operation has none
             return layer
         return self._changed(call, layer, {"dtype": "float32"}, np.float32)
 
@@ -193,6 +192,15 @@ def _dropped(values, mask, kind, rate, **_):
         scale = mask.astype(np.float32) / np.float32(1.0 - rate)
     result = times(values, scale)
     return result if shift is None else plus(result, shift)
+
+
+def _called(call, layer, values):
+    """What a layer, or another operation, makes of some values."""
+    if call.traced is not None:
+        args, kwargs = call.traced.filled(values)
+        return layer(*args, **kwargs)
+    value = values[0] if len(values) == 1 else values
+    return layer(value, **_without_training(call.options))
 
 
 def _averaging(spec, layer):

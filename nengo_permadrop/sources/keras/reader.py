@@ -5,6 +5,7 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.dropouts import dropout_class, dropout_options
 from nengo_permadrop.sources.keras.pools import pool_class
+from nengo_permadrop.sources.keras.traced import LAMBDAS, Traced, taken_by
 from nengo_permadrop.sources.keras.unroll import (
     LayerSpec,
     Network,
@@ -68,7 +69,7 @@ class _Specs:
             self._known[layer] = LayerSpec(
                 name=layer.name,
                 class_name=type(layer).__name__,
-                config={**layer.get_config(), **dropout_options(layer)},
+                config={**_config(layer), **dropout_options(layer)},
                 weights={
                     _weight_name(weight): np.asarray(value)
                     for weight, value in zip(layer.weights, layer.get_weights())
@@ -78,6 +79,13 @@ class _Specs:
                 always=always,
             )
         return self._known[layer]
+
+
+def _config(layer):
+    config = layer.get_config()
+    if type(layer).__name__ == "Normalization":  # Keras 2 doesn't say it
+        config.setdefault("invert", layer.invert)
+    return config
 
 
 def _network(kmodel):
@@ -100,17 +108,48 @@ def _node(key):
     layer, node_index, _ = key
     node = layer._inbound_nodes[node_index]
     outputs = _outputs(node)
+    inputs, options = [_key(tensor) for tensor in _inputs(node)], _options(node)
+    traced = None
+    if type(layer).__name__ in LAMBDAS or not hasattr(layer, "weights"):
+        inputs, traced = _traced(layer, node)
+        options = {}
     return Node(
         layer,
         layer.name,
         type(layer).__name__,
-        [_key(tensor) for tensor in _inputs(node)],
+        inputs,
         [_key(tensor) for tensor in outputs],
-        _options(node),
+        options,
         [tuple(tensor.shape) for tensor in outputs],
         network=_network(layer) if _is_model(layer) else None,
-        is_layer=hasattr(layer, "weights"),  # not of arithmetic, in Keras 3
+        traced=traced,
     )
+
+
+def _traced(operation, node):
+    """Keys of the values that an operation takes, and its `.Traced`."""
+    if hasattr(node, "arguments"):  # Keras 3
+        args, kwargs = node.arguments.args, node.arguments.kwargs
+        module, name = type(operation).__module__, type(operation).__name__
+        function = name if module.startswith("keras.") else f"{module}.{name}"
+        try:
+            attributes = operation.get_config()
+        except Exception as error:  # of whatever type, where one isn't plain data
+            raise ConversionError(
+                f"operation '{operation.name}' ({name})",
+                f"has options that can't be read ({error})",
+                "Use a layer of keras.layers for it",
+            ) from error
+    else:
+        args, kwargs = node.call_args, node.call_kwargs
+        function, attributes = operation.get_config()["function"], {}
+    attributes = {key: each for key, each in attributes.items() if key != "name"}
+
+    def key(item):
+        return _key(item) if hasattr(item, "_keras_history") else None
+
+    inputs, args, kwargs = taken_by(args, kwargs, key)
+    return inputs, Traced(function, args, kwargs, attributes)
 
 
 def _is_model(layer):

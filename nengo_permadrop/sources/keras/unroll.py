@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.keras.traced import ARITHMETIC
 
 # Calls of layers that a model may have when nested models are unrolled. Each of a few
 # that are nested in one another and called twice makes twice as many
@@ -75,6 +76,8 @@ class LayerCall:
         Index of the value that it gives.
     options : dict
         Keyword arguments that it was called with, such as ``training``.
+    traced : `.Traced` or None
+        Of arithmetic on values: all of the call.
     """
 
     path: str
@@ -82,9 +85,11 @@ class LayerCall:
     inputs: tuple
     output: int
     options: dict
+    traced: Any = None
 
     def __str__(self):
-        return f"layer '{self.path}' ({self.spec.class_name})"
+        kind = "layer" if self.traced is None else "operation"
+        return f"{kind} '{self.path}' ({self.spec.class_name})"
 
     @property
     def named(self):
@@ -136,8 +141,8 @@ class Node:
         Of its outputs, the batch axis among them; None if it isn't known.
     network : `Network` or None
         If the layer is a model.
-    is_layer : bool
-        False for arithmetic on values, which Keras 3 keeps beside layers.
+    traced : `.Traced` or None
+        Of arithmetic on values, which is no layer.
     """
 
     layer: Any
@@ -148,7 +153,7 @@ class Node:
     options: dict
     shapes: list
     network: Any = None
-    is_layer: bool = True
+    traced: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,12 +262,6 @@ class _Unroller:
                     "shall drop units at prediction time",
                 )
             return self.add(node.network, arguments, prefix=f"{path}/")
-        if not node.is_layer:  # some have the names of layers
-            raise ConversionError(
-                f"operation '{path}' ({node.class_name})",
-                "is arithmetic on values, not a layer",
-                "Use a layer of keras.layers for it",
-            )
         if len(node.outputs) != 1:
             raise ConversionError(
                 f"layer '{path}' ({node.class_name})",
@@ -276,8 +275,12 @@ class _Unroller:
                 "Give a model that calls fewer",
             )
         value = self.add_value(node.shapes[0], path)
+        if node.traced is None:
+            spec = self._spec(node)
+        else:  # some have the names of layers
+            spec = LayerSpec(node.name, node.class_name, {}, {}, ARITHMETIC)
         self.graph.calls.append(
-            LayerCall(path, self._spec(node), tuple(arguments), value, node.options)
+            LayerCall(path, spec, tuple(arguments), value, node.options, node.traced)
         )
         self.layers.append(node.layer)
         return [value]

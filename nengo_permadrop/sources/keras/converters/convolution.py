@@ -12,7 +12,7 @@ from nengo_permadrop.sources.keras.converters.windows import (
     check_entries,
     convolution_matrix,
     output_size,
-    windows,
+    window_elements,
 )
 from nengo_permadrop.sources.keras.table import check_options, register_layer, weight
 
@@ -117,7 +117,7 @@ def _convolved(writer, call, value, grid, kernel, steps, groups, bias=True):
     n_places, before = zip(*places)
     macs = math.prod(n_places) * kernel.size
     check_entries(call, macs)
-    found = windows(grid.sizes, n_places, size, strides, dilation, before)
+    found = window_elements(grid.sizes, n_places, size, strides, dilation, before)
     n_out, n_in = math.prod(n_places), math.prod(grid.sizes)
     kernel = kernel.reshape(-1, channels, filters)
     matrix = convolution_matrix(kernel, found, n_out, n_in, groups)
@@ -167,7 +167,7 @@ def _transposed(writer, call, value):
     sizes, before = zip(*ends)
     macs = math.prod(grid.sizes) * kernel.size
     check_entries(call, max(macs, filters * math.prod(sizes)))
-    found = windows(sizes, grid.sizes, size, strides, dilation, before)
+    found = window_elements(sizes, grid.sizes, size, strides, dilation, before)
     n_out, n_in = math.prod(sizes), math.prod(grid.sizes)
     kernel = kernel.reshape(-1, filters, grid.channels)
     matrix = convolution_matrix(kernel, found, n_in, n_out).T.tocsr()

@@ -1,9 +1,14 @@
 """Layers that take several values."""
 
+from itertools import repeat
+
 import numpy as np
 from scipy import sparse
 
-from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.keras.converters.broadcasting import (
+    broadcast_matrix,
+    common_shape,
+)
 from nengo_permadrop.sources.keras.table import check_options, register_layer
 
 
@@ -23,25 +28,24 @@ def _concatenate(writer, call, *values):
 
 @register_layer("Add")
 def _add(writer, call, *values):
-    shape = _one_shape(writer, call, values)
-    return writer.affine(*call.named, values, [None] * len(values), shape)
+    return _summed(writer, call, values, [1] * len(values))
+
+
+@register_layer("Subtract")
+def _subtract(writer, call, *values):
+    return _summed(writer, call, values, [1, -1])
 
 
 @register_layer("Average")
 def _average(writer, call, *values):
-    shape = _one_shape(writer, call, values)
-    total = writer.affine(*call.named, values, [None] * len(values), shape)
+    total = _summed(writer, call, values, [1] * len(values))
     mean = sparse.identity(writer.size(total), format="csr") / len(values)
-    return writer.affine(*call.named, [total], [mean], shape)
+    return writer.affine(*call.named, [total], [mean], writer.shape(total))
 
 
-def _one_shape(writer, call, values):
+def _summed(writer, call, values, signs):
     check_options(call)
-    shapes = [writer.shape(value) for value in values]
-    if len(set(shapes)) > 1:
-        raise ConversionError(
-            str(call),
-            f"takes values of different shapes, {' and '.join(map(str, shapes))}",
-            "Give it values of one shape",
-        )
-    return shapes[0]
+    given = [writer.shape(value) for value in values]
+    shape = common_shape(call, given)
+    matrices = [broadcast_matrix(*each) for each in zip(given, repeat(shape), signs)]
+    return writer.affine(*call.named, values, matrices, shape)

@@ -9,7 +9,7 @@ from nengo_permadrop.sources.keras.converters.windows import (
     average_matrix,
     check_entries,
     output_size,
-    windows,
+    window_elements,
 )
 from nengo_permadrop.sources.keras.table import check_options, register_layer
 
@@ -29,7 +29,7 @@ def _average_pooling(writer, call, value):
     places = [output_size(*each, padding) for each in zip(grid.sizes, size, strides)]
     n_places, before = zip(*places)
     check_entries(call, math.prod(n_places) * math.prod(size) * grid.channels)
-    found = windows(grid.sizes, n_places, size, strides, (1,) * rank, before)
+    found = window_elements(grid.sizes, n_places, size, strides, (1,) * rank, before)
     shape = grid.shape(n_places, grid.channels)
     return _averaged(writer, call, value, grid, found, shape)
 
@@ -40,7 +40,7 @@ def _global_average_pooling(writer, call, value):
     rank = rank_of(call.spec.acts_as)
     grid = grid_of(writer, call, value, rank)
     ones = (1,) * rank
-    found = windows(grid.sizes, ones, grid.sizes, ones, ones, (0,) * rank)
+    found = window_elements(grid.sizes, ones, grid.sizes, ones, ones, (0,) * rank)
     kept = call.spec.config.get("keepdims", False)
     shape = grid.shape(ones if kept else (), grid.channels)
     return _averaged(writer, call, value, grid, found, shape)

@@ -64,7 +64,7 @@ def output_size(size, width, stride, padding):
     return max(0, (size + before - width) // stride + 1), before
 
 
-def windows(sizes, n_places, kernel, strides, dilation, before):
+def window_elements(sizes, n_places, kernel, strides, dilation, before):
     """
     Which elements of a grid are where in which window.
 
@@ -108,7 +108,7 @@ def convolution_matrix(kernel, found, n_places, n_elements, groups=1):
     kernel : (n_taps, channels of a group, filters) ndarray
         The filters of the first group first, and so on.
     found : tuple of ndarray
-        As `windows` gives it.
+        As `window_elements` gives it.
     n_places, n_elements : int
         Of windows, and of the grid.
     groups : int, optional
