@@ -11,11 +11,12 @@ from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.converter.rate_table import rate_table
 from nengo_permadrop.converter.report import LayerReport
 from nengo_permadrop.converter.reporting import rounded_up
+from nengo_permadrop.converter.verify import verify
 from nengo_permadrop.graph.graph import Activation, Affine
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.support.isolation import own_network
 
-N_VERIFIED = 5
+N_VERIFIED, TOLERANCE = 5, 1e-4
 
 _MADE_UP = "by theory, for inputs of mean 0 and variance 1"
 
@@ -37,7 +38,8 @@ def conversion_facts(model, target="nengo"):
         "layers", a list of dicts of "layer", "class" and "becomes" (words);
         "neuron_layers", "neurons" and "dropouts", their numbers;
         "verification_error", the largest difference from the model without spikes, on
-        "verified_observations" random observations; "activations", a list of dicts of
+        "verified_observations" random observations, beside "approximation_error", that
+        which approximated activations make; "activations", a list of dicts of
         "kind", "units", "neurons" and "error", the largest of an activation for any
         input; "links", what outputs end with; "target"; "rates", the
         `.LayerReport` of each layer of neurons, as dicts, for made-up rows; "bias" and
@@ -51,12 +53,11 @@ def conversion_facts(model, target="nengo"):
     with own_network(0):
         conv = Converter(model, target=target)
     rng = np.random.RandomState(0)
-    error = conv.verify(
-        {
-            name: rng.standard_normal((N_VERIFIED, *shape))
-            for name, shape in conv.graph.input_shapes.items()
-        }
-    )
+    rows = {
+        name: rng.standard_normal((N_VERIFIED, *shape))
+        for name, shape in conv.graph.input_shapes.items()
+    }
+    error, approximated = verify(conv, rows, TOLERANCE)
     dropouts = {dropout.path: dropout for dropout in conv.dropouts}
     report = conv.report()
     return {
@@ -72,7 +73,8 @@ def conversion_facts(model, target="nengo"):
         "neuron_layers": len(conv.all_ensembles),
         "neurons": conv.n_neurons,
         "dropouts": len(conv.dropouts),
-        "verification_error": float(error),
+        "verification_error": error,
+        "approximation_error": approximated,
         "verified_observations": N_VERIFIED,
         "activations": _costs(conv.graph),
         "links": conv.links,
@@ -103,7 +105,10 @@ def in_words(facts):
         f"{facts['verified_observations']} random observations",
     ]
     if any(each["error"] for each in facts["activations"]):
-        lines += ["that is what approximated activations change, to 1e-4"]
+        lines.append(
+            f"beside {facts['approximation_error']:.1g} that approximated activations "
+            "change"
+        )
     if facts["rates"]:
         layers = [LayerReport(**layer) for layer in facts["rates"]]
         lines += ["", f"Firing rates, {_MADE_UP}:", *rate_table(layers)]

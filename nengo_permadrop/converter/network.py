@@ -354,8 +354,7 @@ class Converter(nengo.Network):
         the model, once without dropout and once with the masks that this network has
         now: weights, wiring, and where units are dropped. A calibration comes after
         that; what it corrected is in ``calibration``. What comes before a link is
-        compared. Neurons that only approximate an activation must be within their
-        bound (``approximations``), and what follows from that isn't held against them.
+        compared. Neurons that approximate an activation must be within their bound.
 
         Parameters
         ----------
@@ -373,7 +372,8 @@ class Converter(nengo.Network):
         Returns
         -------
         error : float
-            The largest difference found; without Keras's rounding in half precision.
+            The largest difference found, without Keras's rounding in half precision and
+            what follows from ``approximations``.
 
         Raises
         ------
@@ -384,7 +384,7 @@ class Converter(nengo.Network):
         """
         from nengo_permadrop.converter.verify import verify
 
-        return verify(self, X, tolerance)
+        return verify(self, X, tolerance)[0]
 
     def report(self, X=None, certificate=None):
         """

@@ -26,7 +26,16 @@ HALF_TOLERANCE = {"float16": 128 * 2.0**-10, "bfloat16": 32 * 2.0**-7}
 
 
 def verify(conv, X, tolerance):
-    """See `.Converter.verify`."""
+    """
+    Check that a network computes what its model computes; see `.Converter.verify`.
+
+    Returns
+    -------
+    error : float
+        As there.
+    approximated : float
+        The largest difference that approximated activations make, in the same terms.
+    """
     tolerance = check_number(tolerance, "tolerance", 0)
     if conv.model is None:
         raise ConversionError(
@@ -46,7 +55,7 @@ def verify(conv, X, tolerance):
         single = source.forward(conv.model, single=True, **options)
     n = len(inputs[0])
     masks = [np.tile(dropout.drawn(), (n, 1)) for dropout in conv.dropouts]
-    worst = 0.0
+    worst = approximated = 0.0
     for given, what in ((None, "without dropout"), (masks, "with its masks")):
         expected = single(inputs, given)
         if half is not None:
@@ -68,8 +77,11 @@ def verify(conv, X, tolerance):
                     f"The tolerance is {tolerance:g}{_beside(conv)}. If the model's "
                     "weights have changed since, convert it again",
                 )
-            worst = max(worst, float(_relative(x, y).max()))
-    return worst
+            worst = max(worst, float(error))
+            approximated = max(
+                approximated, float(_relative(y.reshape(n, -1) + off, y).max())
+            )
+    return worst, approximated
 
 
 def _beside(conv):

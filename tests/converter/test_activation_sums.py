@@ -10,6 +10,7 @@ from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
 from nengo_permadrop.converter import network as network_module
+from nengo_permadrop.converter.verify import verify
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.sampling.sampler import sample_unchecked
@@ -67,7 +68,9 @@ def test_approximations_are_within_their_bound(name):
     conv = npd.Converter(kmodel)
     (path,) = conv.approximations
     assert path == "f"
-    error = conv.verify(observations(kmodel, 20))
+    rows = observations(kmodel, 20)
+    assert conv.verify(rows) < 1e-5
+    _, error = verify(conv, rows, 1e-4)
     weights = np.abs(kmodel.layers[-1].get_weights()[0]).sum(axis=0).max() / 0.7
     assert 1e-4 < error <= weights * conv.approximations["f"]
     words = conv.report().approximations[0]
@@ -146,7 +149,7 @@ def test_a_unit_of_one_of_several_layers():
     assert sorted(np.concatenate([mask.rows for mask in dropout.masks])) == sorted(
         [*range(5)] * 6 + [*range(5, 10)] + [*range(10, 15)] * 2
     )
-    assert conv.verify(observations(kmodel, 10)) > 0  # with these masks, too
+    assert conv.verify(observations(kmodel, 10)) < 1e-5  # with these masks, too
 
 
 def test_average_pooling_needs_no_node_either():

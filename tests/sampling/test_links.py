@@ -88,6 +88,21 @@ def test_a_softmax_goes_over_the_last_axis():
         assert np.allclose(parts.sum(axis=-1), 1)
 
 
+@pytest.mark.parametrize("wrapped", ["dense", "softmax"])
+def test_of_each_step(wrapped):
+    inputs, x = body()
+    y = layers.Reshape((2, 10))(x)
+    if wrapped == "dense":
+        y = layers.TimeDistributed(layers.Dense(3, "softmax"), name="y")(y)
+    else:
+        y = layers.TimeDistributed(layers.Softmax(), name="y")(layers.Dense(3)(y))
+    kmodel = keras.Model(inputs, y)
+    conv = npd.Converter(kmodel)
+    assert conv.links == {"y": "softmax"} and conv.verify(X) < 1e-5
+    for samples in (drawn(conv, X), drawn(kmodel, X, backend="keras")):
+        assert np.allclose(samples.values.reshape(3, 4, 2, 3).sum(axis=-1), 1)
+
+
 def test_another_axis_is_refused():
     inputs, x = body()
     y = layers.Softmax(axis=1)(layers.Reshape((2, 3))(layers.Dense(6)(x)))

@@ -5,6 +5,8 @@ Names, and layers that other layers take as their activation, give a kind and pa
 of an `.Activation`. Where a model ends with one that is a link, it is one.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
@@ -30,6 +32,9 @@ _KINDS = {
     "swish": ("silu", {}),
     "tanh": ("tanh", {}),
 }
+
+# A layer that applies another one to each step
+WRAPPER = "TimeDistributed"
 
 # Slopes of the hard sigmoid, by the major version of Keras
 _HARD_SIGMOID = {1: 0.2, 2: 0.2, 3: 1 / 6}
@@ -206,6 +211,16 @@ def activated(writer, call, value):
     return writer.activation(*call.named, value, kind, **parameters)
 
 
+def wrapped(call):
+    """The call of the layer that TimeDistributed applies, or else the call itself."""
+    if call.spec.acts_as != WRAPPER:
+        return call
+    layer = call.spec.config["layer"]
+    name = str(layer["class_name"])
+    spec = replace(call.spec, class_name=name, config=layer["config"], acts_as=name)
+    return replace(call, spec=spec)
+
+
 def links_of(model):
     """
     The links of a model's outputs.
@@ -229,12 +244,12 @@ def links_of(model):
         call = last.get(index)
         if call is None or index in taken:
             continue
-        kind = None
-        if call.spec.acts_as == "Softmax":
+        kind, last_call = None, wrapped(call)
+        if last_call.spec.acts_as == "Softmax":
             kind = "softmax"
-        elif call.spec.acts_as in _ACTIVATED:
+        elif last_call.spec.acts_as in _ACTIVATED:
             try:
-                kind, _ = activation_of(call)
+                kind, _ = activation_of(last_call)
             except ConversionError:  # which is told where the layer is converted
                 continue
         if kind in LINK_NAMES:

@@ -10,7 +10,7 @@ from nengo_permadrop.graph.dropouts import (
     is_permanent,
 )
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.activations import links_of
+from nengo_permadrop.sources.keras.activations import WRAPPER, links_of, wrapped
 from nengo_permadrop.sources.keras.converters.dropout import drop_of
 from nengo_permadrop.sources.keras.dropouts import CLASSES
 from nengo_permadrop.sources.keras.pools import is_replaced
@@ -162,11 +162,16 @@ class KerasForward:
 
     def _without_link(self, call, layer):
         """A layer that does the same but for its link."""
-        if call.spec.acts_as in ("Activation", "Softmax"):
+        if wrapped(call).spec.acts_as in ("Activation", "Softmax"):
             return require("keras").layers.Activation(
                 "linear", name=layer.name, dtype=layer.get_config().get("dtype")
             )
-        return self._changed(call, layer, {"activation": "linear"})
+        options = {"activation": "linear"}
+        if call.spec.acts_as == WRAPPER:
+            inner = layer.get_config()["layer"]
+            config = {**inner["config"], **options}
+            options = {"layer": {**inner, "config": config}}
+        return self._changed(call, layer, options)
 
     def _changed(self, call, layer, options, dtype=None):
         """A layer with the same weights and other options."""

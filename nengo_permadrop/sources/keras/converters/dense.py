@@ -1,7 +1,6 @@
 """Dense layers, and layers that are applied to each step of a sequence."""
 
 import math
-from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
@@ -9,7 +8,7 @@ from scipy import sparse
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation, Affine
 from nengo_permadrop.graph.writer import GraphWriter
-from nengo_permadrop.sources.keras.activations import activated
+from nengo_permadrop.sources.keras.activations import WRAPPER, activated, wrapped
 from nengo_permadrop.sources.keras.converters.windows import check_entries
 from nengo_permadrop.sources.keras.table import (
     check_class,
@@ -19,8 +18,6 @@ from nengo_permadrop.sources.keras.table import (
     weight_names,
     write_call,
 )
-
-WRAPPER = "TimeDistributed"
 
 
 def _dense_weights(config):
@@ -97,15 +94,11 @@ def _wrapped_class(where, layer):
 def _time_distributed(writer, call, value):
     """Each step as the wrapped layer would write it by itself."""
     check_options(call)
-    inner = call.spec.config["layer"]
-    class_name = _wrapped_class(call, inner)
+    _wrapped_class(call, call.spec.config["layer"])  # checks it
     steps, *shape = writer.shape(value)
     part = GraphWriter()
     given = part.input("step", shape)
-    spec = replace(
-        call.spec, class_name=class_name, config=inner["config"], acts_as=class_name
-    )
-    write_call(part, replace(call, spec=spec), [given])
+    write_call(part, wrapped(call), [given])
     made = {given: value}
     for operation in part.graph.operations:
         (taken,) = (made[index] for index in operation.inputs)
