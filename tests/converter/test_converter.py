@@ -408,16 +408,9 @@ class Subclassed(keras.Model):
 UNSUPPORTED = {
     "unknown layer": (lambda x: Doubled()(x), "doubled.*without a converter.*register"),
     "operator": (lambda x: x * 2, "TFOpLambda|arithmetic"),
-    "spatial dropout": (
-        lambda x: layers.Flatten()(
-            layers.SpatialDropout1D(0.1)(layers.Reshape((4, 1))(x))
-        ),
-        "SpatialDropout1D.*feature maps.*PermanentDropout",
-    ),
-    "gaussian dropout": (lambda x: layers.GaussianDropout(0.1)(x), "adds noise"),
     "noise shape": (
-        lambda x: PermanentDropout(0.1, noise_shape=(None, 1))(x),
-        "together",
+        lambda x: PermanentDropout(0.1, noise_shape=(1, 4))(x),
+        "all rows of a batch have one mask",
     ),
     "activation": (lambda x: layers.Dense(3, activation="elu")(x), "'elu'.*Supported"),
     "softmax": (lambda x: layers.Dense(3, activation="softmax")(x), "from_logits"),
