@@ -142,13 +142,7 @@ class NetworkBuilder:
         ``a (m x + (1 - m) s) + b`` is ``a (m (x - s) + s) + b``: plain dropout of what
         differs from that value, between two affine maps.
         """
-        if self._gating:
-            raise ConversionError(
-                str(operation),
-                "puts a value in place of what is dropped, and there masks are redrawn "
-                "by silencing neurons, which leaves 0",
-                _NO_GATES,
-            )
+        self.target.check_alpha_dropout(str(operation))
         s, a, b = alpha_terms(rate)
         ones = np.ones(value.size)
         dropped = self._masked(operation, value.shifted(-s * ones), rate)

@@ -22,6 +22,7 @@ for those it begins with, which are lost: samples of the two are independent.
 import math
 from dataclasses import replace
 
+import nengo
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.timing import arrivals, holder, path_delay, settling_time
@@ -89,7 +90,8 @@ def let_masks_travel(network, window, dt=0.001):
         Delays are rounded to a multiple of it, in seconds.
     """
     delays = {obj: mean for obj, (mean, _) in arrivals(network).items()}
-    sources = [conn.pre_obj for conn in _dropouts(network)]
+    shifts = _shifts(network)
+    sources = [conn.pre_obj for conn in _dropouts(network) if conn not in shifts]
     sources += [gate.neurons for gate in _gates(network)]
     first = min(delays.get(holder(source), 0.0) for source in sources)
 
@@ -97,9 +99,10 @@ def let_masks_travel(network, window, dt=0.001):
         return round((delays.get(holder(source), 0.0) - first) / dt) * dt
 
     for conn in _dropouts(network):
-        old = conn.transform
-        conn.transform = old.replaced(
-            redraw=window, redraw_delay=after_first(conn.pre_obj)
+        # constants come at once, with what has been filtered of neurons with their mask
+        source = conn.post_obj if conn in shifts else conn.pre_obj
+        conn.transform = conn.transform.replaced(
+            redraw=window, redraw_delay=after_first(source)
         )
     for gate in _gates(network):
         gate.redraw_every(window, after_first(gate.neurons))
@@ -148,6 +151,26 @@ def _dropouts(network):
         for conn in network.all_connections
         if isinstance(conn.transform, PermanentDropout) and conn.transform.rate > 0
     ]
+
+
+def _shifts(network):
+    """Connections of constants that are dropped with the neurons they are added to."""
+    moving = {
+        (conn.seed, conn.post_obj)
+        for conn in _dropouts(network)
+        if not _is_constant(conn.pre_obj)
+    }
+    return {
+        conn
+        for conn in _dropouts(network)
+        if conn.seed is not None
+        and _is_constant(conn.pre_obj)
+        and (conn.seed, conn.post_obj) in moving
+    }
+
+
+def _is_constant(obj):
+    return isinstance(obj, nengo.Node) and obj.size_in == 0
 
 
 def _gates(network):

@@ -158,6 +158,16 @@ class Target:
         add_constant(constant, node)
         return node
 
+    def check_alpha_dropout(self, layer):
+        """
+        Raise if a value can't take the place of what is dropped.
+
+        Parameters
+        ----------
+        layer : str
+            For messages.
+        """
+
     def check_passthrough_dropout(self, layer):
         """
         Raise if values that are no neurons' outputs can't be dropped.

@@ -408,6 +408,10 @@ class Subclassed(keras.Model):
 UNSUPPORTED = {
     "unknown layer": (lambda x: Doubled()(x), "doubled.*without a converter.*register"),
     "operator": (lambda x: x * x, "operation.*depend on the input.*constant"),
+    "noise shape": (
+        lambda x: PermanentDropout(0.1, noise_shape=(1, 4))(x),
+        "all rows of a batch have one mask",
+    ),
     "activation": (
         lambda x: layers.Dense(3, activation="softsign")(x),
         "'softsign'.*Supported",

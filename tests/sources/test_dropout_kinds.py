@@ -1,5 +1,6 @@
 """Keras's kinds of dropout, converted: channels, noise, and a value of its own."""
 
+import nengo
 import numpy as np
 import pytest
 
@@ -8,8 +9,12 @@ from file_models import L, MCAlphaDropout, MCSpatialDropout2D, keras, made, save
 
 import nengo_permadrop as npd
 from nengo_permadrop.dropout.masks import keep_mask, mask_key
+from nengo_permadrop.sampling.single_run import let_masks_travel
 from nengo_permadrop.sources.keras.dropouts import named_dropout
 from nengo_permadrop.sources.registry import get_source
+
+# of small networks without training, on Loihi
+pytestmark = pytest.mark.filterwarnings("ignore:.* may not agree")
 
 X = np.random.RandomState(0).normal(size=(20, 4))
 
@@ -246,19 +251,31 @@ def test_energy_counts_the_spikes_that_pass():
     assert events["groups"] == pytest.approx(0.5 * events["off"], rel=0.3)
 
 
-@pytest.mark.parametrize(
-    "dropout, message",
-    [
-        (L.GaussianDropout, "multiplies units by noise.*silencing neurons"),
-        (L.AlphaDropout, "puts a value in place.*silencing neurons"),
-    ],
-)
-def test_gates_refuse_what_they_cannot_do(dropout, message):
+def test_loihi_refuses_what_it_cannot_do():
     pytest.importorskip("nengo_loihi")
-    kmodel = model(((24,), dropout(0.2)))
-    with pytest.raises(npd.ConversionError, match=message):
+    kmodel = model(((24,), L.GaussianDropout(0.2)))
+    with pytest.raises(npd.ConversionError, match="by noise.*silencing neurons"):
         npd.Converter(kmodel, target="loihi", redraw=0.1)
     npd.Converter(kmodel, target="loihi")
+    kmodel = model(((24,), L.AlphaDropout(0.2)))
+    for options in ({}, {"redraw": 0.1}):
+        with pytest.raises(npd.ConversionError, match="in place of what is dropped"):
+            npd.Converter(kmodel, target="loihi", **options)
+    npd.Converter(kmodel, target="loihi", dropout="off")
+
+
+def test_constants_that_are_dropped_travel_with_the_neurons_masks():
+    """In a single run: unfiltered, they come when what was filtered arrives."""
+    dropouts = [((24,), L.AlphaDropout(0.3)) for _ in range(3)]
+    conv = npd.Converter(model(*dropouts), seed=0)
+    let_masks_travel(conv, 0.1)
+    delays = {True: [], False: []}  # of constants, of neurons
+    for conn in conv.all_connections:
+        if isinstance(conn.transform, npd.PermanentDropout):
+            of_node = isinstance(conn.pre_obj, nengo.Node)
+            delays[of_node].append(conn.transform.redraw_delay)
+    assert delays[False][0] == 0 < delays[False][1] < delays[False][2]
+    assert delays[True][:-1] == pytest.approx(delays[False][1:])
 
 
 def test_gates_drop_channels_together():
