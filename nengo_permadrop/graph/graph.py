@@ -140,7 +140,7 @@ class ModelGraph:
         normalisation has those of its input.
     links : {str: str}
         What the model makes of some of its outputs, by name: one of
-        `nengo_permadrop.graph.links.LINK_NAMES`. The values in ``outputs`` are those
+        ``nengo_permadrop.graph.links.LINK_NAMES``. The values in ``outputs`` are those
         before.
     replaced : {str: str}
         What it computes in place of something else that the model does, in words, by

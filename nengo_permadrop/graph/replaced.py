@@ -13,7 +13,7 @@ def warn_of_replaced(graph, stacklevel=2):
     ----------
     graph : `.ModelGraph`
     stacklevel : int, optional
-        As of `warnings.warn`, which is called here.
+        As of ``warnings.warn``, which is called here.
 
     Warns
     -----

@@ -4,7 +4,8 @@ The mean rates of spiking neurons whose input current fluctuates.
 What a neuron gets from other neurons' spikes isn't a constant current but a mean with
 noise on it, and a curved rate function takes the noise for signal: the mean of its
 rates is not the rate of the mean. How large the noise is follows from the rates of the
-neurons that it comes from and from the synapse (`.noise`); here it is Gaussian.
+neurons that it comes from and from the synapse
+(`nengo_permadrop.converter.meanfield.noise`); here it is Gaussian.
 """
 
 import nengo
