@@ -158,7 +158,7 @@ def test_average_pooling_needs_no_node_either():
             keras.Input((4,), name="x"),
             layers.Dense(12, "relu"),
             layers.Reshape((6, 2)),
-            layers.AveragePooling1D(),
+            layers.AveragePooling1D(2),
             layers.Dropout(0.4),
             layers.Flatten(),
             layers.Dense(2),
