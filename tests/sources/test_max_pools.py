@@ -84,3 +84,15 @@ def test_classical_answers_are_those_of_the_largest():
     # as many at a time as fit, which nothing need be converted for
     limited = npd.sample(model, X, max_memory=1e5, **options).values
     assert np.allclose(drawn, limited, atol=1e-5)
+
+
+def test_a_file_read_for_averages_has_no_classical_answer(tmp_path):
+    model = pooled()
+    X = rows(model, 2)
+    with pytest.warns(UserWarning, match="averages what the model takes"):
+        conv = npd.Converter(
+            saved(model, tmp_path)[-1][0], max_to_avg_pool=True, seed=0
+        )
+    assert conv.verify(X) < 1e-5
+    with pytest.raises(npd.ConversionError, match="the largest, aren't known"):
+        npd.sample(conv.model, X, n_draws=2, backend="keras", progress=False)

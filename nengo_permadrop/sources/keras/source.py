@@ -1,5 +1,6 @@
 """Keras models, and their files, as a source."""
 
+from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.base import Source
 from nengo_permadrop.sources.forward import GraphForward
 from nengo_permadrop.sources.keras.convert import neutral
@@ -58,6 +59,13 @@ class KerasSource(Source):
         max_to_avg_pool=False,
     ):
         if isinstance(model, KerasFile):
+            if model.graph.replaced and not max_to_avg_pool:
+                raise ConversionError(
+                    str(model),
+                    "was read with max_to_avg_pool=True, so that the model's own "
+                    "answers, of the largest, aren't known",
+                    "Load the file with Keras, and sample that model",
+                )
             return GraphForward(model.graph, dropout=dropout, smooth=smooth)
         return KerasForward(
             model,
