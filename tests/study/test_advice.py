@@ -6,6 +6,7 @@ import shlex
 
 import numpy as np
 import pytest
+from study_pictures import BLANK as PICTURES
 
 import nengo_permadrop as npd
 from nengo_permadrop.cli import parser
@@ -20,17 +21,6 @@ from nengo_permadrop.study.uncertainty import observed, reference
 pytestmark = pytest.mark.filterwarnings(
     "ignore::nengo_permadrop.converter.checks.AgreementWarning"
 )
-
-# where only the words of a page matter
-NAMES = (
-    "softlif",
-    "means",
-    "pvalues",
-    "ecdf_most_extreme",
-    "predictive",
-    "predictions",
-)
-PICTURES = {f"{name}.png": b"" for name in (*NAMES, "calibration")}
 
 
 def with_targets(study, change):

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from browsers import new_browser, resized
+from study_pictures import BLANK as PICTURES
 
 import nengo_permadrop as npd
 from nengo_permadrop.metrics.recalibration import Recalibration
@@ -19,18 +20,6 @@ from nengo_permadrop.study.steps import power_of
 pytestmark = pytest.mark.filterwarnings(
     "ignore::nengo_permadrop.converter.checks.AgreementWarning"
 )
-
-
-# where only the words of a page matter
-NAMES = (
-    "softlif",
-    "means",
-    "pvalues",
-    "ecdf_most_extreme",
-    "predictive",
-    "predictions",
-)
-PICTURES = {f"{name}.png": b"" for name in (*NAMES, "calibration")}
 
 
 def test_good(studies):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from combo_helpers import SIZES
 from nengo.exceptions import ValidationError
+from study_pictures import FILES as PICTURE_FILES
+from study_pictures import NAMES as PICTURES
 
 import nengo_permadrop as npd
 from nengo_permadrop import cli, combo, datasets, models
@@ -26,16 +28,6 @@ TINY = dict(
     model_options={"units": (12, 12)},
     progress=False,
 )
-PICTURES = (
-    "softlif",
-    "means",
-    "pvalues",
-    "ecdf_most_extreme",
-    "predictive",
-    "predictions",
-    "calibration",
-)
-PICTURE_FILES = [f"{name}.png" for name in PICTURES]
 FILES = {
     "report.html",
     "summary.tsv",
