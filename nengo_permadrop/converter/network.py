@@ -11,13 +11,12 @@ from nengo_permadrop.converter.checks import warn_if_unlikely
 from nengo_permadrop.converter.copies import another_copy
 from nengo_permadrop.converter.layer_objects import LayerObjects
 from nengo_permadrop.converter.rates import firing_rates, rates_from, rows_of
-from nengo_permadrop.converter.reading import read
 from nengo_permadrop.converter.timing import settling_time
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.graph.dropouts import check_dropout
 from nengo_permadrop.graph.naming import some
-from nengo_permadrop.graph.replaced import warn_of_replaced
 from nengo_permadrop.neurons.activations import approximations
+from nengo_permadrop.sources.registry import with_graph
 from nengo_permadrop.support.isolation import add_made, copied
 from nengo_permadrop.support.validation import (
     check_choice,
@@ -201,9 +200,7 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
-        model, graph = read(model, weights, dropout_classes, max_to_avg_pool)
-        if model is not None:  # of a graph it was warned when it was read
-            warn_of_replaced(graph)
+        model, graph = with_graph(model, weights, dropout_classes, max_to_avg_pool)
         dropout = check_dropout(dropout, graph.dropout_paths)
         rows = None if X is None else rows_of(graph, X)
         rates = firing_rates(

@@ -156,21 +156,32 @@ def read_model(model, *, weights=None, dropout_classes=(), max_to_avg_pool=False
         If the graph computes something else than the model, as ``max_to_avg_pool``
         makes it.
     """
-    if isinstance(model, ModelGraph):
-        return model
+    return with_graph(model, weights, dropout_classes, max_to_avg_pool)[1]
+
+
+def with_graph(model, weights=None, dropout_classes=(), max_to_avg_pool=False):
+    """
+    A model, opened if it is a file, and its graph; it warns as `read_model` does.
+
+    Parameters
+    ----------
+    model, weights, dropout_classes, max_to_avg_pool
+        As in `.Converter`.
+
+    Returns
+    -------
+    model : object or None
+        None if a graph was given, of which it was warned when it was read.
+    graph : `.ModelGraph`
+    """
     model = opened(
         model,
         weights=weights,
         dropout_classes=dropout_classes,
         max_to_avg_pool=max_to_avg_pool,
     )
-    graph = graph_of(model, max_to_avg_pool)
-    warn_of_replaced(graph)
-    return graph
-
-
-def graph_of(model, max_to_avg_pool=False):
-    """The `.ModelGraph` of a model that is in memory or `opened`, without warnings."""
     if isinstance(model, ModelGraph):
-        return model
-    return source_of(model).read(model, **_pooling(max_to_avg_pool))
+        return None, model
+    graph = source_of(model).read(model, **_pooling(max_to_avg_pool))
+    warn_of_replaced(graph, stacklevel=3)
+    return model, graph

@@ -17,7 +17,6 @@ from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.certificate import certify
 from nengo_permadrop.sampling.cheapest import tune
 from nengo_permadrop.sampling.sampler import sample
-from nengo_permadrop.sources.keras.files import KerasFile
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.result import Study
@@ -274,7 +273,7 @@ class StudyRun:
                 "dropouts": len(conv.dropouts),
                 "verification_error": error,
                 "epochs": n_epochs,
-                "parameters": _n_parameters(self.model),
+                "parameters": self.model.count_params(),
             },
             options=self.options,
             seeds=self.seeds,
@@ -368,13 +367,7 @@ def n_bytes(dataset, model, options):
     """What weights and draws of a study take, about."""
     n_rows = 3 * options["observations"] + len(uncertainty.calibration_rows(dataset))
     n_values = options["n_draws"] * n_rows * len(dataset.output_names)
-    return 4 * _n_parameters(model) + 8 * n_values
-
-
-def _n_parameters(model):
-    if isinstance(model, KerasFile):
-        return model.n_parameters
-    return model.count_params()
+    return 4 * model.count_params() + 8 * n_values
 
 
 def _executor(options):

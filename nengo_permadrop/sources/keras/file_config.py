@@ -159,7 +159,7 @@ def _check_channels(model):
     Keras 2 doesn't write it for SpatialDropout2D and 3D, and reads them with its own
     default, last. Where that of other layers is first, so is most likely theirs.
     """
-    layers = list(_all_layers(model))
+    layers = list(all_layers(model))
     silent = [
         layer
         for layer in layers
@@ -177,12 +177,13 @@ def _check_channels(model):
         )
 
 
-def _all_layers(model):
+def all_layers(model):
+    """The `FileLayer` of each layer of a model, and of what is nested in it."""
     for layer in model.layers:
         if layer.layers is None:
             yield layer
         else:
-            yield from _all_layers(layer)
+            yield from all_layers(layer)
 
 
 def _layer(data, dropout_classes):

@@ -7,19 +7,25 @@ function or code that the file names or holds is ever looked up or run.
 """
 
 import contextlib
-import errno
 import json
-import shutil
 import tempfile
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.graph import ModelGraph
+from nengo_permadrop.sources.keras.archive import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    check_member,
+    largest_weights,
+    opened_archive,
+    unpack,
+)
 from nengo_permadrop.sources.keras.convert import WeightsError, check_class, neutral
-from nengo_permadrop.sources.keras.file_config import file_model
+from nengo_permadrop.sources.keras.file_config import all_layers, file_model
 from nengo_permadrop.sources.keras.file_weights import other_weights, weight_places
 from nengo_permadrop.sources.keras.model_config import MAX_CONFIG, parse_config
 from nengo_permadrop.sources.keras.model_hdf5 import SAVE_AGAIN
@@ -32,12 +38,6 @@ from nengo_permadrop.support.errors import DamagedFileError
 ENDINGS = (".h5", ".hdf5", ".keras", ".json")
 
 _ZIP, _HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
-
-# The members of a .keras file
-_METADATA, _CONFIG, _WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
-
-# One of them may unpack to so many times its size; Keras doesn't compress
-_MAX_EXPANSION = 20
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,6 +65,10 @@ class KerasFile:
     n_parameters: int
     weights: str | None = None
     dropout_classes: tuple = ()
+
+    def count_params(self):
+        """``n_parameters``, as a Keras model tells it."""
+        return self.n_parameters
 
     def __repr__(self):
         return f"<KerasFile '{self.name}' of {self.path}>"
@@ -123,7 +127,7 @@ def read_file(path, weights=None, dropout_classes=(), max_to_avg_pool=False):
             )
         if file is None:
             raise DamagedFileError(
-                path, "holds no weights", "give the file that has them with weights="
+                source, "holds no weights", "give the file that has them with weights="
             )
         try:
             model, graph, n_parameters = _read(
@@ -148,8 +152,8 @@ def _read(config, file, path, source, dropout_classes, max_to_avg_pool, version)
     config = parse_config(config, path)
     generation = _generation(config, version)
     model = file_model(config, path, dropout_classes)
-    for layer in _all_layers(model):
-        if layer.is_layer and layer.layers is None:
+    for layer in all_layers(model):
+        if layer.is_layer:
             layer.acts_as = pool_class(layer.acts_as, max_to_avg_pool)
             check_class(f"{layer} of {path}", layer.acts_as)
     places = weight_places(model, file, source)
@@ -207,33 +211,20 @@ def _opened(path, stack):
 
 def _opened_archive(path, stack):
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive)
-            config = archive.read(_CONFIG)
-            version = _version(archive)
-            with (
-                archive.open(_WEIGHTS) as member,
-                open(folder / _WEIGHTS, "wb") as copy,
-            ):
-                shutil.copyfileobj(member, copy, 2**20)
-    except Exception as error:  # zipfile's and zlib's are of many types
-        # it seeks where there is nothing in a damaged archive
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        text = " ".join(str(error).split())[:300]
-        raise DamagedFileError(
-            path, f"{type(error).__name__}: {text}", SAVE_AGAIN
-        ) from error
-    file = stack.enter_context(ArraysFile(folder / _WEIGHTS, name=path))
+    with opened_archive(path) as archive:
+        _check_members(archive)
+        config = archive.read(CONFIG)
+        version = _version(archive)
+        unpack(archive, WEIGHTS, folder / WEIGHTS)
+    file = stack.enter_context(ArraysFile(folder / WEIGHTS, name=path))
     return config, file, version
 
 
 def _version(archive):
     """The version of Keras in an archive's metadata; None if it isn't there."""
-    if _METADATA not in archive.namelist():
+    if METADATA not in archive.namelist():
         return None
-    metadata = json.loads(archive.read(_METADATA))
+    metadata = json.loads(archive.read(METADATA))
     return metadata.get("keras_version") if isinstance(metadata, dict) else None
 
 
@@ -250,33 +241,18 @@ def _check_members(archive):
     """Raise if an archive has other members than Keras writes, or others' sizes."""
     members = archive.infolist()
     names = [member.filename for member in members]
-    odd = set(names) - {_METADATA, _CONFIG, _WEIGHTS}
+    odd = set(names) - {METADATA, CONFIG, WEIGHTS}
     if odd or len(set(names)) < len(names):
         raise ValueError(
             f"has the members {', '.join(map(repr, names[:5]))}; Keras writes "
-            f"{_METADATA}, {_CONFIG} and {_WEIGHTS}, each once"
+            f"{METADATA}, {CONFIG} and {WEIGHTS}, each once"
         )
-    for name in (_CONFIG, _WEIGHTS):
+    for name in (CONFIG, WEIGHTS):
         if name not in names:
             raise ValueError(f"has no {name}")
     for member in members:
-        name = member.filename
-        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{name} is compressed in a way that Keras doesn't use")
-        if member.flag_bits & 1:
-            raise ValueError(f"{name} is encrypted")
-        largest = MAX_CONFIG
-        if name == _WEIGHTS:
-            largest = max(largest, _MAX_EXPANSION * member.compress_size)
-        if member.file_size > largest:
-            raise ValueError(f"{name} would unpack to {member.file_size} bytes")
-
-
-def _all_layers(model):
-    for layer in model.layers:
-        yield layer
-        if layer.layers is not None:
-            yield from _all_layers(layer)
+        is_weights = member.filename == WEIGHTS
+        check_member(member, largest_weights(member) if is_weights else MAX_CONFIG)
 
 
 def _graph(model, values, places, generation):

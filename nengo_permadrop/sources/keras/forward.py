@@ -3,8 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.graph.dropouts import (
-    ALPHA,
-    GAUSSIAN,
+    BERNOULLI,
     check_dropout,
     drop_terms,
     is_permanent,
@@ -81,8 +80,9 @@ class KerasForward:
             _averaging(call.spec, layer) if is_replaced(call.spec) else layer
             for call, layer in zip(self.graph.calls, self._layers)
         ]
-        ends = {call.path: kind for call, kind in links_of(self.graph).values()}
-        self.links = {name: kind for name, (_, kind) in links_of(self.graph).items()}
+        links = links_of(self.graph)
+        self.links = {name: kind for name, (_, kind) in links.items()}
+        ends = {call.path for call, _ in links.values()}
         self._layers = [
             self._without_link(call, layer) if call.path in ends else layer
             for call, layer in zip(self.graph.calls, self._layers)
@@ -186,17 +186,11 @@ class KerasForward:
 
 def _dropped(values, mask, kind, rate, **_):
     """A tensor or array that is dropped, in its own precision."""
-    shift = None
-    if kind == GAUSSIAN:
-        scale = mask.astype(np.float32)
-    elif kind == ALPHA:
-        scale, shift = (
-            part.astype(np.float32) for part in drop_terms(kind, rate, mask)
-        )
-    else:
-        scale = mask.astype(np.float32) / np.float32(1.0 - rate)
-    result = times(values, scale)
-    return result if shift is None else plus(result, shift)
+    if kind == BERNOULLI:  # divided in single precision, as Keras does
+        return times(values, mask.astype(np.float32) / np.float32(1.0 - rate))
+    scale, shift = drop_terms(kind, rate, mask)
+    result = times(values, scale.astype(np.float32))
+    return result if shift is None else plus(result, shift.astype(np.float32))
 
 
 def _called(call, layer, values):

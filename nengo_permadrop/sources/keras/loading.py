@@ -8,17 +8,25 @@ checked is written to a new file: Keras sees that alone.
 
 import concurrent.futures
 import contextlib
-import errno
 import json
 import math
 import random
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path
 
 from nengo.exceptions import ValidationError
 
+from nengo_permadrop.sources.keras.archive import (
+    CONFIG,
+    METADATA,
+    WEIGHTS,
+    check_member,
+    in_short,
+    largest_weights,
+    opened_archive,
+    unpack,
+)
 from nengo_permadrop.sources.keras.model_config import (
     MAX_CONFIG,
     check_config,
@@ -30,9 +38,6 @@ from nengo_permadrop.support.optional import require
 
 # What names of Keras's model files end in
 ENDINGS = (".h5", ".hdf5", ".keras")
-
-# A part of a .keras file may unpack to so many times its size; Keras doesn't compress
-MAX_EXPANSION = 20
 
 # Values that layers may have beside their weights, such as states of random numbers
 SMALL_STATES = 2**16
@@ -135,7 +140,7 @@ def load_weights(model, path):
             model.set_weights(before)
             raise DamagedFileError(
                 path,
-                f"doesn't hold the weights of model '{model.name}': {_in_short(error)}",
+                f"doesn't hold the weights of model '{model.name}': {in_short(error)}",
                 "take the file that was saved with it",
             ) from error
 
@@ -159,27 +164,20 @@ def _checked_copy(path, folder, custom_objects):
 
 def _checked_archive(path, folder, custom_objects):
     unpacked, weights_copy = folder / "unpacked.h5", folder / "weights.h5"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            with _member(archive, "config.json") as member:
-                text = member.read(MAX_CONFIG + 1)
-            with (
-                _member(archive, "model.weights.h5") as member,
-                open(unpacked, "wb") as stream,
-            ):
-                shutil.copyfileobj(member, stream)
-    except Exception as error:  # zipfile's and zlib's are of many types
-        # it seeks where there is nothing in a damaged archive
-        if isinstance(error, OSError) and error.errno != errno.EINVAL:
-            raise
-        raise DamagedFileError(path, _in_short(error), SAVE_AGAIN) from error
+    with opened_archive(path) as archive:
+        for name in (CONFIG, WEIGHTS):
+            info = archive.getinfo(name)
+            check_member(info, largest_weights(info))
+        with archive.open(CONFIG) as member:
+            text = member.read(MAX_CONFIG + 1)
+        unpack(archive, WEIGHTS, unpacked)
     config = _checked_config(text, path, custom_objects)
     weights = copy_weights(unpacked, weights_copy, name=path)
     copy = folder / "model.keras"
     with zipfile.ZipFile(copy, "w") as archive:
-        archive.writestr("metadata.json", "{}")
-        archive.writestr("config.json", json.dumps(config))
-        archive.write(weights_copy, "model.weights.h5")
+        archive.writestr(METADATA, "{}")
+        archive.writestr(CONFIG, json.dumps(config))
+        archive.write(weights_copy, WEIGHTS)
     return copy, weights.shapes
 
 
@@ -194,16 +192,6 @@ def _names(custom_objects):
     registered = _keras().utils.get_registered_name
     custom_objects = custom_objects or {}
     return {*custom_objects, *map(registered, custom_objects.values())}
-
-
-def _member(archive, name):
-    """A member of a .keras file, open; not one that would fill the disk."""
-    info = archive.getinfo(name)
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is compressed in a way that Keras doesn't use")
-    if info.file_size > max(MAX_CONFIG, MAX_EXPANSION * info.compress_size):
-        raise ValueError(f"{name} would unpack to {info.file_size} bytes")
-    return archive.open(info)
 
 
 @contextlib.contextmanager
@@ -270,7 +258,7 @@ def _load(path, copy, custom_objects, **options):
         raise
     except Exception as error:  # Keras's are of many types
         raise DamagedFileError(
-            path, f"Keras can't make its model ({_in_short(error)})", SAVE_AGAIN
+            path, f"Keras can't make its model ({in_short(error)})", SAVE_AGAIN
         ) from error
 
 
@@ -285,10 +273,3 @@ def _load_trusted(path, custom_objects):
             path, "not a SavedModel that Keras has written", SAVE_AGAIN
         )
     return model
-
-
-def _in_short(error, length=300):
-    """An error in one line; Keras's may repeat a whole configuration."""
-    text = " ".join(str(error).split())
-    text = text if len(text) <= length else f"{text[:length]}..."
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

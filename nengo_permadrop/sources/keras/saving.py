@@ -13,12 +13,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from nengo_permadrop.sources.keras.archive import WEIGHTS
 from nengo_permadrop.support.files import write_bytes
 from nengo_permadrop.support.folders import check_room
 from nengo_permadrop.support.optional import require
-
-# In a .keras file; the same as a file of weights
-_WEIGHTS = "model.weights.h5"
 
 
 def _is_news(record):
@@ -100,4 +98,4 @@ def weights_bytes(model):
         version = {"save_format": "keras_v3"} if keras.__version__[0] == "2" else {}
         not_compiled.save(str(path), **version)
         with zipfile.ZipFile(path) as archive:
-            return archive.read(_WEIGHTS)
+            return archive.read(WEIGHTS)  # the same as a file of weights
