@@ -12,6 +12,7 @@ from nengo_permadrop.sources.keras.converters.broadcasting import (
     common_shape,
     constant_array,
 )
+from nengo_permadrop.sources.keras.converters.merging import joined
 from nengo_permadrop.sources.keras.refusals import PRODUCT
 from nengo_permadrop.sources.keras.table import register_layer
 from nengo_permadrop.sources.keras.traced import ARITHMETIC, Taken, mapped
@@ -285,15 +286,9 @@ def _squeeze(writer, call, x, axis):
 
 @_function("concat", "Concatenate", arguments=(("values", "xs"), ("axis",)))
 def _concat(writer, call, values, axis):
-    indices, places, start = [], [], 0
-    for value in values:
-        size, shape = writer.size(value.index), writer.shape(value.index)
-        places.append(np.arange(start, start + size).reshape(shape))
-        indices.append(value.index)
-        start += size
-    (axis,) = _axes(call, axis, places[0].ndim)
-    order = np.concatenate(places, axis=axis)
-    return writer.permuted(*call.named, indices, order, order.shape)
+    indices = [value.index for value in values]
+    (axis,) = _axes(call, axis, len(writer.shape(indices[0])))
+    return joined(writer, call, indices, axis)
 
 
 for _kind, *_names in (

@@ -17,6 +17,25 @@ def _concatenate(writer, call, *values):
     check_options(call)
     axis = int(call.spec.config["axis"])
     axis = axis if axis < 0 else axis - 1  # Keras counts the batch axis
+    return joined(writer, call, values, axis)
+
+
+def joined(writer, call, values, axis):
+    """
+    Values side by side.
+
+    Parameters
+    ----------
+    writer : `.GraphWriter`
+    call : `.LayerCall`
+    values : sequence of int
+    axis : int
+        Without the batch axis.
+
+    Returns
+    -------
+    value : int
+    """
     places, start = [], 0
     for value in values:
         size = writer.size(value)
