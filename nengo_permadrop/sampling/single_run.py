@@ -20,6 +20,7 @@ for those it begins with, which are lost: samples of the two are independent.
 """
 
 import math
+import warnings
 from dataclasses import replace
 
 import nengo
@@ -53,6 +54,11 @@ def run_on(engine, problem, n_windows):
     nengo.exceptions.ValidationError
         If the backend has no such runs, the window isn't a whole number of time steps,
         or the network can't redraw its masks so.
+
+    Warns
+    -----
+    UserWarning
+        If constants are dropped with neurons: draws may then spread too little.
     """
     if not engine.windows:
         raise ValidationError(
@@ -69,6 +75,14 @@ def run_on(engine, problem, n_windows):
         let_masks_travel(model, window, problem.dt)
     else:
         _check_redraws(model, window, problem.dt)
+    if _shifts(model):
+        warnings.warn(
+            f"{model} drops constants with its neurons (a BatchNormalization before a "
+            "dropout, or alpha dropout). Draws of one run may then spread too little: "
+            "in a network of five alpha dropouts 0.85 times as far as with "
+            "run='restart', which is to be compared with",
+            stacklevel=3,
+        )
     lag = output_lag(model, problem.settle)
     settled = settling_time(model)
     n_lost = math.ceil((settled - lag - problem.settle) / window - 1e-9)

@@ -1,5 +1,7 @@
 """Keras's kinds of dropout, converted: channels, noise, and a value of its own."""
 
+import warnings
+
 import nengo
 import numpy as np
 import pytest
@@ -276,6 +278,19 @@ def test_constants_that_are_dropped_travel_with_the_neurons_masks():
             delays[of_node].append(conn.transform.redraw_delay)
     assert delays[False][0] == 0 < delays[False][1] < delays[False][2]
     assert delays[True][:-1] == pytest.approx(delays[False][1:])
+
+
+def test_single_runs_of_dropped_constants_are_warned_of():
+    kmodel = model(((24,), L.AlphaDropout(0.3)), ((24,), L.AlphaDropout(0.3)))
+    options = dict(n_draws=2, presentation_time=0.03, settle=0.02, progress=False)
+    conv = npd.Converter(kmodel, seed=0)
+    with pytest.warns(UserWarning, match="drops constants with its neurons.*restart"):
+        npd.sample(conv, X[:1], run="single", **options)
+    plain = npd.Converter(model(((24,), L.Dropout(0.3))), seed=0)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        npd.sample(plain, X[:1], run="single", **options)
+    assert not [each for each in told if "constants" in str(each.message)]
 
 
 def test_gates_drop_channels_together():
