@@ -26,7 +26,7 @@ def opened_archive(path):
 
     Yields
     ------
-    archive : `zipfile.ZipFile`
+    archive : ``zipfile.ZipFile``
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -44,7 +44,7 @@ def check_member(info, largest):
 
     Parameters
     ----------
-    info : `zipfile.ZipInfo`
+    info : ``zipfile.ZipInfo``
     largest : int
         Bytes that it may have when it is unpacked.
     """
