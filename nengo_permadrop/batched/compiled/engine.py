@@ -7,8 +7,9 @@ import numba
 import numpy as np
 from nengo.exceptions import SimulationError
 
-from nengo_permadrop.batched.compiled import kernels
+from nengo_permadrop.batched.compiled import kernels, layout
 from nengo_permadrop.batched.compiled.currents import InputCurrents, distinct_rows
+from nengo_permadrop.batched.compiled.membranes import SERIES_LIMIT
 from nengo_permadrop.batched.compiled.neuron_types import is_lif, lif_times
 from nengo_permadrop.batched.compiled.tables import Tables
 from nengo_permadrop.batched.random.masks import DropoutMasks
@@ -143,7 +144,7 @@ class PlanEngine:
 
     def _check(self, status):
         """Raise what the kernels found."""
-        found = np.flatnonzero(status & kernels.STATUS_INFINITE)
+        found = np.flatnonzero(status & layout.STATUS_INFINITE)
         if len(found):
             names = ", ".join(self.plan.populations[i].name for i in found)
             raise SimulationError(
@@ -193,9 +194,9 @@ class PlanEngine:
         number = self.plan.populations.index(population)
         if is_lif(neuron_type):
             dt = self.model.dt
-            small = dt <= kernels.SERIES_LIMIT * lif_times(neuron_type, dt).tau_rc
+            small = dt <= SERIES_LIMIT * lif_times(neuron_type, dt).tau_rc
             series = small and not np.any(self._state[0][:, columns] > 1)
-            self.tables.numbers[number, kernels.N_SERIES] = series
+            self.tables.numbers[number, layout.N_SERIES] = series
 
     def _make_blocks(self, seeds, inputs):
         """

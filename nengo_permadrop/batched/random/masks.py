@@ -3,11 +3,15 @@
 from collections import defaultdict
 
 import numpy as np
-from nengo.builder.operator import DotInc
+from nengo.builder.operator import DotInc, SparseDotInc
 from nengo.dists import Distribution
 
 from nengo_permadrop.batched.random.seeding import mask_keys
-from nengo_permadrop.dropout.builder import RedrawMask, built_dropouts
+from nengo_permadrop.dropout.builder import (
+    RedrawMask,
+    base_weights,
+    built_dropouts,
+)
 from nengo_permadrop.dropout.masks import BERNOULLI, keep_mask, scale_factors
 
 
@@ -32,7 +36,7 @@ class DropoutMasks:
         Which inputs are kept in each replica; None if they are multiplied by noise.
     factor : float
         What the inputs that are kept are multiplied by.
-    weights : (..., size_in) ndarray
+    weights : (..., size_in) ndarray or csr_matrix
         What the masked inputs are multiplied by: the base weights, with the encoders.
     """
 
@@ -42,10 +46,7 @@ class DropoutMasks:
         self.keys = mask_keys(seeds)
         self.factor = 1.0 / (1.0 - dropout.rate)
         self.dtype = np.dtype(dtype)
-        weights = dropout.init.sample_base(dropout.size_out, dropout.size_in)
-        if built.encoders is not None:
-            weights = built.encoders.T.dot(weights)
-        self.weights = weights.astype(self.dtype)
+        self._weights = None
         self.decoders = None
         if built.decoders is not None:
             self.decoders = built.decoders.astype(self.dtype)
@@ -60,6 +61,17 @@ class DropoutMasks:
             self.keep = keep_mask(*arguments)
         else:
             self._scale = scale_factors(*arguments, dropout.noise, dtype=self.dtype)
+
+    @property
+    def weights(self):
+        # not made for the kernels, which have weights of their own
+        if self._weights is None:
+            built = self.built
+            weights = base_weights(built.dropout, decoders=built.decoders)
+            if built.encoders is not None:
+                weights = built.encoders.T.dot(weights)
+            self._weights = weights.astype(self.dtype)
+        return self._weights
 
     @property
     def nbytes(self):
@@ -111,7 +123,8 @@ def separable_dropouts(model):
             not isinstance(built.dropout.init.base, Distribution)
             and signal is built.weights
             and all(
-                isinstance(op, RedrawMask) or (type(op) is DotInc and op.A is signal)
+                isinstance(op, RedrawMask)
+                or (type(op) in (DotInc, SparseDotInc) and op.A is signal)
                 for op in touching[signal.base]
             )
         ):
