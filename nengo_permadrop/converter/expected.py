@@ -15,6 +15,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.timing import READ_TIME
+from nengo_permadrop.dropout.weights import squared
 from nengo_permadrop.graph.dropouts import ALPHA, drop_terms
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
@@ -228,7 +229,7 @@ def _slow_noise(model, means, slopes, masks, read_time):
                 continue
             if edge.mask is not None:
                 sent = sent * masks[edge.mask] ** 2
-            variance = variance + sent @ (edge.weights**2).T
+            variance = variance + sent @ squared(edge.weights).T
         if layer.curve is not None:
             variance = (slopes[layer.obj] * layer.gain) ** 2 * variance
             if layer.curve.amplitude > 0:

@@ -96,13 +96,15 @@ def with_data(weights, data):
     return sparse.csr_matrix((data, weights.indices, weights.indptr), weights.shape)
 
 
-def stored(matrix):
+def stored(matrix, sparse_weights=True):
     """
     A matrix as it is best kept: sparse if most of many elements are 0.
 
     Parameters
     ----------
     matrix : (n, d) ndarray or sparse matrix
+    sparse_weights : bool, optional
+        Whether it may be kept sparse.
 
     Returns
     -------
@@ -110,6 +112,8 @@ def stored(matrix):
     """
     if not is_sparse(matrix):
         return np.asarray(matrix)
+    if not sparse_weights:
+        return matrix.toarray()
     size = matrix.shape[0] * matrix.shape[1]
     if size <= _SMALL or matrix.nnz > _SHARE * size:
         return matrix.toarray()

@@ -12,7 +12,7 @@ from nengo.processes import PresentInput
 import nengo_permadrop as npd
 from nengo_permadrop import testing
 from nengo_permadrop.batched.compiled import engine as plan_engine
-from nengo_permadrop.batched.compiled import kernels, layout, rows, tables
+from nengo_permadrop.batched.compiled import kernels, layout, rows
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.seeds import derive_seed
 
@@ -242,7 +242,7 @@ def test_tiles_and_windows():
     n = (layout.TILE + 40, 2 * layout.TILE, 30)
     net = with_probes(layered_network(n=n))
     sim = assert_plan_equals_steps(net, n_replicas=3, steps=layout.WINDOW + 10)
-    made = tables.Tables(sim.plan, sim.dt, np.float64)
+    made = sim._engine.tables
     assert made.tiles[:, layout.T_SIZE].max() <= layout.TILE
     assert len(made.tiles) > len(made.populations)
 

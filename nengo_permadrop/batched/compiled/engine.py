@@ -17,6 +17,7 @@ from nengo_permadrop.batched.random.seeding import initial_states
 from nengo_permadrop.dropout.clock import redraw_index
 
 _BLOCK = 32  # most replicas of a block
+_LIST_BYTES = 128 * 2**20  # most room for the lists of a block's spikes
 _OUTPUT_BYTES = 64 * 2**20  # of what is probed at a time
 _MOST_STEPS = 500  # between two looks at whether the run was interrupted
 
@@ -38,6 +39,8 @@ class PlanEngine:
         self.plan = plan
         self.dtype = np.dtype(dtype)
         self.tables = Tables(plan, model.dt, dtype)
+        for population in plan.populations:
+            population.forget_weights()
 
     def reset(self, seeds, inputs):
         """
@@ -213,7 +216,8 @@ class PlanEngine:
                 keys = np.stack([alike, distinct_rows(values)[1]], axis=1)
                 alike = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
         order = np.argsort(alike, kind="stable")
-        size = min(_BLOCK, max(1, -(-n // (2 * n_threads()))))
+        most = max(1, _LIST_BYTES // kernels.list_bytes(self.tables.room))
+        size = min(_BLOCK, most, max(1, -(-n // (2 * n_threads()))))
         blocks = [order[start : start + size] for start in range(0, n, size)]
         leaders = np.empty(n, dtype=np.int64)
         for block in blocks:
@@ -260,6 +264,8 @@ class PlanEngine:
         for columns, term in self.tables.kept:
             keep = self._keep[:, columns]
             keep[:, term.columns] = self._masks[term.dropout].keep[:, term.mask_columns]
+        for masks in self._masks.values():
+            masks.forget()  # those of inputs are made again, with the currents
 
     def _read(self, probe, output):
         """What a probe reads, from the populations' output."""

@@ -197,6 +197,12 @@ def _run_block(order, leaders, n_steps, network, inputs, state, output, room, st
                         status[p] |= STATUS_INFINITE
 
 
+def list_bytes(room):
+    """Memory for the lists of spikes and rows of one replica, in bytes, at the most."""
+    n_events, n_rows, counted = room
+    return 2 * n_events + 4 * n_rows + 8 * counted * (n_events + n_rows)
+
+
 def _kept(digest):
     """The kernel, kept in a cache for as long as a digest of its source is the same."""
 

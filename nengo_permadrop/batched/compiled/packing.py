@@ -19,29 +19,33 @@ class TileRuns:
     Parameters
     ----------
     weights : (tile size, n_sources) csr_matrix
+    dtype : dtype
+        That the weights get.
 
     Attributes
     ----------
     sources, targets, blocks : (n_runs,) int64 ndarrays
         Sorted by source: its column, the first place, and the number of blocks.
-    run, place, data : (nnz,) ndarrays
-        For each weight, its run, its place in that, and its value.
+    begins : (n_runs,) ndarray of int
+        The first weight of each among all.
+    place, data : (n_weights,) ndarrays
+        For each weight, its place in its run, and its value.
     """
 
-    def __init__(self, weights):
+    def __init__(self, weights, dtype):
         columns = sparse.csc_matrix(weights)
         columns.sort_indices()
         source = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
-        target = columns.indices.astype(np.int64)
+        target = columns.indices
         begins = np.ones(len(target), dtype=bool)
         begins[1:] = (np.diff(source) != 0) | (np.diff(target) > 1 + _GAP)
-        self.run = np.cumsum(begins) - 1
+        self.begins = np.flatnonzero(begins)
         self.sources = source[begins]
-        self.targets = target[begins]
-        self.place = target - self.targets[self.run]
-        last = np.flatnonzero(np.append(begins[1:], True)[: len(target)])
-        self.blocks = self.place[last] // LANES + 1
-        self.data = columns.data
+        self.targets = target[begins].astype(np.int64)
+        lengths = np.diff(self.begins, append=len(target))
+        self.place = target - np.repeat(target[begins], lengths)
+        self.blocks = self.place[self.begins + lengths - 1] // LANES + 1
+        self.data = columns.data.astype(dtype, copy=False)
 
     def links(self, bounds):
         """
@@ -66,8 +70,89 @@ class TileRuns:
             for tile in tiles
         }
 
+    def hashes(self):
+        """A number for each run, that runs of equal weights share."""
+        bits = self.data.view(f"u{self.data.itemsize}").astype(np.uint64)
+        odd = 2 * self.place.astype(np.uint64) + np.uint64(1)
+        mixed = (bits + np.uint64(1)) * odd * _PRIME
+        mixed ^= mixed >> np.uint64(29)
+        mixed *= _PRIME
+        mixed ^= mixed >> np.uint64(32)
+        total = np.add.reduceat(mixed, self.begins)
+        return total + self.blocks.astype(np.uint64) * _PRIME
 
-def tile_runs(weights, tiles):
+
+class PackedWeights:
+    """The weights of runs, those of equal runs once, with zeros up to whole blocks."""
+
+    def __init__(self):
+        self._places = {}  # by hash
+        self._parts = []
+        self.size = 0
+
+    def add(self, runs):
+        """
+        Add the weights of a tile's runs; returns where each run's begin.
+
+        Parameters
+        ----------
+        runs : `TileRuns`
+
+        Returns
+        -------
+        places : (n_runs,) ndarray of int
+        """
+        if not len(runs.sources):
+            return np.zeros(0, dtype=np.int64)
+        numbers, first, same = np.unique(
+            runs.hashes(), return_index=True, return_inverse=True
+        )
+        known = np.array([number in self._places for number in numbers.tolist()])
+        new = first[~known]
+        lengths = LANES * runs.blocks
+        begins = self.size + np.cumsum(lengths[new]) - lengths[new]
+        self._places.update(zip(numbers[~known].tolist(), begins.tolist()))
+        self._append(runs, new, lengths)
+        where = np.array([self._places[number] for number in numbers.tolist()])
+        places = where[same.ravel()]
+        if not self._are_at(runs, places):  # others of one hash, or NaN
+            begins = self.size + np.cumsum(lengths) - lengths
+            self._append(runs, np.arange(len(lengths)), lengths)
+            return begins
+        return places
+
+    def weights(self, dtype):
+        """All weights, 1-D."""
+        return np.concatenate([np.zeros(0, dtype), *self._parts])
+
+    def _append(self, runs, which, lengths):
+        part = np.zeros(int(lengths[which].sum()), dtype=runs.data.dtype)
+        starts = np.cumsum(lengths[which]) - lengths[which]
+        to, source = _spread(runs, which, starts)
+        part[to] = runs.data[source]
+        self._parts.append(part)
+        self.size += len(part)
+
+    def _are_at(self, runs, places):
+        to, source = _spread(runs, np.arange(len(places)), places)
+        return np.array_equal(self._at(to), runs.data[source])
+
+    def _at(self, places):
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts)]
+        return self._parts[0][places]
+
+
+def _spread(runs, which, starts):
+    """Where weights of runs that begin at some places go, and which they are."""
+    lengths = np.diff(runs.begins, append=len(runs.data))[which]
+    ends = np.cumsum(lengths)
+    source = np.arange(ends[-1] if len(ends) else 0)
+    source += np.repeat(runs.begins[which] - (ends - lengths), lengths)
+    return np.repeat(starts, lengths) + runs.place[source], source
+
+
+def tile_runs(weights, tiles, dtype):
     """
     The runs of a population's weights, if that is how these are kept best.
 
@@ -76,69 +161,20 @@ def tile_runs(weights, tiles):
     weights : (size, n_sources) csr_matrix
     tiles : list of (int, int)
         Starts and stops of the population's tiles.
+    dtype : dtype
+        That the weights get.
 
     Returns
     -------
-    runs : list of `TileRuns` or None
+    runs : iterator of `TileRuns`, or None
         None where an array of all weights is quicker to add up.
     """
     size = weights.shape[0] * weights.shape[1]
     if size <= _SMALL or weights.nnz > _SHARE * size:
         return None
-    runs = [TileRuns(weights[start:stop]) for start, stop in tiles]
-    added = LANES * sum(int(each.blocks.sum()) for each in runs)
-    return runs if added <= size / 2 or size > _LARGE else None
-
-
-def packed(runs, dtype):
-    """
-    The weights of runs, those of equal runs once.
-
-    Parameters
-    ----------
-    runs : list of `TileRuns`
-    dtype : dtype
-
-    Returns
-    -------
-    places : list of ndarray of int
-        For each tile, where the weights of its runs begin.
-    weights : 1-D ndarray
-        With zeros after runs that are no whole blocks.
-    """
-    offsets = np.cumsum([0] + [len(each.sources) for each in runs])
-    blocks = np.concatenate([each.blocks for each in runs])
-    run = np.concatenate([each.run + start for each, start in zip(runs, offsets)])
-    place = np.concatenate([each.place for each in runs])
-    data = np.concatenate([each.data for each in runs]).astype(dtype)
-
-    numbers = _hashes(run, place, data, blocks)
-    _, first, same = np.unique(numbers, return_index=True, return_inverse=True)
-    where, weights = _laid(run, place, data, blocks, first[same.ravel()])
-    if not np.array_equal(weights[where[run] + place], data):
-        # others of one hash; or NaN
-        where, weights = _laid(run, place, data, blocks, np.arange(len(blocks)))
-    return np.split(where, offsets[1:-1]), weights
-
-
-def _laid(run, place, data, blocks, like):
-    """Where each run's weights are, and all of them; ``like``: the equal one's run."""
-    kept = like == np.arange(len(like))
-    ends = np.cumsum(np.where(kept, LANES * blocks, 0))
-    begins = ends - LANES * blocks
-    weights = np.zeros(ends[-1] if len(ends) else 0, dtype=data.dtype)
-    mine = kept[run]
-    weights[begins[run[mine]] + place[mine]] = data[mine]
-    return begins[like], weights
-
-
-def _hashes(run, place, data, blocks):
-    """A number for each run, that runs of equal weights share."""
-    bits = data.view(f"u{data.itemsize}").astype(np.uint64)
-    odd = 2 * place.astype(np.uint64) + np.uint64(1)
-    mixed = (bits + np.uint64(1)) * odd * _PRIME
-    mixed ^= mixed >> np.uint64(29)
-    mixed *= _PRIME
-    mixed ^= mixed >> np.uint64(32)
-    first = np.flatnonzero(np.diff(run, prepend=-1))
-    return np.add.reduceat(mixed, first) + blocks.astype(np.uint64) * _PRIME
+    if size <= _LARGE:
+        pieces = (TileRuns(weights[start:stop], dtype) for start, stop in tiles)
+        if LANES * sum(int(piece.blocks.sum()) for piece in pieces) > size / 2:
+            return None
+    # tile by tile: all at once would be many times the weights
+    return (TileRuns(weights[start:stop], dtype) for start, stop in tiles)

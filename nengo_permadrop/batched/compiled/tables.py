@@ -8,12 +8,14 @@ of neurons that a population, or a tile of one with sparse weights, reads, throu
 weights from a row on.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import sparse
 
 from nengo_permadrop.batched.compiled import layout
 from nengo_permadrop.batched.compiled.neuron_types import is_lif, lif_times
-from nengo_permadrop.batched.compiled.packing import packed, tile_runs
+from nengo_permadrop.batched.compiled.packing import PackedWeights, tile_runs
 
 
 class Tables:
@@ -160,7 +162,8 @@ class Tables:
             keep = -1
             if term.dropout is not None:
                 keep = self.n_kept
-                self.kept.append((slice(keep, keep + source.size), term))
+                kept = replace(term, matrix=None)  # the weights aren't needed
+                self.kept.append((slice(keep, keep + source.size), kept))
                 self.n_kept += source.size
             for tile in self._tiles_of[number]:
                 read.append([tile, first, keep])
@@ -170,7 +173,7 @@ class Tables:
         runs = None
         if population.spikes and any(_is_sparse(term) for term in population.spikes):
             weights = sparse.csr_matrix(self._weights_of(population, _as_sparse))
-            runs = tile_runs(weights, tiles)
+            runs = tile_runs(weights, tiles, self.dtype)
         if runs is not None:
             self._link_runs(runs, own, read, first)
             return True
@@ -187,8 +190,9 @@ class Tables:
     def _link_runs(self, runs, tiles, read, n_sources):
         """Add the links, tile by tile, and weights of a population's runs."""
         bounds = np.array([row for _, row, _ in read] + [n_sources])
-        places, weights = packed(runs, self.dtype)
-        for each, tile, place in zip(runs, tiles, places):
+        weights = PackedWeights()
+        for each, tile in zip(runs, tiles):
+            place = weights.add(each)
             tile[layout.T_FIRST_LINK] = len(self._links)
             first = self._n_runs
             linked = []
@@ -203,8 +207,8 @@ class Tables:
             self._runs.append(np.stack(columns, axis=1))
             self._n_runs += len(place)
             self._n_rows = max(self._n_rows, self._most_listed(linked))
-        self._weights.append(weights)
-        self._n_weights += len(weights)
+        self._weights.append(weights.weights(self.dtype))
+        self._n_weights += weights.size
 
     def _weights_of(self, population, make):
         """Weights of spikes, ``(size, n_sources)``, of what ``make`` makes each."""
@@ -215,6 +219,8 @@ class Tables:
             if term.dropout is not None:
                 factor /= 1.0 - term.dropout.dropout.rate
             parts.append(make((population.size, source.size), term, factor))
+        if len(parts) == 2:
+            return parts[1]
         stack = sparse.hstack if make is _as_sparse else np.hstack
         return stack(parts)
 
@@ -267,7 +273,7 @@ def _most_events(population, size):
     """Most spikes of so many of a population's neurons that are listed in a window."""
     if population.neuron_type is None:
         return 0
-    # rectified linear ones: see `layout._run_tile`
+    # rectified linear ones: see `kernels._run_tile`
     return size * layout.WINDOW * (1 if is_lif(population.neuron_type) else 2)
 
 
@@ -292,6 +298,9 @@ def _as_sparse(shape, term=None, factor=1.0):
     if term is None:
         return sparse.csr_matrix(shape)
     matrix = sparse.identity(len(term.rows)) if term.matrix is None else term.matrix
+    every_row = np.array_equal(term.rows, np.arange(shape[0]))
+    if every_row and np.array_equal(term.columns, np.arange(shape[1])):
+        return sparse.csr_matrix(factor * matrix)
     matrix = sparse.coo_matrix(matrix)
     places = term.rows[matrix.row], term.columns[matrix.col]
     return sparse.csr_matrix((factor * matrix.data, places), shape=shape)

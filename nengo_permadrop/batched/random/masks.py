@@ -54,13 +54,24 @@ class DropoutMasks:
 
     def redraw(self, index):
         """Take the masks of the redraw with this number."""
+        self._index = index
+        self.forget()
+
+    def forget(self):
+        """Free the masks, which are made when they are asked for."""
+        self._keep = self._scale = None
+
+    @property
+    def keep(self):
         dropout = self.built.dropout
-        self.keep = self._scale = None
-        arguments = self.keys, dropout.size_in, dropout.rate, index, dropout.groups
-        if dropout.noise == BERNOULLI:
-            self.keep = keep_mask(*arguments)
-        else:
-            self._scale = scale_factors(*arguments, dropout.noise, dtype=self.dtype)
+        if self._keep is None and dropout.noise == BERNOULLI:
+            self._keep = keep_mask(*self._arguments)
+        return self._keep
+
+    @property
+    def _arguments(self):
+        dropout = self.built.dropout
+        return self.keys, dropout.size_in, dropout.rate, self._index, dropout.groups
 
     @property
     def weights(self):
@@ -75,14 +86,20 @@ class DropoutMasks:
 
     @property
     def nbytes(self):
-        """Memory that the masks take, in bytes."""
-        return sum(m.nbytes for m in (self.keep, self._scale) if m is not None)
+        """Memory that the masks take, in bytes, when they have been made."""
+        dropout = self.built.dropout
+        itemsize = 1 if dropout.noise == BERNOULLI else self.dtype.itemsize
+        return self.keys.size * dropout.size_in * itemsize
 
     @property
     def scale(self):
         """What the inputs are multiplied by, ``(n_replicas, size_in)``."""
         if self._scale is None:  # not made where only ``keep`` is used: it is large
-            self._scale = self.keep * self.dtype.type(self.factor)
+            noise = self.built.dropout.noise
+            if noise == BERNOULLI:
+                self._scale = self.keep * self.dtype.type(self.factor)
+            else:
+                self._scale = scale_factors(*self._arguments, noise, dtype=self.dtype)
         return self._scale
 
     def apply(self, x):
