@@ -12,7 +12,8 @@ from nengo.processes import PresentInput
 import nengo_permadrop as npd
 from nengo_permadrop import testing
 from nengo_permadrop.batched.compiled import engine as plan_engine
-from nengo_permadrop.batched.compiled import kernels, layout, rows
+from nengo_permadrop.batched.compiled import kernels, layout, rows, tables
+from nengo_permadrop.batched.compiled.plan import find_plan
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.seeds import derive_seed
 
@@ -242,7 +243,8 @@ def test_tiles_and_windows():
     n = (layout.TILE + 40, 2 * layout.TILE, 30)
     net = with_probes(layered_network(n=n))
     sim = assert_plan_equals_steps(net, n_replicas=3, steps=layout.WINDOW + 10)
-    made = sim._engine.tables
+    plan, _ = find_plan(sim.model, np.float64)
+    made = tables.Tables(plan, sim.dt, np.float64)
     assert made.tiles[:, layout.T_SIZE].max() <= layout.TILE
     assert len(made.tiles) > len(made.populations)
 

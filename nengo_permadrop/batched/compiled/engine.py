@@ -74,10 +74,10 @@ class PlanEngine:
 
         n_columns = [tables.n_neurons] * 2 + [tables.n_filtered] * 2
         self._state = tuple(np.zeros((n, size), self.dtype) for size in n_columns)
-        for population, columns in zip(self.plan.populations, tables.state_columns):
-            if population.neuron_type is not None:
-                self._initialise(population, columns, seeds)
         self._blocks, self._leaders = self._make_blocks(seeds, inputs)
+        for number, population in enumerate(self.plan.populations):
+            if population.neuron_type is not None:
+                self._initialise(number, population, seeds)
         self._synapses = {
             probe: self._make_synapse(readout)
             for probe, readout in self.plan.readouts.items()
@@ -179,22 +179,27 @@ class PlanEngine:
             for name, value in saved.items():
                 own[name][...] = value
 
-    def _initialise(self, population, columns, seeds):
+    def _initialise(self, number, population, seeds):
         ensemble, neuron_type = population.ensemble, population.neuron_type
+        columns = self.tables.state_columns[number]
+        rows = slice(None)
+        if self.tables.shared[number]:  # only the leaders' state is used
+            rows = np.concatenate(
+                [b[np.unique(self._leaders[b])] for b in self._blocks]
+            )
         signals = self.model.sig[ensemble.neurons]
         names = ("voltage", "refractory_time")[: len(neuron_type.state)]
         for name, array in zip(names, self._state):
-            array[:, columns] = signals[name].initial_value
+            array[rows, columns] = signals[name].initial_value
         drawn = initial_states(
             neuron_type,
             population.size,
-            seeds.ensemble_seeds(self.model.seeds[ensemble]),
+            seeds.ensemble_seeds(self.model.seeds[ensemble])[rows],
             self.dtype,
         )
         for name, array in zip(names, self._state):
             if name in drawn:
-                array[:, columns] = drawn[name]
-        number = self.plan.populations.index(population)
+                array[rows, columns] = drawn[name]
         if is_lif(neuron_type):
             dt = self.model.dt
             small = dt <= SERIES_LIMIT * lif_times(neuron_type, dt).tau_rc

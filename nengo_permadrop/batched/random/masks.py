@@ -14,6 +14,8 @@ from nengo_permadrop.dropout.builder import (
 )
 from nengo_permadrop.dropout.masks import BERNOULLI, keep_mask, scale_factors
 
+_MOST_BITS = 2**22  # units of replicas whose masks are drawn at a time
+
 
 class DropoutMasks:
     """
@@ -65,7 +67,13 @@ class DropoutMasks:
     def keep(self):
         dropout = self.built.dropout
         if self._keep is None and dropout.noise == BERNOULLI:
-            self._keep = keep_mask(*self._arguments)
+            keys, *others = self._arguments
+            keep = np.empty((keys.size, dropout.size_in), dtype=bool)
+            each = max(1, _MOST_BITS // dropout.size_in)  # there are 64 a unit
+            for start in range(0, keys.size, each):
+                replicas = slice(start, start + each)
+                keep[replicas] = keep_mask(keys[replicas], *others)
+            self._keep = keep
         return self._keep
 
     @property
