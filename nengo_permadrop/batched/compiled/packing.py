@@ -126,30 +126,30 @@ class PackedWeights:
         return np.concatenate([np.zeros(0, dtype), *self._parts])
 
     def _append(self, runs, which, lengths):
-        part = np.zeros(int(lengths[which].sum()), dtype=runs.data.dtype)
-        starts = np.cumsum(lengths[which]) - lengths[which]
-        to, source = _spread(runs, which, starts)
-        part[to] = runs.data[source]
-        self._parts.append(part)
-        self.size += len(part)
+        self._parts.append(_filled_up(runs, which, lengths))
+        self.size += len(self._parts[-1])
 
     def _are_at(self, runs, places):
-        to, source = _spread(runs, np.arange(len(places)), places)
-        return np.array_equal(self._at(to), runs.data[source])
-
-    def _at(self, places):
         if len(self._parts) > 1:
             self._parts = [np.concatenate(self._parts)]
-        return self._parts[0][places]
+        lengths = LANES * runs.blocks
+        expected = _filled_up(runs, np.arange(len(places)), lengths)
+        at = np.arange(len(expected))
+        at += np.repeat(places - (np.cumsum(lengths) - lengths), lengths)
+        if at.max() >= self.size:
+            return False
+        return np.array_equal(self._parts[0][at], expected)
 
 
-def _spread(runs, which, starts):
-    """Where weights of runs that begin at some places go, and which they are."""
-    lengths = np.diff(runs.begins, append=len(runs.data))[which]
-    ends = np.cumsum(lengths)
-    source = np.arange(ends[-1] if len(ends) else 0)
-    source += np.repeat(runs.begins[which] - (ends - lengths), lengths)
-    return np.repeat(starts, lengths) + runs.place[source], source
+def _filled_up(runs, which, lengths):
+    """The weights of some runs, and zeros up to their lengths."""
+    weights = np.zeros(int(lengths[which].sum()), dtype=runs.data.dtype)
+    counts = np.diff(runs.begins, append=len(runs.data))[which]
+    starts = np.cumsum(lengths[which]) - lengths[which]
+    source = np.arange(counts.sum())
+    source += np.repeat(runs.begins[which] - (np.cumsum(counts) - counts), counts)
+    weights[np.repeat(starts, counts) + runs.place[source]] = runs.data[source]
+    return weights
 
 
 def tile_runs(weights, tiles, dtype):

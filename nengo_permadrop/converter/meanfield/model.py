@@ -18,6 +18,7 @@ from scipy import sparse
 
 from nengo_permadrop.converter.meanfield.curves import Curve
 from nengo_permadrop.converter.meanfield.noise import SpikeNoise
+from nengo_permadrop.converter.meanfield.products import sampled_product
 from nengo_permadrop.converter.timing import holder
 from nengo_permadrop.dropout.masks import BERNOULLI, scale_factors
 from nengo_permadrop.dropout.nodes import Shift
@@ -75,12 +76,8 @@ class Edge:
         """
         if not is_sparse(self.weights):
             return received.T @ sent
-        rows = np.repeat(np.arange(len(received[0])), np.diff(self.weights.indptr))
-        columns = self.weights.indices
-        total = np.zeros(len(columns))
-        for i in range(len(received)):
-            total += received[i, rows] * sent[i, columns]
-        return total
+        places = self.weights.indptr, self.weights.indices
+        return sampled_product(received.T.copy(), sent.T.copy(), *places)
 
 
 @dataclass(eq=False)
