@@ -32,6 +32,9 @@ N_PAIRS, N_QUICK_ROWS = 128, 16
 # Masks of a row, at the least: of fewer, the spread can't be told
 _N_MASKS = 8
 
+# Most values of all neurons in all pairs, 160 MB: fewer rows are looked at otherwise
+_MOST_VALUES = 2 * 10**7
+
 # Neurons that fire less often are silent, in Hz
 SILENT = 1.0
 
@@ -122,7 +125,8 @@ def expect(conv, X, dt=0.001, quick=False, read_time=READ_TIME):
     conv : `.Converter`
         Of spiking neurons.
     X : list of (n_observations, size) ndarray
-        Rows of each input.
+        Rows of each input. Of networks of more than ten thousand neurons, fewer are
+        looked at, evenly spaced.
     dt : float, optional
         Time step, in seconds.
     quick : bool, optional
@@ -147,9 +151,10 @@ def expect(conv, X, dt=0.001, quick=False, read_time=READ_TIME):
     n_rows = len(X[0])
     if n_rows == 0:
         return None
-    if quick:
-        X = evenly_spaced(X, N_QUICK_ROWS)
-        n_rows = len(X[0])
+    n_neurons = sum(ensemble.n_neurons for ensemble in conv.all_ensembles)
+    most = max(1, _MOST_VALUES // (_N_MASKS * max(1, n_neurons)))
+    X = evenly_spaced(X, min(most, N_QUICK_ROWS if quick else n_rows))
+    n_rows = len(X[0])
     n_masks = max(_N_MASKS, N_PAIRS // n_rows)
     masks = model.draw_masks(n_masks * n_rows, np.random.RandomState(_SEED))
     rows = [np.tile(np.asarray(x, float), (n_masks, 1)) for x in X]
