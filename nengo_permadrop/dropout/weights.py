@@ -163,10 +163,11 @@ def checked_weights(shape, init, obj):
             check_real_array(init, "init", obj=obj)
         return Dense(shape, init).init
     check_real_array(init.data, "init", obj=obj)
-    if init.shape != tuple(shape):
+    shape = Dense(shape).shape  # checked
+    if init.shape != shape:
         raise ValidationError(
             f"Shape of initial value {init.shape} does not match expected shape "
-            f"{tuple(shape)}",
+            f"{shape}",
             attr="init",
             obj=obj,
         )

@@ -67,6 +67,7 @@ from nengo_permadrop.batched.compiled.layout import (
     T_WEIGHTS,
     TILE,
     WINDOW,
+    aligned_zeros,
     jit,
 )
 from nengo_permadrop.batched.compiled.membranes import (
@@ -133,7 +134,7 @@ def _run_block(order, leaders, n_steps, network, inputs, state, output, room, st
     currents, starts, keep = inputs
     n_events, n_rows, counted = room
     n_block = order.shape[0]
-    scratch = np.zeros(SCRATCH, dtype=numbers.dtype)
+    scratch = aligned_zeros(SCRATCH, numbers.dtype)
     flags = np.zeros(TILE, dtype=np.uint8)
     spiked = np.zeros(TILE + LANES, dtype=np.uint8)
     flagged = np.zeros(TILE + 1, dtype=np.uint32)  # unsigned: quicker to index with
@@ -146,7 +147,7 @@ def _run_block(order, leaders, n_steps, network, inputs, state, output, room, st
     no_rows = np.zeros(WINDOW + 1, dtype=np.int64)
     row_counts = np.empty((n_block, counted * (n_rows + 1)), dtype=numbers.dtype)
     any_counted = np.zeros(n_block, dtype=np.bool_)
-    base = np.zeros(WINDOW * FIELD, dtype=numbers.dtype)
+    base = aligned_zeros(WINDOW * FIELD, numbers.dtype)
 
     for first in range(0, n_steps, WINDOW):
         window = min(WINDOW, n_steps - first)

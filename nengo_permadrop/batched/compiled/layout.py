@@ -8,6 +8,7 @@ make the processor wait for stores that only look like the loads after them.)
 """
 
 import numba
+import numpy as np
 
 TILE = 512  # most neurons of a tile
 WINDOW = 64  # steps
@@ -37,3 +38,11 @@ N_A11, N_A12, N_A21, N_A22, N_B1, N_B2, N_C1, N_C2, N_SERIES = range(7, 16)
 MODE_NONE, MODE_DIRECT, MODE_FILTER = range(3)
 KIND_READOUT, KIND_LIF, KIND_RECTIFIED = range(3)
 STATUS_INFINITE = 1
+
+
+@jit
+def aligned_zeros(size, dtype):
+    """Zeros that begin with a line of the cache, as vectors then don't cross lines."""
+    zeros = np.zeros(size + LANES, dtype=dtype)
+    skipped = -(zeros.ctypes.data // zeros.itemsize) % LANES
+    return zeros[skipped : skipped + size]

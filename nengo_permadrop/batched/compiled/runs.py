@@ -10,7 +10,6 @@ Runs are as long as some blocks of `.layout.LANES` numbers, filled up with zeros
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 from nengo_permadrop.batched.compiled.layout import (
@@ -27,14 +26,14 @@ from nengo_permadrop.batched.compiled.rows import COUNTED
 
 
 @intrinsic
-def _add_lanes(typingctx, total, place, weights, first, factor):
+def _add_lanes(typingctx, total, place, weights, first):
     """
-    ``total[place : place + LANES] += factor * weights[first : first + LANES]``.
+    ``total[place : place + LANES] += weights[first : first + LANES]``.
 
     As one vector: the compiler can't know that the arrays don't overlap, and would add
     number by number.
     """
-    signature = types.void(total, types.int64, weights, types.int64, total.dtype)
+    signature = types.void(total, types.int64, weights, types.int64)
 
     def codegen(context, builder, signature, args):
         number = context.get_value_type(signature.args[0].dtype)
@@ -47,50 +46,52 @@ def _add_lanes(typingctx, total, place, weights, first, factor):
             pointers.append(builder.bitcast(pointer, vector.as_pointer()))
         align = context.get_abi_sizeof(number)
         old, added = (builder.load(pointer, align=align) for pointer in pointers)
-        lanes = cgutils.get_null_value(vector)
-        for lane in range(LANES):
-            place = ir.Constant(ir.IntType(32), lane)
-            lanes = builder.insert_element(lanes, args[4], place)
-        new = builder.fadd(old, builder.fmul(added, lanes))
-        builder.store(new, pointers[0], align=align)
+        builder.store(builder.fadd(old, added), pointers[0], align=align)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @jit
-def add_runs(total, weights, sparse, row, factor):
-    """Add a row of weights, times a factor, to a total."""
+def add_runs(total, weights, sparse, row):
+    """Add a row of weights to a total."""
     pointers, runs = sparse
     for i in range(pointers[row], pointers[row + 1]):
         place, first = runs[i, R_TARGET], runs[i, R_WEIGHTS]
         for block in range(runs[i, R_BLOCKS]):
             start = block * LANES
-            _add_lanes(total, place + start, weights, first + start, factor)
+            _add_lanes(total, place + start, weights, first + start)
+
+
+@jit
+def _add_product(total, weights, sparse, row, factor):
+    pointers, runs = sparse
+    for i in range(pointers[row], pointers[row + 1]):
+        place, first = runs[i, R_TARGET], runs[i, R_WEIGHTS]
+        for k in range(runs[i, R_BLOCKS] * LANES):
+            total[place + k] += factor * weights[first + k]
 
 
 @jit
 def add_listed_runs(total, weights, sparse, rows, first, last):
     """Add the rows of weights that are listed to a total."""
-    one = total.dtype.type(1)
     for e in range(first, last):
-        add_runs(total, weights, sparse, rows[e], one)
+        add_runs(total, weights, sparse, rows[e])
 
 
 @jit
 def add_counted_runs(base, each, n, weights, sparse, read, n_steps):
     """As `.rows.add_counted`, of sparse weights."""
     rows, row_pointers, counts = read
-    one = base.dtype.type(1)
     for t in range(n_steps - 1, -1, -1):
         total = base[t * each :]
         for k in range(n):
             total[k] = base[k]
         for e in range(row_pointers[t], row_pointers[t + 1]):
             if counts[e] < 0:
-                add_runs(total, weights, sparse, rows[e], -counts[e])
+                _add_product(total, weights, sparse, rows[e], -counts[e])
             for _ in range(int(counts[e])):
-                add_runs(total, weights, sparse, rows[e], one)
+                add_runs(total, weights, sparse, rows[e])
 
 
 @jit

@@ -60,7 +60,7 @@ class Tables:
         self.state_columns, self.output_columns = [], []
         self._tiles, self._links, self._weights = [], [], []
         self._events_of = []  # of tiles: most spikes that are listed in a window
-        self._tiles_of, self._n_weights = [], 1
+        self._tiles_of, self._n_weights = [], 0
         self._pointers, self._runs = [np.zeros(1, np.int64)], [np.zeros((1, 3), int)]
         self._n_pointers = self._n_runs = 1
         self.shared = []
@@ -75,7 +75,11 @@ class Tables:
         self.room = (self._n_events, self._n_rows, int(rectified.any()))
         self.tiles = np.array(self._tiles, dtype=np.int64)
         self.links = np.array(self._links, dtype=np.int64).reshape(-1, 3)
-        self.weights = np.concatenate([np.zeros(1, self.dtype), *self._weights])
+        self.weights = layout.aligned_zeros(self._n_weights + 1, self.dtype)
+        start = 0
+        for part in self._weights:
+            self.weights[start : start + len(part)] = part
+            start += _whole_blocks(len(part))
         self.sparse = np.concatenate(self._pointers), np.concatenate(self._runs)
         self.numbers = np.array(
             [self._numbers(population) for population in plan.populations],
@@ -183,7 +187,7 @@ class Tables:
             tile[layout.T_WEIGHTS] = self._n_weights
             block = np.ascontiguousarray(weights[start:stop].T, dtype=self.dtype)
             self._weights.append(block.ravel())
-            self._n_weights += block.size
+            self._n_weights += _whole_blocks(block.size)
         self._n_rows = max(self._n_rows, self._most_listed(read))
         return False
 
@@ -208,7 +212,7 @@ class Tables:
             self._n_runs += len(place)
             self._n_rows = max(self._n_rows, self._most_listed(linked))
         self._weights.append(weights.weights(self.dtype))
-        self._n_weights += weights.size
+        self._n_weights += _whole_blocks(weights.size)
 
     def _weights_of(self, population, make):
         """Weights of spikes, ``(size, n_sources)``, of what ``make`` makes each."""
@@ -267,6 +271,11 @@ def _split(size):
     n_tiles = -(-size // layout.TILE)
     each = -(-size // (n_tiles * layout.LANES)) * layout.LANES
     return [(start, min(start + each, size)) for start in range(0, size, each)]
+
+
+def _whole_blocks(size):
+    """The next multiple of what is added at once, where other weights may begin."""
+    return -(-size // layout.LANES) * layout.LANES
 
 
 def _most_events(population, size):
