@@ -5,7 +5,7 @@ A convolution of 32 channels has some hundred weights a neuron, not tens of thou
 """
 
 import numpy as np
-from nengo.dists import DistOrArrayParam, Distribution
+from nengo.dists import DistOrArrayParam, Distribution, Uniform
 from nengo.exceptions import ValidationError
 from nengo.params import Parameter
 from nengo.rc import rc
@@ -163,7 +163,7 @@ def checked_weights(shape, init, obj):
             check_real_array(init, "init", obj=obj)
         return Dense(shape, init).init
     check_real_array(init.data, "init", obj=obj)
-    shape = Dense(shape).shape  # checked
+    shape = Dense(shape, init=Uniform(-1, 1)).shape  # checked
     if init.shape != shape:
         raise ValidationError(
             f"Shape of initial value {init.shape} does not match expected shape "

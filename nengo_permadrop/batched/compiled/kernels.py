@@ -231,14 +231,17 @@ def _run_tile(scratch, work, population, tile, constants, read, spikes, output):
     """Simulate a tile of neurons, or of a readout, for a window."""
     n, column = tile[T_SIZE], tile[T_OUTPUT]
     mode, kind = population[P_MODE], population[P_KIND]
-    numbers = constants[0]
+    numbers, weights, sparse = constants
+    is_sparse = population[P_SPARSE] > 0
     events, pointers, _ = spikes
     end = tile[T_EVENTS]
     pointers[0] = end
     for t in range(output.shape[0]):
         advance = mode == MODE_DIRECT or (mode == MODE_FILTER and t > 0)
-        if mode == MODE_DIRECT:
-            _product(scratch, population, tile, constants, read, t)
+        if mode == MODE_DIRECT and is_sparse:
+            _sparse_product(scratch, tile, weights, sparse, read, t)
+        elif mode == MODE_DIRECT:
+            _product(scratch, tile, weights, read, t)
         start = end
         if kind == KIND_LIF:
             if mode == MODE_NONE:
@@ -261,24 +264,32 @@ def _run_tile(scratch, work, population, tile, constants, read, spikes, output):
         pointers[t + 1] = end
         if column >= 0:
             show_spikes(output[t], column, spikes, start, end, numbers[N_SPIKE])
-        if mode == MODE_FILTER:
-            _product(scratch, population, tile, constants, read, t)
+        if mode == MODE_FILTER and is_sparse:
+            _sparse_product(scratch, tile, weights, sparse, read, t)
+        elif mode == MODE_FILTER:
+            _product(scratch, tile, weights, read, t)
     if mode == MODE_FILTER:
         filter_step(scratch, n, numbers)
 
 
 @jit
-def _product(scratch, population, tile, constants, read, t):
-    _, weights, sparse = constants
+def _product(scratch, tile, weights, read, t):
     rows, row_pointers, base, each = read
     n, own = tile[T_SIZE], base[each * t :]
     for k in range(n):
         scratch[F_ACC + k] = own[k]
     first, last = row_pointers[t], row_pointers[t + 1]
-    if population[P_SPARSE] > 0:
-        add_listed_runs(scratch[F_ACC:], weights, sparse, rows, first, last)
-    else:
-        add_rows(scratch, weights, n, tile[T_WEIGHTS], rows, first, last)
+    add_rows(scratch, weights, n, tile[T_WEIGHTS], rows, first, last)
+
+
+@jit
+def _sparse_product(scratch, tile, weights, sparse, read, t):
+    rows, row_pointers, base, each = read
+    n, own = tile[T_SIZE], base[each * t :]
+    for k in range(n):
+        scratch[F_ACC + k] = own[k]
+    first, last = row_pointers[t], row_pointers[t + 1]
+    add_listed_runs(scratch[F_ACC:], weights, sparse, rows, first, last)
 
 
 @jit
