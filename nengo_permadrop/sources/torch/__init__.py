@@ -1,0 +1,5 @@
+"""
+PyTorch: the layers to train with, and modules as a source.
+
+`layers` imports torch; nothing else that is imported with the package does.
+"""
