@@ -2,8 +2,9 @@
 SoftLIF and PermanentDropout as PyTorch modules, to train what will be converted.
 
 They compute what the Keras layers of the same names do. SoftLIF is an operator of
-PyTorch, ``nengo_permadrop::softlif``, so that `torch.export` leaves it whole; what knows
-only PyTorch's own operators, such as `torch.onnx.export`, finds those that it is made of.
+PyTorch, ``nengo_permadrop::softlif``, so that `torch.export` leaves it whole; what
+knows only PyTorch's own operators, such as `torch.onnx.export`, finds those that it is
+made of.
 """
 
 import math
