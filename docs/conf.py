@@ -40,7 +40,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"\.py$",
-    "ignore_pattern": r"gui_\w+\.py$",
+    # PyTorch isn't beside TensorFlow 2.12, with which these pages are made
+    "ignore_pattern": r"(gui_\w+|train_in_pytorch)\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 5,
