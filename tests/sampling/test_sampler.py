@@ -438,7 +438,7 @@ def test_backends_say_their_version():
         try:
             assert get_backend(name).name == name
             assert get_backend(name).version()
-        except ImportError as error:  # what can't be had on this Python, or beside Keras
+        except ImportError as error:  # not for this Python, or not beside Keras
             assert "can't be installed" in str(error) or name in ("torch", "onnx")
 
 

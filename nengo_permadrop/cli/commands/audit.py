@@ -1,0 +1,127 @@
+"""``nengo-permadrop audit``: whether the dropout of a deployed model is alive."""
+
+from nengo_permadrop.cli import codes
+from nengo_permadrop.cli.arguments import (
+    ROWS,
+    add_command,
+    add_data,
+    add_trust,
+    count,
+    existing,
+    fraction,
+    seed,
+)
+from nengo_permadrop.cli.output import show
+
+
+def add(commands):
+    """Add the command ``audit``."""
+    command = add_command(
+        commands,
+        "audit",
+        run,
+        "test whether the dropout of a deployed model is alive; the exit code is "
+        f"{codes.ERROR} if it isn't",
+    )
+    option = command.add_argument
+    add_data(
+        option(
+            "model",
+            metavar="FILE",
+            help=".onnx, .h5, .keras, .tflite, .xml (OpenVINO) or .pt2 file, or "
+            "SavedModel folder",
+        )
+    )
+    add_trust(command)
+    add_data(
+        option(
+            "--data",
+            metavar="FILE",
+            required=True,
+            help=f"rows that the model answers, {ROWS}; of an .npz file, each array is "
+            "the input of its name, if there are several",
+        )
+    )
+    add_data(
+        option(
+            "--reference",
+            metavar="FILE",
+            help="what the distribution should be: samples that were saved "
+            "(samples.save), or an .npy file of (draws, rows, outputs)",
+        )
+    )
+    option(
+        "--masks",
+        choices=("observation", "draw"),
+        default="observation",
+        help="whether rows shall have masks of their own, or all rows of a call the same "
+        "(default: %(default)s)",
+    )
+    option(
+        "-n",
+        "--n-draws",
+        type=count,
+        default=100,
+        metavar="N",
+        help="how often the model is asked, at least 20 (default: %(default)s)",
+    )
+    option(
+        "--alpha",
+        type=fraction,
+        default=0.001,
+        metavar="P",
+        help="probability, at most, of a false alarm (default: %(default)s)",
+    )
+    option(
+        "--seed",
+        type=seed,
+        default=0,
+        metavar="N",
+        help="of the tests; the model's draws are its own (default: %(default)s)",
+    )
+
+
+def run(args):
+    """Audit; the exit code says whether something is wrong."""
+    from nengo_permadrop.sampling.audit.auditing import audit
+
+    existing(args.data, "rows")
+    found = audit(
+        args.model,
+        _rows(args.data),
+        _reference(args.reference),
+        args.n_draws,
+        trust=args.trust,
+        masks=args.masks,
+        alpha=args.alpha,
+        seed=args.seed,
+    )
+    show(args, found.to_dict(), str(found))
+    return codes.SUCCESS if found.ok else codes.ERROR
+
+
+def _rows(path):
+    """Rows of a file: an array, or arrays by name where there are several."""
+    import numpy as np
+
+    from nengo_permadrop.datasets.tables import read_table
+
+    if path.endswith(".npy"):
+        return np.load(path, allow_pickle=False)
+    if path.endswith(".npz"):
+        with np.load(path, allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in kept.files}
+        return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+    return read_table(path).to_numpy()
+
+
+def _reference(path):
+    import numpy as np
+
+    from nengo_permadrop.samples.loading import load_samples
+
+    if path is None:
+        return None
+    if path.endswith(".npy"):
+        return np.load(path, allow_pickle=False)
+    return load_samples(path)
