@@ -54,8 +54,8 @@ def add(commands):
         "--masks",
         choices=("observation", "draw"),
         default="observation",
-        help="whether rows shall have masks of their own, or all rows of a call the same "
-        "(default: %(default)s)",
+        help="whether rows shall have masks of their own, or all rows of a call the "
+        "same (default: %(default)s)",
     )
     option(
         "-n",

@@ -114,11 +114,12 @@ def repeats_pvalue(whole, n_repeats, rng, n_permutations=200):
     classes = np.stack([_classes(row) for row in np.moveaxis(whole, 1, 0)], axis=1)
     # a draw is known by the sum of random numbers, one a row and class
     codes = rng.integers(2**63, size=(classes.shape[1], n))
-    codes = codes[np.arange(classes.shape[1]), classes]
+    codes = np.take_along_axis(codes, classes.T, axis=1)  # (n_rows, n_draws)
     found = []
     for _ in range(n_permutations):
-        _, counts = np.unique(rng.permuted(codes, axis=0).sum(axis=1),
-        return_counts=True) found.append(np.sum(counts * (counts - 1) / 2))
+        sums = rng.permuted(codes, axis=1).sum(axis=0)
+        _, counts = np.unique(sums, return_counts=True)
+        found.append(np.sum(counts * (counts - 1) / 2))
     n_pairs = n * (n - 1) / 2
     if not np.any(found):
         sizes = [np.bincount(column) for column in classes.T]
