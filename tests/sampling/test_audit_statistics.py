@@ -32,7 +32,9 @@ def of_healthy(name, rng, n_rows):
     return min(1.0, len(pvalues) * min(pvalues.values()))
 
 
-@pytest.mark.parametrize("name", ["repeats", "replay", "sharing", "spread", "reference"])
+@pytest.mark.parametrize(
+    "name", ["repeats", "replay", "sharing", "spread", "reference"]
+)
 def test_false_alarms_are_no_more_than_the_level(name):
     """
     150 healthy models of few units, whose draws repeat by chance.

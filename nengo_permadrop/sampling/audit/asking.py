@@ -57,6 +57,11 @@ def draws_of(session, X, way, n_draws):
     n = n_rows(X)
     if way == WAYS[0]:
         X = rows_of(X, np.concatenate([np.arange(n), np.arange(n)]))
+    several = getattr(session, "several", None)
+    if several is not None and way != WAYS[2]:
+        # in some calls, as what is to be found may begin anew with each
+        parts = [n_draws // 10 + (part < n_draws % 10) for part in range(10)]
+        return np.concatenate([several(X, part) for part in parts if part])
     if way == WAYS[2]:
         rows = [rows_of(X, [number]) for number in range(n)]
         answers = [np.concatenate([session(r) for r in rows]) for _ in range(n_draws)]

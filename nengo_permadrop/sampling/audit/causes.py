@@ -16,8 +16,11 @@ CAUSES = {
         "backend='keras')",
     ),
     ("keras", "sessions"): (
-        "a layer's seed is a number, and its generator starts afresh in each load",
-        "leave out seed= in the dropout layers",
+        "a layer's seed is a number, and its generator starts afresh in each load; or, "
+        "of Keras 2, TensorFlow's global seed is set, from which what each load "
+        "compiles starts",
+        "leave out seed= in the dropout layers, and don't set a global seed where the "
+        "model is loaded",
     ),
     ("savedmodel", "sessions"): (
         "the generators' states are stored in the export, so that each load begins "

@@ -11,6 +11,7 @@ from nengo_permadrop.sampling.audit.subjects import (
     checked,
     n_rows,
     named,
+    rows_of,
 )
 from nengo_permadrop.sources.keras.loading import load_model
 from nengo_permadrop.support.optional import keras_version, require
@@ -18,7 +19,8 @@ from nengo_permadrop.support.optional import keras_version, require
 
 def _ways(model, title):
     """By what they are called, the ways to ask a Keras model."""
-    names = [name.partition(":")[0] for name in model.input_names]
+    names = getattr(model, "input_names", None)  # Keras 2
+    names = names or [each.name for each in model.inputs]
 
     def arrays(X):
         given = [_single(x) for _, x in named(X, names)]
@@ -28,9 +30,17 @@ def _ways(model, title):
         answers = model.predict(arrays(X), batch_size=n_rows(X), verbose=0)
         return checked(answers, X, title)
 
+    def several(X, n_draws):
+        """Each batch of a prediction is a draw: a prediction takes long to start."""
+        n = n_rows(X)
+        X = rows_of(X, np.tile(np.arange(n), n_draws))
+        answers = model.predict(arrays(X), batch_size=n, verbose=0)
+        return checked(answers, X, title).reshape(n_draws, n, -1)
+
     def call(X):
         return checked(model(arrays(X)), X, title)
 
+    predict.several = several
     return {"model.predict(x)": predict, "model(x)": call}
 
 
