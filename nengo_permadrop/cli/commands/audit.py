@@ -58,6 +58,11 @@ def add(commands):
         "same (default: %(default)s)",
     )
     option(
+        "--no-processes",
+        action="store_true",
+        help="don't open the file in other processes, too",
+    )
+    option(
         "-n",
         "--n-draws",
         type=count,
@@ -93,6 +98,7 @@ def run(args):
         args.n_draws,
         trust=args.trust,
         masks=args.masks,
+        processes=not args.no_processes,
         alpha=args.alpha,
         seed=args.seed,
     )

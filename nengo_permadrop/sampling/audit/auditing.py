@@ -36,6 +36,7 @@ def audit(
     *,
     trust=False,
     masks="observation",
+    processes=True,
     alpha=0.001,
     seed=0,
 ):
@@ -72,6 +73,9 @@ def audit(
         as SavedModel folders and ``.pt2`` files, are refused.
     masks : {"observation", "draw"}, optional
         Whether rows have masks of their own, or all rows of a call the same.
+    processes : bool, optional
+        Also open a file in two other processes, which takes as long as what runs it
+        takes to start.
     alpha : float, optional
         Probability, at most, that something is found in a healthy model. Each of the
         six tests has a sixth of it.
@@ -113,7 +117,7 @@ def audit(
     if work.test_differ():
         work.test_calls()
         work.test_sessions()
-        work.test_processes()
+        work.test_processes(processes)
         work.test_rows(masks == MASKS[1])
         work.test_reference(reference if given is None else given)
     return Audit(
@@ -256,8 +260,11 @@ class _Work:
             first = np.concatenate([first, self.copies[:n]], axis=1)
         self._replayed("sessions", first, other, "a new session", "the first one")
 
-    def test_processes(self):
+    def test_processes(self, wanted):
         """Whether processes replay each other's draws."""
+        if not wanted:
+            self.not_tested["processes"] = "it was said not to"
+            return
         if not self.subject.elsewhere:
             self.not_tested["processes"] = (
                 "only a file can be opened by other processes"
