@@ -7,6 +7,7 @@ them, and returns ``(n, n_outputs)`` answers of the model's first output.
 
 import importlib
 import os
+import sys
 
 import numpy as np
 from nengo.exceptions import ValidationError
@@ -169,13 +170,19 @@ class LiteRTSubject(File):
     kind = "litert"
 
     def _library(self):
-        return imported(
-            ("ai_edge_litert.interpreter", "tensorflow.lite"), "ai-edge-litert"
-        )
+        try:
+            return imported(("ai_edge_litert.interpreter",), "ai-edge-litert")
+        except ImportError:
+            tensorflow = sys.modules.get("tensorflow") or imported(
+                ("tensorflow",), "ai-edge-litert"
+            )
+            if hasattr(tensorflow.lite, "Interpreter"):  # gone from 2.20 on
+                return tensorflow.lite
+            raise
 
     @property
     def title(self):
-        return f"{self.name} (LiteRT, {self._library().__name__.partition('.')[0]})"
+        return f"{self.name} (LiteRT)"
 
     def session(self):
         interpreter = self._library().Interpreter(model_path=os.fspath(self.model))
