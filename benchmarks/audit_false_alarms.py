@@ -1,9 +1,9 @@
 """
 How often an audit finds something in models whose dropout is alive.
 
-Networks of NumPy, and of PyTorch where it is installed, of random sizes, rates, rows and
-outputs; half of them are compared with a reference. By the audit's own words at most
-``--alpha`` of them are said to be wrong.
+Networks of NumPy, and of PyTorch where it is installed, of random sizes, rates, rows
+and outputs; half of them are compared with a reference. By the audit's own words at
+most ``--alpha`` of them are said to be wrong.
 
     python benchmarks/audit_false_alarms.py --models 200
 """

@@ -1,6 +1,6 @@
 """Configuration of the documentation."""
 
-import importlib
+import importlib.util
 import inspect
 import logging
 import os
@@ -56,6 +56,10 @@ autodoc_default_options = {
     "ignore-module-all": True,  # what a package hands on is documented where it is made
 }
 autodoc_inherit_docstrings = False
+# what isn't beside TensorFlow 2.12; modules of ours begin with its import
+autodoc_mock_imports = [
+    name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None
+]
 numpydoc_show_class_members = False  # autodoc lists them
 numpydoc_xref_param_type = False
 
@@ -75,10 +79,13 @@ FOREIGN = (
     "nengo_dl",
     "nengo_loihi",
     "numpy",
+    "onnx",
+    "onnxruntime",
     "pandas",
     "pathlib",
     "random",
     "tensorflow",
+    "torch",
     "xarray",
 )
 nitpicky = True

@@ -179,12 +179,10 @@ class SoftLIF(torch.nn.Module):
 
     Examples
     --------
-    >>> import torch
-    >>> from nengo_permadrop.torch_layers import PermanentDropout, SoftLIF
-    >>> hidden = torch.nn.Linear(3, 100), SoftLIF(), PermanentDropout(0.1)
-    >>> module = torch.nn.Sequential(*hidden, torch.nn.Linear(100, 1))
-    >>> module(torch.ones(5, 3)).shape
-    torch.Size([5, 1])
+    ::
+
+        hidden = torch.nn.Linear(3, 100), SoftLIF(), PermanentDropout(0.1)
+        module = torch.nn.Sequential(*hidden, torch.nn.Linear(100, 1))
     """
 
     TARGETS = TARGETS
