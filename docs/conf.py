@@ -1,10 +1,12 @@
 """Configuration of the documentation."""
 
+import contextlib
 import importlib.util
 import inspect
 import logging
 import os
 import pkgutil
+import re
 import runpy
 from pathlib import Path
 
@@ -120,7 +122,9 @@ def public_modules():
     yield package.__name__, package
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         if not info.name.endswith(("__main__", ".cli")):
-            yield info.name, importlib.import_module(info.name)
+            # what isn't here has no place that a name could lead to
+            with contextlib.suppress(ImportError):
+                yield info.name, importlib.import_module(info.name)
     for name, obj in handed_on(package).items():
         if inspect.ismodule(obj):  # npd.models
             yield f"{package.__name__}.{name}", obj
@@ -131,11 +135,11 @@ def add_public_names(app, env):
     Let references find what a package hands on, such as ``npd.metrics.score``.
 
     They lead to where it is defined. Where two objects have one name,
-    ``.PermanentDropout`` means the transform, and the Keras layer has its full name.
+    ``.PermanentDropout`` means the transform, and the layers have their full names.
     """
     objects = env.get_domain("py").objects
     for name, entry in list(objects.items()):
-        if name.startswith("nengo_permadrop.sources.keras.layers."):
+        if re.match(r"nengo_permadrop\.sources\.(keras|torch)\.layers\.", name):
             objects[name] = entry._replace(aliased=True)
     for module_name, module in public_modules():
         for name, obj in handed_on(module).items():

@@ -28,7 +28,9 @@ with contextlib.suppress(ImportError):
 # A test of what can't be installed everywhere is skipped where it is missing. Where all
 # of it should be there, as in .ci/run, a skip would hide that it isn't.
 REQUIRED = os.environ.get("NPD_REQUIRE_EXTRAS")
-NOT_REQUIRED = {"snntorch", "spikingjelly", "torch"}  # of the extra ``bench``
+NOT_REQUIRED = {"snntorch", "spikingjelly"}  # of the extra ``bench``
+# what can't be beside TensorFlow 2.12, and what only deployed models need
+NOT_REQUIRED |= {"torch", "onnx", "onnxruntime", "ai_edge_litert", "openvino"}
 MISSING = re.compile(r"(?:could not import '|needs (?=nengo))(\w+)")
 
 
