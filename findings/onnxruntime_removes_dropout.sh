@@ -69,7 +69,7 @@ kept = {"disabled_optimizers": ["EliminateDropout"]}
 for training in ("initializer", "Constant", "input"):
     lost = (run(opened(model(training)))[0] != 0).all()
     on = (run(opened(model(training), **kept))[0] == 0).any()
-    print(f"training_mode, an {training}: lost {lost}; without the optimiser, on {on}")
+    print(f"training_mode as {training}: lost {lost}; without the optimiser, on {on}")
     assert lost and on, "this has changed"
 a, b = (run(opened(model("initializer", seed=42), **kept))[0] for _ in range(2))
 print("seed 42: two sessions have the same masks:", np.array_equal(a, b))
