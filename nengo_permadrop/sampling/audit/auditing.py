@@ -1,7 +1,5 @@
 """Is the dropout of a deployed model alive?"""
 
-import sys
-
 import numpy as np
 from nengo.exceptions import ValidationError
 
@@ -11,20 +9,24 @@ from nengo_permadrop.sampling.audit import statistics
 from nengo_permadrop.sampling.audit.asking import WAYS, draws_of, way_of
 from nengo_permadrop.sampling.audit.causes import NO_NODES, cause_of
 from nengo_permadrop.sampling.audit.elsewhere import answers_elsewhere
+from nengo_permadrop.sampling.audit.given import (
+    draws_of_reference,
+    reference_values,
+    some_rows,
+    told_of,
+)
 from nengo_permadrop.sampling.audit.opening import subject_of
 from nengo_permadrop.sampling.audit.result import TESTS, Audit, Finding
-from nengo_permadrop.sampling.audit.subjects import listed, n_rows, rows_of
+from nengo_permadrop.sampling.audit.subjects import n_rows
 from nengo_permadrop.sampling.sampler import sample
 from nengo_permadrop.support.validation import (
     check_choice,
     check_integer,
     check_number,
-    check_real_array,
     check_seed,
 )
 from nengo_permadrop.version import version
 
-_MOST_ROWS = 50
 _COMPARED = 20  # draws of other sessions and processes
 
 
@@ -110,8 +112,8 @@ def audit(
     alpha = check_number(alpha, "alpha", 0, 1, low_open=True, high_open=True)
     check_choice(masks, "masks", MASKS)
     seed = check_seed(seed)
-    X, rows = _some_rows(X)
-    given = _reference_values(reference, rows)
+    X, rows = some_rows(X)
+    given = reference_values(reference, rows)
     work = _Work(subject_of(model, trust), X, n_draws, alpha / len(TESTS), seed, trust)
     work.draw()
     if work.test_differ():
@@ -319,7 +321,9 @@ class _Work:
         elif isinstance(reference, np.ndarray):
             values, reason, name = reference, None, "the reference"
         else:
-            values, name = _drawn(reference, self.X, self.n_draws, self.seed)
+            values, name = draws_of_reference(
+                reference, self.X, self.n_draws, self.seed
+            )
             reason = None
         if values is None:
             self.not_tested["reference"] = reason
@@ -355,92 +359,10 @@ class _Work:
                 self.X,
                 self.n_draws,
                 backend=backend,
-                dropout=_told(model),
+                dropout=told_of(model),
                 seed=self.seed,
                 progress=False,
             )
         except (ConversionError, ValidationError, ImportError) as error:
             return None, f"none could be drawn ({error})"
         return samples.values, None
-
-
-def _told(model):
-    """Which dropouts of a model are meant to be on, as `sample` takes it."""
-    torch = sys.modules.get("torch")
-    if torch is None or not isinstance(model, torch.nn.Module):
-        return "off"  # none but those that always are
-    kinds = torch.nn.modules.dropout._DropoutNd
-    modes = [x.training for x in model.modules() if isinstance(x, kinds) and x.p > 0]
-    return "permanent" if any(modes) else "off"
-
-
-def _some_rows(X):
-    """Observations as arrays in their container, and which rows of them."""
-    arrays = listed(X) if _holds_inputs(X) else [X]
-    arrays = [np.asarray(check_real_array(x, "X")) for x in arrays]
-    kept = [np.asarray(x) for x in (listed(X) if _holds_inputs(X) else [X])]
-    for x in arrays:
-        if x.ndim < 2 or len(x) == 0 or len(x) != len(arrays[0]):
-            raise ValidationError(
-                "must be arrays of shape (n_observations, ...), of as many "
-                "observations each; got "
-                f"{', '.join(str(np.shape(each)) for each in arrays)}",
-                attr="X",
-            )
-        if not np.isfinite(x).all():
-            raise ValidationError("must be finite", attr="X")
-    n = len(arrays[0])
-    rows = np.linspace(0, n - 1, min(n, _MOST_ROWS)).astype(int)
-    if isinstance(X, dict):
-        given = dict(zip(X, kept))
-    else:
-        given = kept if _holds_inputs(X) else kept[0]
-    return rows_of(given, rows), rows
-
-
-def _holds_inputs(X):
-    """Whether these are several inputs, in a list or by name."""
-    if isinstance(X, dict):
-        return True
-    return isinstance(X, (list, tuple)) and any(np.ndim(x) >= 2 for x in X)
-
-
-def _reference_values(reference, rows):
-    """Samples or an array as draws of the rows; None for what must be asked."""
-    if isinstance(reference, PredictiveSamples):
-        return reference.values[:, rows]
-    if isinstance(reference, (np.ndarray, list)):
-        values = check_real_array(reference, "reference")
-        values = values[..., np.newaxis] if values.ndim == 2 else values
-        if values.ndim != 3 or len(values) < 2 or not np.isfinite(values).all():
-            raise ValidationError(
-                "must be finite draws of shape (n_draws, n_observations, n_outputs); "
-                f"got shape {np.shape(reference)}",
-                attr="reference",
-            )
-        if values.shape[1] <= rows[-1]:
-            raise ValidationError(
-                f"has {values.shape[1]} observations, which aren't those of X",
-                attr="reference",
-            )
-        return values[:, rows]
-    return None
-
-
-def _drawn(reference, X, n_draws, seed):
-    """Draws of a model or function that is the reference, and its name."""
-    subject = subject_of(reference)
-    if subject.backend is not None:
-        options = {"backend": subject.backend, "dropout": _told(reference)}
-        if options["dropout"] == "off" and subject.backend == "torch":
-            options["dropout"] = "permanent"
-    else:
-        options = {"backend": "function"}
-        if subject.kind != "function":
-            raise ValidationError(
-                f"is {subject.title}, from which draws can't be had surely; give its "
-                "samples, or a function",
-                attr="reference",
-            )
-    samples = sample(reference, X, n_draws, seed=seed, progress=False, **options)
-    return samples.values, subject.title

@@ -115,7 +115,7 @@ class Pt2Subject(File):
     def session(self):
         torch = require("torch")
         # its operators must be known before what was exported with them is loaded
-        importlib.import_module("nengo_permadrop.sources.torch.layers")
+        importlib.import_module("nengo_permadrop.sources.torch.curves")
         program = torch.export.load(os.fspath(self.model))
         return _torch_session(program.module(), self.title)
 

@@ -7,17 +7,22 @@ knows only PyTorch's own operators, such as `torch.onnx.export`, finds those tha
 made of.
 """
 
-import math
-
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.neurons.loihi import discretised_constants
 from nengo_permadrop.neurons.softlif import (
     GAMMA,
     LAYER_AMPLITUDE,
     LAYER_GAIN,
     TAU_RC,
     TAU_REF,
+)
+from nengo_permadrop.sources.torch.curves import (
+    NOISES,
+    TARGETS,
+    activation,
+    filtered_spikes,
+    rates,
+    straight_through,
 )
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.support.validation import (
@@ -28,77 +33,7 @@ from nengo_permadrop.support.validation import (
 )
 
 torch = require("torch")
-_softplus, _dropout = torch.nn.functional.softplus, torch.nn.functional.dropout
-
-_LOIHI_DT = 0.001  # a time step of the chip, which Nengo takes as one millisecond
-
-TARGETS = ("nengo", "loihi")
-NOISES = (None, "lowpass", "alpha", "alpharc")
-
-
-def softlif_rate(current, gamma, tau_rc, tau_ref):
-    """
-    Rate of a SoftLIF neuron, differentiable everywhere.
-
-    Parameters
-    ----------
-    current : `torch.Tensor`
-        Input current above the threshold (0 is the threshold of a LIF neuron).
-    gamma : float
-        Width of the smoothing, in units of the current.
-    tau_rc, tau_ref : float
-        Time constants, in seconds.
-
-    Returns
-    -------
-    rate : `torch.Tensor`
-        In Hz, same shape as ``current``.
-    """
-    z = current / gamma
-    # softplus underflows for very negative z, where log(softplus(z)) is z; the inner
-    # where keeps the branch that is not taken from sending a NaN into the gradient
-    tail = z < -20.0
-    safe = torch.where(tail, torch.zeros_like(z), z)
-    log_rho = math.log(gamma) + torch.where(tail, z, torch.log(_softplus(safe)))
-    return 1.0 / (tau_ref + tau_rc * _softplus(-log_rho))
-
-
-def _loihi_rate(current, tau_rc, tau_ref):
-    """Loihi's rates: periods of whole time steps, time constants that it can hold."""
-    tau_rc, tau_ref = discretised_constants(tau_rc, tau_ref, _LOIHI_DT)
-    fires = current > 0
-    safe = torch.where(fires, current, torch.ones_like(current))
-    period = tau_ref + tau_rc * _softplus(-torch.log(safe))
-    steps = torch.ceil(period / _LOIHI_DT)
-    return torch.where(fires, 1.0 / (_LOIHI_DT * steps), torch.zeros_like(current))
-
-
-def _rates(x, gamma, tau_rc, tau_ref, gain, target):
-    """The rate that has a gradient, and that of the forward pass."""
-    current = gain * x
-    rate = softlif_rate(current, gamma, tau_rc, tau_ref)
-    if target == TARGETS[0]:
-        return rate, rate
-    return rate, _loihi_rate(current, tau_rc, tau_ref)
-
-
-def _straight_through(rate, forward):
-    """The values of ``forward``, with the gradient of ``rate``."""
-    return rate if forward is rate else rate + (forward - rate).detach()
-
-
-def _activation(x, gamma, tau_rc, tau_ref, amplitude, gain, target):
-    rates = _rates(x, gamma, tau_rc, tau_ref, gain, target)
-    return amplitude * _straight_through(*rates)
-
-
-_LIBRARY = torch.library.Library("nengo_permadrop", "DEF")
-_LIBRARY.define(
-    "softlif(Tensor x, float gamma, float tau_rc, float tau_ref, float amplitude, "
-    "float gain, str target) -> Tensor"
-)
-# made of others: PyTorch finds its gradient, its shapes and its decomposition by itself
-_LIBRARY.impl("softlif", _activation, "CompositeImplicitAutograd")
+_dropout = torch.nn.functional.dropout
 
 
 def softlif(
@@ -128,7 +63,7 @@ def softlif(
     if (
         torch.jit.is_tracing()
     ):  # the older exporter of ONNX knows no operators of others
-        return _activation(*arguments)
+        return activation(*arguments)
     return torch.ops.nengo_permadrop.softlif(*arguments)
 
 
@@ -222,7 +157,7 @@ class SoftLIF(torch.nn.Module):
         if self.noise is None or not self.training or _is_exporting():
             values = [getattr(self, name) for name in self._NAMES]
             return softlif(inputs, *values, self.target)
-        rate, forward = _rates(
+        rate, forward = rates(
             inputs, self.gamma, self.tau_rc, self.tau_ref, self.gain, self.target
         )
         fires = forward > 0
@@ -230,53 +165,12 @@ class SoftLIF(torch.nn.Module):
         phase = torch.rand_like(period)
         noisy = filtered_spikes(period, phase, self.noise, self.tau_s, self.tau_rc)
         noisy = torch.where(fires, noisy, torch.zeros_like(noisy))
-        return self.amplitude * _straight_through(rate, noisy)
+        return self.amplitude * straight_through(rate, noisy)
 
     def extra_repr(self):
         """All parameters, so that the text makes an equal layer."""
         names = (*self._NAMES, "target", "noise", "tau_s")
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
-
-
-def filtered_spikes(period, phase, noise, tau_s, tau_rc):
-    """
-    A regular spike train of unit spikes through a synapse, at some phase.
-
-    With ``h`` the impulse response, ``sum_k h(t + k * period)`` for ``t`` uniform in
-    ``[0, period)``: its mean over ``t`` is the rate, ``1 / period``.
-
-    Parameters
-    ----------
-    period : `torch.Tensor`
-        In seconds.
-    phase : `torch.Tensor`
-        In [0, 1), of a period.
-    noise : {"lowpass", "alpha", "alpharc"}
-    tau_s, tau_rc : float
-        Time constants of the synapse and of the membrane after it, in seconds.
-
-    Returns
-    -------
-    filtered : `torch.Tensor`
-        In Hz.
-    """
-    t = phase * period
-
-    def exp_sum(tau):  # of exp(-(t + k p) / tau)
-        return torch.exp(-t / tau) / -torch.expm1(-period / tau)
-
-    def ramp_sum(tau):  # of (t + k p) exp(-(t + k p) / tau)
-        decayed = torch.exp(-period / tau)
-        return exp_sum(tau) * (t + period * decayed / (1.0 - decayed))
-
-    if noise == "lowpass":
-        return exp_sum(tau_s) / tau_s
-    if noise == "alpha":
-        return ramp_sum(tau_s) / tau_s**2
-    difference = tau_rc - tau_s
-    return (tau_rc / difference**2) * (exp_sum(tau_rc) - exp_sum(tau_s)) - ramp_sum(
-        tau_s
-    ) / (tau_s * difference)
 
 
 def set_gamma(module, gamma):
