@@ -66,8 +66,9 @@ def audit(
     reference : object, optional
         What the distribution should be: `.PredictiveSamples` or an array ``(n_draws,
         n_observations, n_outputs)`` for the same ``X``; or the model that it came from,
-        or a function. By default it is what the model's own file says, with its rates,
-        where `.sample` can draw from that with dropout surely on.
+        all of whose dropouts are then on, or a function. By default it is what the
+        model's own file says, with its rates, where `.sample` can draw from that with
+        dropout surely on.
     n_draws : int, optional
         How often the model is asked; at least 20.
     trust : bool, optional
@@ -214,11 +215,7 @@ class _Work:
 
     def test_calls(self):
         """Whether draws of a session repeat."""
-        if self.way == WAYS[0]:
-            whole = np.split(self.whole, 2, axis=1)[0]
-        else:
-            whole = self.whole
-        if whole.shape[1] < 2:
+        if self.whole.shape[1] < 2:
             self.not_tested["calls"] = (
                 "of one row alone, draws may be the same by chance; give more rows"
             )
@@ -229,8 +226,8 @@ class _Work:
                 "rows share masks, so that repeats can't be told from chance"
             )
             return
-        pairs = statistics.repeated_pairs(whole)
-        pvalue = statistics.repeats_pvalue(whole, len(pairs), self.rng)
+        pairs = statistics.repeated_pairs(self.whole)
+        pvalue = statistics.repeats_pvalue(self.whole, len(pairs), self.rng)
         example = ""
         if len(pairs):
             a, b = pairs[0] + 1

@@ -137,17 +137,14 @@ def draws_of_reference(reference, X, n_draws, seed):
         What to call it.
     """
     subject = subject_of(reference)
-    if subject.backend is not None:
-        options = {"backend": subject.backend, "dropout": told_of(reference)}
-        if options["dropout"] == "off" and subject.backend == "torch":
-            options["dropout"] = "permanent"
-    else:
-        options = {"backend": "function"}
-        if subject.kind != "function":
+    backend = subject.backend
+    if backend is None:
+        backend = "function"
+        if subject.kind != backend:
             raise ValidationError(
                 f"is {subject.title}, from which draws can't be had surely; give its "
                 "samples, or a function",
                 attr="reference",
             )
-    samples = sample(reference, X, n_draws, seed=seed, progress=False, **options)
+    samples = sample(reference, X, n_draws, backend=backend, seed=seed, progress=False)
     return samples.values, subject.title

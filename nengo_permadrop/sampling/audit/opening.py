@@ -42,12 +42,12 @@ def subject_of(model, trust=False):
     """
     if isinstance(model, (str, os.PathLike)):
         return _of_file(model, trust)
-    torch = sys.modules.get("torch")  # of a module it is imported
-    if torch is not None and isinstance(model, torch.nn.Module):
-        if not hasattr(model, "get_config"):  # of Keras 3 on PyTorch
-            return subjects.TorchSubject(model)
+    # first, as on PyTorch a model of Keras 3 is a module, too
     if get_source("keras").takes(model) and hasattr(model, "predict"):
         return keras_subjects.KerasSubject(model)
+    torch = sys.modules.get("torch")  # of a module it is imported
+    if torch is not None and isinstance(model, torch.nn.Module):
+        return subjects.TorchSubject(model)
     if callable(model):
         return subjects.Subject(model)
     raise ValidationError(

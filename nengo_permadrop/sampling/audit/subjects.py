@@ -135,7 +135,8 @@ class OnnxSubject(File):
         runtime = require("onnxruntime")
         path = os.fspath(self.model)
         try:
-            session = runtime.InferenceSession(path)
+            providers = runtime.get_available_providers()  # with a GPU it insists
+            session = runtime.InferenceSession(path, providers=providers)
         except Exception as error:  # pybind's own classes, one a status
             raise ValidationError(
                 f"ONNX Runtime can't run {path}: {error}", attr="model"
