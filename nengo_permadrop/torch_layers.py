@@ -4,7 +4,7 @@ SoftLIF and PermanentDropout as PyTorch modules, to train what will be converted
 See `nengo_permadrop.sources.torch.layers`.
 """
 
-from nengo_permadrop.sources.torch.curves import softlif_rate
+from nengo_permadrop.sources.torch.rate_curves import softlif_rate
 from nengo_permadrop.sources.torch.layers import (
     PermanentDropout,
     SoftLIF,

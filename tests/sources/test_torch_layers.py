@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 import nengo_permadrop as npd  # noqa: E402
 from nengo_permadrop.neurons.loihi import discretised_constants  # noqa: E402
-from nengo_permadrop.sources.torch.curves import (  # noqa: E402
+from nengo_permadrop.sources.torch.rate_curves import (  # noqa: E402
     filtered_spikes,
     softlif_rate,
 )

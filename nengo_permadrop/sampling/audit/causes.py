@@ -132,9 +132,9 @@ def cause_of(kind, test):
     Parameters
     ----------
     kind : str
-        As `.subjects.Subject.kind`.
+        As ``Subject.kind`` of `nengo_permadrop.sampling.audit.subjects`.
     test : str
-        A key of `.result.TESTS`.
+        A key of ``TESTS`` of `nengo_permadrop.sampling.audit.result`.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def answers_elsewhere(path, X, asked, n_draws, trust, n_processes=2, timeout=300
         The model's file.
     X : array, list of arrays or dict
     asked : str
-        How rows are asked for, as in `.asking.WAYS`.
+        How rows are asked for, one of ``asking.WAYS``.
     n_draws : int
     trust : bool
     n_processes : int, optional

@@ -25,7 +25,7 @@ def subject_of(model, trust=False):
     Parameters
     ----------
     model : object
-        As in `.audit`.
+        As in `~nengo_permadrop.sampling.audit.auditing.audit`.
     trust : bool, optional
         Whether code of a file may run.
 

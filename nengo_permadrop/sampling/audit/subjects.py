@@ -28,7 +28,7 @@ class Subject:
     Attributes
     ----------
     kind : str
-        A key of `.causes.CAUSES`.
+        A key of the table in `nengo_permadrop.sampling.audit.causes`.
     title : str
         What it is and what runs it, with versions.
     many : bool
@@ -115,7 +115,7 @@ class Pt2Subject(File):
     def session(self):
         torch = require("torch")
         # its operators must be known before what was exported with them is loaded
-        importlib.import_module("nengo_permadrop.sources.torch.curves")
+        importlib.import_module("nengo_permadrop.sources.torch.rate_curves")
         program = torch.export.load(os.fspath(self.model))
         return _torch_session(program.module(), self.title)
 

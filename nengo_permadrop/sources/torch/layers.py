@@ -16,7 +16,7 @@ from nengo_permadrop.neurons.softlif import (
     TAU_RC,
     TAU_REF,
 )
-from nengo_permadrop.sources.torch.curves import (
+from nengo_permadrop.sources.torch.rate_curves import (
     NOISES,
     TARGETS,
     activation,
