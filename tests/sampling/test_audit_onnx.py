@@ -95,6 +95,10 @@ def test_command(tmp_path, capsys):
     arguments = ["audit", path, "--data", rows, "--no-processes", "--json"]
     assert main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["ok"]
+    np.savetxt(tmp_path / "rows.csv", X, delimiter=",", header="a,b,c,d", comments="")
+    arguments[3] = str(tmp_path / "rows.csv")
+    assert main(arguments) == 0
+    capsys.readouterr()
     np.savez(tmp_path / "rows.npz", x=X)
     np.save(tmp_path / "other.npy", np.random.RandomState(0).randn(50, 6, 2))
     arguments[3] = str(tmp_path / "rows.npz")

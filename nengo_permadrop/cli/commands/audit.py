@@ -7,7 +7,6 @@ from nengo_permadrop.cli.arguments import (
     add_data,
     add_trust,
     count,
-    existing,
     fraction,
     seed,
 )
@@ -90,7 +89,6 @@ def run(args):
     """Audit; the exit code says whether something is wrong."""
     from nengo_permadrop.sampling.audit.auditing import audit
 
-    existing(args.data, "rows")
     found = audit(
         args.model,
         _rows(args.data),
@@ -108,17 +106,13 @@ def run(args):
 
 def _rows(path):
     """Rows of a file: an array, or arrays by name where there are several."""
-    import numpy as np
-
     from nengo_permadrop.datasets.tables import read_table
 
-    if path.endswith(".npy"):
-        return np.load(path, allow_pickle=False)
-    if path.endswith(".npz"):
-        with np.load(path, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
-        return arrays if len(arrays) > 1 else next(iter(arrays.values()))
-    return read_table(path).to_numpy()
+    table = read_table(path)
+    if table.columns is not None:
+        return table.columns.to_numpy()
+    arrays = table.arrays
+    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 
 def _reference(path):
