@@ -17,7 +17,7 @@ X = np.random.RandomState(0).randn(6, 4).astype(np.float32)
 
 @pytest.fixture(autouse=True)
 def _seeded():
-    """The generator of nodes that have no seed, so that tests are the same each time."""
+    """Seed what has no seed of its own, so that tests are the same each time."""
     onnxruntime.set_seed(0)
 
 
