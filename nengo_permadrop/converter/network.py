@@ -43,7 +43,9 @@ class Converter(nengo.Network):
         A built Sequential or functional model; nested models and layers that are used
         several times are welcome. Or its file (.h5, .hdf5, .keras, or .json with
         ``weights``), which is read as data, without Keras and without running any code
-        of it. Or a graph, as `.read_model` gives it.
+        of it. Or a ``torch.nn.Module`` (with ``example_inputs``), a
+        ``torch.export.ExportedProgram``, an ``onnx.ModelProto`` or a ``.onnx`` file. Or
+        a graph, as `.read_model` gives it.
     neurons : {"spiking", "rate"}, optional
         Spiking neurons, or the rate neurons that compute Keras's activations.
     target : {"nengo", "loihi"}, optional
@@ -103,6 +105,9 @@ class Converter(nengo.Network):
         (``MaxPooling2D`` and its kin), which neurons have no connections for; without
         this they are refused. Answers are others than the model's then, and
         `.Converter.verify` compares with the model that takes averages.
+    example_inputs : array_like, sequence of array_like or {str: array_like}, optional
+        For a module of PyTorch, which doesn't say what it takes: rows of its input, or
+        of each, such as ``X[:1]``. Their shapes count, not their numbers.
 
     Attributes
     ----------
@@ -190,6 +195,7 @@ class Converter(nengo.Network):
         weights=None,
         dropout_classes=(),
         max_to_avg_pool=False,
+        example_inputs=None,
     ):
         check_choice(neurons, "neurons", ("spiking", "rate"))
         check_choice(target, "target", target_names())
@@ -200,7 +206,9 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
-        model, graph = with_graph(model, weights, dropout_classes, max_to_avg_pool)
+        model, graph = with_graph(
+            model, weights, dropout_classes, max_to_avg_pool, example_inputs
+        )
         dropout = check_dropout(dropout, graph.dropout_paths)
         rows = None if X is None else rows_of(graph, X)
         rates = firing_rates(

@@ -1,0 +1,109 @@
+"""Arithmetic on values and constants, broadcast as NumPy does."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nengo_permadrop.sources.linear.broadcasting import (
+    broadcast_constant,
+    broadcast_matrix,
+    common_shape,
+    constant_array,
+)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a graph, by its index, among constants."""
+
+    index: int
+
+
+def summed(writer, where, operands, signs):
+    """
+    A sum of values and constants, with signs.
+
+    Parameters
+    ----------
+    writer : `.GraphWriter`
+    where : object
+        The layer: its string names it in messages, ``named`` is path and label.
+    operands : list of (`Value` or array_like)
+        At least one is a value.
+    signs : list of float
+
+    Returns
+    -------
+    value : int
+    """
+    signed = list(zip(operands, signs))
+    values = [(each.index, sign) for each, sign in signed if isinstance(each, Value)]
+    constants = [
+        sign * constant_array(where, each)
+        for each, sign in signed
+        if not isinstance(each, Value)
+    ]
+    shapes = [writer.shape(index) for index, _ in values]
+    shape = common_shape(where, shapes, [each.shape for each in constants])
+    return writer.affine(
+        *where.named,
+        [index for index, _ in values],
+        [
+            broadcast_matrix(given, shape, sign)
+            for given, (_, sign) in zip(shapes, values)
+        ],
+        shape,
+        constant=(
+            sum(broadcast_constant(where, each, shape) for each in constants)
+            if constants
+            else None
+        ),
+    )
+
+
+def scaled(writer, where, value, factors):
+    """
+    A value times a constant.
+
+    Parameters
+    ----------
+    writer, where
+        As in `summed`.
+    value : `Value`
+    factors : array_like
+
+    Returns
+    -------
+    value : int
+    """
+    given, factors = writer.shape(value.index), constant_array(where, factors)
+    shape = common_shape(where, [given], [factors.shape])
+    factors = broadcast_constant(where, factors, shape)
+    matrix = broadcast_matrix(given, shape, factors)
+    return writer.affine(*where.named, [value.index], [matrix], shape)
+
+
+def joined(writer, call, values, axis):
+    """
+    Values side by side.
+
+    Parameters
+    ----------
+    writer : `.GraphWriter`
+    call : object
+        The layer, as in `summed`.
+    values : sequence of int
+    axis : int
+        Without the batch axis.
+
+    Returns
+    -------
+    value : int
+    """
+    places, start = [], 0
+    for value in values:
+        size = writer.size(value)
+        places.append(np.arange(start, start + size).reshape(writer.shape(value)))
+        start += size
+    order = np.concatenate(places, axis=axis)
+    return writer.permuted(*call.named, values, order, order.shape)

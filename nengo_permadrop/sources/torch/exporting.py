@@ -1,0 +1,366 @@
+"""From modules and exported programs to programs as plain data."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from nengo.exceptions import ValidationError
+
+from nengo_permadrop.graph.dropouts import ALWAYS, NEVER, PLAIN
+from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.operators.rows import ANY_ROWS
+from nengo_permadrop.sources.torch.program import (
+    Call,
+    Program,
+    Ref,
+    operator_of,
+    settled,
+)
+from nengo_permadrop.support.optional import require
+
+DROPOUTS = (
+    "aten.alpha_dropout",
+    "aten.dropout",
+    "aten.feature_alpha_dropout",
+    "aten.feature_dropout",
+    "aten.native_dropout",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TorchModel:
+    """
+    A module or exported program, and what is known of it.
+
+    Attributes
+    ----------
+    name : str
+    exported : `torch.export.ExportedProgram`
+        In evaluation mode, if it was made of a module; its weights are the module's.
+    program : `.Program`
+    when : {str: str}
+        When each dropout drops units, by its node: as in `.Drop`.
+    """
+
+    name: str
+    exported: Any
+    program: Program
+    when: dict
+
+    def __str__(self):
+        return f"'{self.name}'"
+
+
+def module_model(module, example_inputs):
+    """
+    What a module computes.
+
+    It is followed twice, in evaluation and in training mode, on the shapes and types of
+    its inputs, without computing anything: a dropout that is on in the one and off in
+    the other is a plain one.
+
+    Parameters
+    ----------
+    module : `torch.nn.Module`
+        It is left as it is.
+    example_inputs : array_like, tuple or list of array_like, or {str: array_like}
+        Rows of its input, or inputs; a dict has them by the names of the arguments of
+        ``forward``.
+
+    Returns
+    -------
+    model : `TorchModel`
+
+    Raises
+    ------
+    ConversionError
+        If torch can't follow it.
+    """
+    args, kwargs = _examples(module, example_inputs)
+    name = type(module).__name__
+    exported = _exported(module, args, kwargs, training=False)
+    program = settled(read_program(exported))
+    when = _baked(program)
+    try:
+        learning = _exported(module, args, kwargs, training=True)
+    except ConversionError:  # its mode can't be asked then; flags are as they are
+        return TorchModel(name, exported, program, when)
+    flags = _flags(settled(read_program(learning)))
+    for key, (call, is_on) in flags.items():
+        if key not in _flags(program):
+            if is_on:
+                raise ConversionError(
+                    str(call.where),
+                    "drops units in training mode, and isn't there in evaluation mode",
+                    "Call dropout in both modes: F.dropout(x, p, training="
+                    "self.training), or nn.Dropout",
+                )
+    for key, (call, is_on) in _flags(program).items():
+        _, in_training = flags.get(key, (None, is_on))
+        when[call.name] = PLAIN if is_on != in_training else ALWAYS if is_on else NEVER
+    return TorchModel(name, exported, program, when)
+
+
+def exported_model(exported):
+    """
+    What an exported program computes.
+
+    The mode that its module was in is part of it. A dropout that is off, or belongs to
+    a dropout module, is a plain one; another that is on drops units always.
+
+    Parameters
+    ----------
+    exported : `torch.export.ExportedProgram`
+
+    Returns
+    -------
+    model : `TorchModel`
+    """
+    program = settled(read_program(exported))
+    return TorchModel("ExportedProgram", exported, program, _baked(program))
+
+
+def _baked(program):
+    """When dropouts are on, by the flags that a program has."""
+    return {
+        call.name: ALWAYS if is_on and not _of_dropout_module(call) else PLAIN
+        for call, is_on in _flags(program).values()
+    }
+
+
+def _of_dropout_module(call):
+    return bool(call.modules) and call.modules[-1][2].startswith(
+        "torch.nn.modules.dropout."
+    )
+
+
+def _flags(program):
+    """The dropouts, and whether each is on, by what is the same in both modes."""
+    found = {}
+    for call in program.calls:
+        if call.operator in DROPOUTS:
+            path = call.modules[-1][0] if call.modules else ""
+            number = sum(1 for key in found if key[0] == path)
+            found[path, number] = call, bool(call.args.get("train"))
+    return found
+
+
+def _examples(module, given):
+    """Arguments for a module, as tensors of `ANY_ROWS` rows: args and kwargs."""
+    torch = require("torch")
+    if isinstance(given, dict):
+        kwargs = {name: _example(module, torch, each) for name, each in given.items()}
+        return (), kwargs
+    several = isinstance(given, (list, tuple)) and any(
+        hasattr(each, "shape") and len(each.shape) > 0 for each in given
+    )
+    given = given if several else (given,)
+    return tuple(_example(module, torch, each) for each in given), {}
+
+
+def _example(module, torch, rows):
+    known = next(
+        (each for each in module.parameters() if each.is_floating_point()), None
+    )
+    if isinstance(rows, torch.Tensor):
+        rows = rows.detach().cpu()
+    else:
+        try:
+            rows = torch.from_numpy(np.array(rows, dtype=float))
+        except (TypeError, ValueError) as error:
+            raise ValidationError(
+                f"must be numbers in rows ({error})", attr="example_inputs"
+            ) from error
+    if rows.ndim < 1 or len(rows) < 1:
+        raise ValidationError(
+            f"must have rows, got the shape {tuple(rows.shape)}; give X[:1]",
+            attr="example_inputs",
+        )
+    first = rows[:1].expand(ANY_ROWS, *rows.shape[1:]).contiguous()
+    if known is None:
+        return first.to(torch.get_default_dtype())
+    return first.to(dtype=known.dtype, device=known.device)
+
+
+def _exported(module, args, kwargs, training):
+    torch = require("torch")
+    if isinstance(module, torch.jit.ScriptModule):
+        raise ConversionError(
+            type(module).__name__,
+            "is TorchScript, which torch.export doesn't follow",
+            "Convert the module that it was made from",
+        )
+    rows = {0: torch.export.Dim.AUTO}
+    shapes = {name: rows for name in kwargs} if kwargs else (rows,) * len(args)
+    with _mode(module, training), torch.random.fork_rng(devices=[]):
+        try:
+            return torch.export.export(module, args, kwargs, dynamic_shapes=shapes)
+        except Exception as error:  # whatever a module's code raises
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConversionError(
+                type(module).__name__,
+                f"can't be followed by torch.export ({type(error).__name__}: {reason})",
+                "See that module(example_inputs) runs, and that its forward has no "
+                "conditions on values",
+            ) from error
+
+
+@contextlib.contextmanager
+def _mode(module, training):
+    """A module in a mode, for a while; each of its parts is as it was after it."""
+    modes = {each: each.training for each in module.modules()}
+    try:
+        for each in modes:  # train() may be the user's own
+            each.training = training
+        yield
+    finally:
+        for each, mode in modes.items():
+            each.training = mode
+
+
+def read_program(exported):
+    """
+    An exported program as plain data.
+
+    Parameters
+    ----------
+    exported : `torch.export.ExportedProgram`
+
+    Returns
+    -------
+    program : `.Program`
+
+    Raises
+    ------
+    ConversionError
+        If it takes or gives something else than tensors of numbers.
+    """
+    tensors = constant_tensors(exported)
+    program, user = Program(), set(exported.graph_signature.user_inputs)
+    program.rows = None
+    for node in exported.graph.nodes:
+        if node.op == "placeholder":
+            if node.name in user:
+                shape, rows = _shape(node)
+                program.inputs[node.name] = shape
+                if program.rows not in (None, rows):
+                    raise ConversionError(
+                        f"input '{node.name}'",
+                        f"has {rows} rows, and others have {program.rows}",
+                        "Give all inputs one row for each observation",
+                    )
+                program.rows = rows
+            elif node.name in tensors:
+                program.constants[node.name] = as_array(node.name, tensors[node.name])
+        elif node.op == "call_function":
+            program.calls.append(_call(node))
+        elif node.op == "output":
+            program.outputs = _outputs(exported)
+        else:
+            raise ConversionError(
+                f"node '{node.name}'",
+                f"is a {node.op}",
+                "Export a module that is made of operators alone",
+            )
+    program.rows = ANY_ROWS if program.rows is None else program.rows
+    return program
+
+
+def constant_tensors(exported):
+    """Parameters, buffers and constants, by the nodes that stand for them."""
+    signature, found = exported.graph_signature, {}
+    for name, key in {
+        **signature.inputs_to_parameters,
+        **signature.inputs_to_buffers,
+        **signature.inputs_to_lifted_tensor_constants,
+    }.items():
+        source = exported.state_dict
+        found[name] = source[key] if key in source else exported.constants[key]
+    return found
+
+
+def as_array(name, tensor):
+    """A tensor as an array of its own."""
+    torch = require("torch")
+    known = (torch.float32, torch.float64, torch.int64, torch.int32, torch.bool)
+    if tensor.dtype not in known:
+        raise ConversionError(
+            f"parameter '{name}'",
+            f"is in {str(tensor.dtype).removeprefix('torch.')}",
+            "Convert a copy in single precision: copy.deepcopy(module).float()",
+        )
+    return np.array(tensor.detach().cpu().numpy())
+
+
+def _shape(node):
+    """Shape of an input, with rows; and how many rows it is for."""
+    value = node.meta.get("val")
+    if not hasattr(value, "shape"):
+        raise ConversionError(
+            f"input '{node.name}'",
+            f"is no tensor but {type(value).__name__}",
+            "Export a module that takes tensors alone",
+        )
+    sizes = list(value.shape)
+    if not sizes or any(not isinstance(size, int) for size in sizes[1:]):
+        raise ConversionError(
+            f"input '{node.name}'",
+            f"has the shape {tuple(sizes)}, of unknown size",
+            "Fix all axes but the first, which is that of observations",
+        )
+    rows = sizes[0] if isinstance(sizes[0], int) else ANY_ROWS
+    return (rows, *sizes[1:]), rows
+
+
+def _call(node):
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:  # of Python, on sizes or on several results
+        target = f"_operator.{getattr(node.target, '__name__', node.target)}"
+        names = [str(number) for number in range(len(node.args))]
+    else:
+        target = str(node.target)
+        names = [each.name for each in schema.arguments]
+    args = {**dict(zip(names, node.args)), **node.kwargs}
+    stack = node.meta.get("nn_module_stack") or {}
+    modules = tuple(
+        (key, path, kind if isinstance(kind, str) else _class_name(kind))
+        for key, (path, kind) in stack.items()
+        if key.startswith("L__self")
+    )
+    return Call(node.name, operator_of(target), target, _plain(args), modules)
+
+
+def _class_name(kind):
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _plain(item):
+    """Arguments without torch: nodes are `.Ref`."""
+    if isinstance(item, dict):
+        return {key: _plain(each) for key, each in item.items()}
+    if isinstance(item, (list, tuple)):
+        return [_plain(each) for each in item]
+    if hasattr(item, "op") and hasattr(item, "meta"):
+        return Ref(item.name)
+    return item
+
+
+def _outputs(exported):
+    """Names of the outputs, and the nodes that give them."""
+    names = exported.graph_signature.user_outputs
+    if not names or any(not isinstance(name, str) for name in names):
+        raise ConversionError(
+            "the program",
+            f"gives {names}",
+            "Return tensors alone from forward",
+        )
+    given = exported.call_spec.out_spec.unflatten(list(names))
+    keys = list(given) if isinstance(given, dict) else []
+    if len(keys) == len(names) and all(isinstance(key, str) for key in keys):
+        return dict(zip(keys, names))
+    found = {}
+    for name in names:
+        repeats = sum(1 for each in found if each.partition("#")[0] == name)
+        found[f"{name}#{repeats}" if repeats else name] = name
+    return found
