@@ -51,6 +51,8 @@ extras_req = {
     "parquet": [*where(OLD, "pyarrow>=14,<22"), *where(NEW, "pyarrow>=18")],
     "arviz": ["arviz>=0.17,<1", "xarray>=2023.1"],  # 1.0 has no InferenceData
     "dask": ["distributed>=2023.10"],  # Client.register_plugin
+    "torch": ["torch>=2.6"],
+    "onnx": ["onnx>=1.17"],
     "bench": ["snntorch>=0.9", "spikingjelly>=0.0.0.0.14", "torch>=2.0"],
 }
 # everything that a user needs to run every feature, with a backend for Keras; the

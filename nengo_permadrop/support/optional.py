@@ -26,7 +26,12 @@ EXTRAS = {
     "snntorch": "bench",
     "spikingjelly": "bench",
     "spikingjelly.activation_based.neuron": "bench",
-    "torch": "bench",
+    "torch": "torch",
+    "onnx": "onnx",
+    "onnx.external_data_helper": "onnx",
+    "onnx.inliner": "onnx",
+    "onnx.numpy_helper": "onnx",
+    "onnx.reference": "onnx",
 }
 # Required, but imported where it is needed only
 CORE = ("h5py",)

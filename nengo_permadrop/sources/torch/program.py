@@ -14,6 +14,9 @@ _VIEWS = frozenset("""
     feature_alpha_dropout _unsafe_view swapaxes
     """.split())
 
+# Operators of sizes, and of Python, which are no part of a graph
+_OF_SIZES = ("_operator.", "aten.sym_")
+
 
 @dataclass(frozen=True)
 class Ref:
@@ -219,7 +222,7 @@ def _placed(calls):
             outer = key
     inside = {}  # calls of operators in each call of a module
     for call in calls:
-        if call.operator != "_operator.getitem" and call.modules:
+        if call.modules and not call.operator.startswith(_OF_SIZES):
             inside.setdefault(call.modules[-1][0], []).append(call.name)
     placed, taken = [], set()
     for call in calls:
