@@ -10,22 +10,16 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.graph.dropouts import ALWAYS, NEVER, PLAIN
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.operators.rows import ANY_ROWS
+from nengo_permadrop.sources.torch.modes import baked, dropout_flags
 from nengo_permadrop.sources.torch.program import (
     Call,
     Program,
     Ref,
     operator_of,
     settled,
+    unique_names,
 )
 from nengo_permadrop.support.optional import require
-
-DROPOUTS = (
-    "aten.alpha_dropout",
-    "aten.dropout",
-    "aten.feature_alpha_dropout",
-    "aten.feature_dropout",
-    "aten.native_dropout",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +75,14 @@ def module_model(module, example_inputs):
     name = type(module).__name__
     exported = _exported(module, args, kwargs, training=False)
     program = settled(read_program(exported))
-    when = _baked(program)
+    when = baked(program)
     try:
         learning = _exported(module, args, kwargs, training=True)
     except ConversionError:  # its mode can't be asked then; flags are as they are
         return TorchModel(name, exported, program, when)
-    flags = _flags(settled(read_program(learning)))
+    flags = dropout_flags(settled(read_program(learning)))
     for key, (call, is_on) in flags.items():
-        if key not in _flags(program):
+        if key not in dropout_flags(program):
             if is_on:
                 raise ConversionError(
                     str(call.where),
@@ -96,7 +90,7 @@ def module_model(module, example_inputs):
                     "Call dropout in both modes: F.dropout(x, p, training="
                     "self.training), or nn.Dropout",
                 )
-    for key, (call, is_on) in _flags(program).items():
+    for key, (call, is_on) in dropout_flags(program).items():
         _, in_training = flags.get(key, (None, is_on))
         when[call.name] = PLAIN if is_on != in_training else ALWAYS if is_on else NEVER
     return TorchModel(name, exported, program, when)
@@ -118,32 +112,7 @@ def exported_model(exported):
     model : `TorchModel`
     """
     program = settled(read_program(exported))
-    return TorchModel("ExportedProgram", exported, program, _baked(program))
-
-
-def _baked(program):
-    """When dropouts are on, by the flags that a program has."""
-    return {
-        call.name: ALWAYS if is_on and not _of_dropout_module(call) else PLAIN
-        for call, is_on in _flags(program).values()
-    }
-
-
-def _of_dropout_module(call):
-    return bool(call.modules) and call.modules[-1][2].startswith(
-        "torch.nn.modules.dropout."
-    )
-
-
-def _flags(program):
-    """The dropouts, and whether each is on, by what is the same in both modes."""
-    found = {}
-    for call in program.calls:
-        if call.operator in DROPOUTS:
-            path = call.modules[-1][0] if call.modules else ""
-            number = sum(1 for key in found if key[0] == path)
-            found[path, number] = call, bool(call.args.get("train"))
-    return found
+    return TorchModel("ExportedProgram", exported, program, baked(program))
 
 
 def _examples(module, given):
@@ -359,8 +328,4 @@ def _outputs(exported):
     keys = list(given) if isinstance(given, dict) else []
     if len(keys) == len(names) and all(isinstance(key, str) for key in keys):
         return dict(zip(keys, names))
-    found = {}
-    for name in names:
-        repeats = sum(1 for each in found if each.partition("#")[0] == name)
-        found[f"{name}#{repeats}" if repeats else name] = name
-    return found
+    return dict(zip(unique_names(names), names))

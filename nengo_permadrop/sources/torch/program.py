@@ -103,6 +103,15 @@ def operator_of(target):
     return name.removesuffix("_") if not name.endswith("__") else name
 
 
+def unique_names(names):
+    """Names of outputs, made unique: numbered where they repeat."""
+    found = []
+    for name in names:
+        repeats = sum(1 for each in found if each.partition("#")[0] == name)
+        found.append(f"{name}#{repeats}" if repeats else name)
+    return found
+
+
 def mapped(item, function):
     """Nested arguments with a function of each leaf in its place."""
     if isinstance(item, dict):

@@ -6,6 +6,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.base import Source
+from nengo_permadrop.sources.forward import GraphForward
 from nengo_permadrop.sources.registry import register_source
 from nengo_permadrop.sources.torch.convert import neutral
 from nengo_permadrop.sources.torch.exporting import (
@@ -14,24 +15,27 @@ from nengo_permadrop.sources.torch.exporting import (
     module_model,
 )
 from nengo_permadrop.sources.torch.forward import TorchForward
+from nengo_permadrop.sources.torch.pt2 import Pt2File, read_pt2
 
 _PICKLED = (".pt", ".pth", ".ckpt")
 
 
 @register_source
 class TorchSource(Source):
-    """Modules and exported programs of PyTorch."""
+    """Modules, exported programs, and files of these."""
 
     name = "torch"
     title = "PyTorch"
     endings = (".pt2", *_PICKLED)
 
     def takes(self, model):
-        return isinstance(model, TorchModel) or _is_module(model) or _is_exported(model)
+        return isinstance(model, (Pt2File, TorchModel)) or (
+            _is_module(model) or _is_exported(model)
+        )
 
     def prepared(self, model, example_inputs=None):
-        if isinstance(model, TorchModel):
-            return model
+        if isinstance(model, (Pt2File, TorchModel)):
+            return super().prepared(model, example_inputs)
         if _is_exported(model):
             if example_inputs is not None:
                 raise ValidationError(
@@ -47,16 +51,32 @@ class TorchSource(Source):
             )
         return module_model(model, example_inputs)
 
-    def load(self, path, **options):
+    def load(
+        self,
+        path,
+        trust=False,
+        weights=None,
+        dropout_classes=(),
+        max_to_avg_pool=False,
+    ):
+        if weights is not None:
+            raise ValidationError(
+                "are for files of Keras; load a state_dict into the module",
+                attr="weights",
+            )
         ending = os.path.splitext(path)[1].lower()
-        if not os.path.isfile(path):
+        if not os.path.exists(path):
             raise FileNotFoundError(f"There is no file '{os.fspath(path)}'")
-        fix = (
-            "Make the module, load its weights with load_state_dict(torch.load(path, "
-            "weights_only=True)), and convert the module"
-        )
-        found = "is a pickle, whose loading runs whatever code is in it"
-        raise ConversionError(f"'{os.fspath(path)}' ({ending})", found, fix)
+        if not os.path.isfile(path):
+            raise ValidationError(f"'{os.fspath(path)}' is no file", attr="model")
+        if ending in _PICKLED:
+            raise ConversionError(
+                f"'{os.fspath(path)}'",
+                "is a pickle, whose loading runs whatever code is in it",
+                "Make the module, load its weights with module.load_state_dict("
+                "torch.load(path, weights_only=True)), and convert the module",
+            )
+        return read_pt2(path)
 
     def read(self, model, max_to_avg_pool=False):
         model = self.prepared(model)
@@ -70,7 +90,11 @@ class TorchSource(Source):
         single=False,
         max_to_avg_pool=False,
     ):
-        return TorchForward(self.prepared(model), dropout, max_to_avg_pool)
+        model = self.prepared(model)
+        if isinstance(model, Pt2File):
+            graph = self.read(model, max_to_avg_pool=max_to_avg_pool)
+            return GraphForward(graph, dropout=dropout, smooth=smooth)
+        return TorchForward(model, dropout, max_to_avg_pool)
 
 
 def _is_module(model):
