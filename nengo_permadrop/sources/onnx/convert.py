@@ -11,7 +11,7 @@ from nengo_permadrop.sources.onnx.converters import (  # noqa: F401 they registe
     shapes,
 )
 from nengo_permadrop.sources.onnx.patterns import Patterns
-from nengo_permadrop.sources.onnx.table import Setting, write_call
+from nengo_permadrop.sources.onnx.table import Setting, check_operator, write_call
 from nengo_permadrop.sources.operators.arithmetic import Value
 from nengo_permadrop.sources.operators.functions import finish
 from nengo_permadrop.sources.operators.rows import RowsWriter
@@ -66,7 +66,10 @@ def neutral(model, max_to_avg_pool=False):
         results[name] = Value(writer.input(name, shape))
     for name in model.settings:
         results[name] = Setting(name)
-    for call in needed_calls(model, results):
+    calls = needed_calls(model, results)
+    for call in calls:
+        check_operator(call)
+    for call in calls:
         missing = [name for name in call.inputs if name not in results]
         if missing:
             raise ConversionError(

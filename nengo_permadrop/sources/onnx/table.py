@@ -82,6 +82,31 @@ def register_operator(*names):
     return decorator
 
 
+def check_operator(call):
+    """
+    Raise if there is no converter for an operator.
+
+    Parameters
+    ----------
+    call : `.onnx.model.Call`
+
+    Raises
+    ------
+    ConversionError
+        Then.
+    """
+    if call.operator not in _OPERATORS:
+        found, fix = REFUSED.get(
+            call.operator,
+            (
+                f"is an operator {call.operator}, which there is no converter for",
+                "Use operators that the documentation lists (From ONNX), or give it "
+                "one: nengo_permadrop.sources.onnx.table.register_operator",
+            ),
+        )
+        raise ConversionError(str(call.where), found, fix)
+
+
 def write_call(writer, call, operands):
     """
     Write what a node is into the graph.
@@ -90,6 +115,7 @@ def write_call(writer, call, operands):
     ----------
     writer : `.RowsWriter`
     call : `.onnx.model.Call`
+        Of an operator that there is a converter for.
     operands : list
 
     Returns
@@ -100,18 +126,8 @@ def write_call(writer, call, operands):
     Raises
     ------
     ConversionError
-        If the operator, or something about it, is not supported.
+        If something about it is not supported.
     """
-    if call.operator not in _OPERATORS:
-        found, fix = REFUSED.get(
-            call.operator,
-            (
-                f"is an operator {call.operator}, which there is no converter for",
-                f"Supported are {', '.join(sorted(_OPERATORS.names()))}; register one "
-                "with nengo_permadrop.sources.onnx.table.register_operator",
-            ),
-        )
-        raise ConversionError(str(call.where), found, fix)
     function = _OPERATORS.get(call.operator)
     try:
         inspect.signature(function).bind(writer, call, *operands)

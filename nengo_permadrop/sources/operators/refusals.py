@@ -20,6 +20,15 @@ BY_OBSERVATION = (
     "sum",
     "Use batch normalisation, whose mean and variance are fixed after training",
 )
+BY_BATCH = (
+    "normalises by the batch",
+    "Use batch normalisation with running statistics, and export the model with it in "
+    "evaluation mode",
+)
+COMPARED = (
+    "compares values, or chooses among them, which neurons don't",
+    "Use an activation such as relu or a clamp",
+)
 RECURRENT = (
     "goes through time with a state of its own, while a converted network takes all of "
     "an observation at once",
@@ -38,8 +47,8 @@ LOG_SOFTMAX = (
     "Return a softmax, or the values before it",
 )
 RANDOM = (
-    "draws random numbers, which masks of dropout aren't known from",
-    "Export the model with its dropout layers as they are, before decompositions",
+    "draws random numbers that aren't known to be those of dropout",
+    "Use dropout, and export the model as it is, without decompositions",
 )
 GROWING = (
     "is no function that neurons compute",

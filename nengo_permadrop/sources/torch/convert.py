@@ -10,7 +10,7 @@ from nengo_permadrop.sources.torch.converters import (  # noqa: F401 they regist
     layers,
     shapes,
 )
-from nengo_permadrop.sources.torch.table import write_call
+from nengo_permadrop.sources.torch.table import check_operator, write_call
 
 
 class TorchWriter(RowsWriter):
@@ -53,12 +53,14 @@ def neutral(program, when, max_to_avg_pool=False):
     ConversionError
         If an operator, or something about it, is not supported.
     """
+    for call in program.calls:
+        _check_kept(call)
+        check_operator(call)
     writer = TorchWriter(program.rows, when, max_to_avg_pool)
     results = dict(program.constants)
     for name, (_, *shape) in program.inputs.items():
         results[name] = Value(writer.input(name, shape))
     for call in program.calls:
-        _check_kept(call)
         results[call.name] = write_call(writer, call, results)
     for name, node in program.outputs.items():
         result = results[node]

@@ -1,6 +1,7 @@
 """From modules and exported programs to programs as plain data."""
 
 import contextlib
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -160,8 +161,14 @@ def _exported(module, args, kwargs, training):
             "is TorchScript, which torch.export doesn't follow",
             "Convert the module that it was made from",
         )
-    rows = {0: torch.export.Dim.AUTO}
-    shapes = {name: rows for name in kwargs} if kwargs else (rows,) * len(args)
+    try:
+        given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+    except TypeError as error:
+        raise ValidationError(
+            f"don't fit forward of {type(module).__name__}: {error}",
+            attr="example_inputs",
+        ) from error
+    shapes = _free_rows(dict(given), {0: torch.export.Dim.AUTO})
     with _mode(module, training), torch.random.fork_rng(devices=[]):
         try:
             return torch.export.export(module, args, kwargs, dynamic_shapes=shapes)
@@ -173,6 +180,15 @@ def _exported(module, args, kwargs, training):
                 "See that module(example_inputs) runs, and that its forward has no "
                 "conditions on values",
             ) from error
+
+
+def _free_rows(item, rows):
+    """What torch.export is told of arguments: all may have any number of rows."""
+    if isinstance(item, dict):
+        return {name: _free_rows(each, rows) for name, each in item.items()}
+    if isinstance(item, tuple):
+        return tuple(_free_rows(each, rows) for each in item)
+    return rows
 
 
 @contextlib.contextmanager
@@ -223,7 +239,12 @@ def read_program(exported):
             elif node.name in tensors:
                 program.constants[node.name] = as_array(node.name, tensors[node.name])
         elif node.op == "call_function":
-            program.calls.append(_call(node))
+            result = _folded(node, tensors)
+            if result is None:
+                program.calls.append(_call(node))
+            else:
+                tensors[node.name] = result
+                program.constants[node.name] = as_array(node.name, result)
         elif node.op == "output":
             program.outputs = _outputs(exported)
         else:
@@ -234,6 +255,28 @@ def read_program(exported):
             )
     program.rows = ANY_ROWS if program.rows is None else program.rows
     return program
+
+
+def _folded(node, tensors):
+    """What a node computes of weights alone, as parametrizations do; or None."""
+    torch = require("torch")
+    schema = getattr(node.target, "_schema", None)
+    given = node.all_input_nodes
+    if (
+        schema is None
+        or schema.is_mutable
+        or torch.Tag.nondeterministic_seeded in node.target.tags
+        or not given
+        or any(each.name not in tensors for each in given)
+    ):
+        return None
+
+    def known(item):
+        return torch.fx.node.map_arg(item, lambda each: tensors[each.name])
+
+    with torch.no_grad():
+        result = node.target(*known(node.args), **known(node.kwargs))
+    return result if isinstance(result, torch.Tensor) else None
 
 
 def constant_tensors(exported):

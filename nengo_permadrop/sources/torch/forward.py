@@ -60,6 +60,7 @@ class TorchForward:
         ]
         self.kinds = [(drop.kind, drop.groups) for drop, rate in rates if rate > 0]
         self._live = {call.name for call in model.program.calls}
+        self._live.update(model.program.constants)  # some are computed of others
         self._averages = {
             call.name: call.operator
             for call in model.program.calls

@@ -59,7 +59,7 @@ class Call:
     def changes(self):
         """Whether it changes its first argument in place."""
         name = self.target.split(".")[1] if "." in self.target else self.target
-        return name.endswith("_") and not name.endswith("__")
+        return name.endswith("_") and not name.endswith("__") and name != "detach_"
 
     @property
     def module_class(self):

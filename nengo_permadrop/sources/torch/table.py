@@ -64,11 +64,18 @@ REFUSED = {
     ),
     **dict.fromkeys(("log_softmax", "_log_softmax"), refusals.LOG_SOFTMAX),
     **dict.fromkeys(
-        ("bernoulli", "rand", "rand_like", "randn", "randn_like", "normal", "rrelu"),
+        ("bernoulli", "rand", "rand_like", "randn", "randn_like", "normal"),
         refusals.RANDOM,
     ),
+    **dict.fromkeys(("eq", "ge", "gt", "le", "lt", "ne", "where"), refusals.COMPARED),
     **dict.fromkeys(
-        ("exp2", "sin", "cos", "log", "log1p", "pow", "square", "sqrt", "hardswish"),
+        ("_native_batch_norm_legit", "_native_batch_norm_legit_functional"),
+        refusals.BY_BATCH,
+    ),
+    "glu": refusals.PRODUCT,
+    **dict.fromkeys(
+        ("exp2", "sin", "cos", "log", "log1p", "pow", "square", "sqrt", "hardswish")
+        + ("hardshrink", "softshrink", "threshold"),
         refusals.GROWING,
     ),
 }
@@ -101,6 +108,31 @@ def register_operator(*names):
     return decorator
 
 
+def check_operator(call):
+    """
+    Raise if there is no converter for an operator.
+
+    Parameters
+    ----------
+    call : `.Call`
+
+    Raises
+    ------
+    ConversionError
+        Then.
+    """
+    if call.operator not in _OPERATORS:
+        found, fix = REFUSED.get(
+            call.operator.partition(".")[2],
+            (
+                f"is the operator {call.target}, which there is no converter for",
+                "Use operators that the documentation lists (From PyTorch), or give it "
+                "one: nengo_permadrop.sources.torch.table.register_operator",
+            ),
+        )
+        raise ConversionError(str(call.where), found, fix)
+
+
 def write_call(writer, call, results):
     """
     Write what a call of an operator is into the graph.
@@ -109,6 +141,7 @@ def write_call(writer, call, results):
     ----------
     writer : `.RowsWriter`
     call : `.Call`
+        Of an operator that there is a converter for.
     results : {str: object}
         What nodes before it give, by name.
 
@@ -119,19 +152,8 @@ def write_call(writer, call, results):
     Raises
     ------
     ConversionError
-        If the operator, or something about it, is not supported.
+        If something about it is not supported.
     """
-    if call.operator not in _OPERATORS:
-        short = call.operator.partition(".")[2]
-        found, fix = REFUSED.get(
-            short,
-            (
-                f"is the operator {call.target}, which there is no converter for",
-                f"Supported are {', '.join(sorted(_OPERATORS.names()))}; register one "
-                "with nengo_permadrop.sources.torch.table.register_operator",
-            ),
-        )
-        raise ConversionError(str(call.where), found, fix)
     function = _OPERATORS.get(call.operator)
     args = mapped(call.args, lambda x: results[x.name] if isinstance(x, Ref) else x)
     if call.operator.startswith("_operator."):
@@ -142,6 +164,8 @@ def write_call(writer, call, results):
 def _bound(where, function, args):
     """The arguments that a function takes; others must be none that matter."""
     known = inspect.signature(function).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        return args
     for name, value in args.items():
         if name not in known and name not in _NOTHING and value not in (None, False):
             raise ConversionError(

@@ -12,7 +12,7 @@ from nengo_permadrop.sources.onnx.table import (
     known_array,
     register_operator,
 )
-from nengo_permadrop.sources.operators import layers
+from nengo_permadrop.sources.operators import layers, refusals
 from nengo_permadrop.sources.operators.arithmetic import Value
 
 
@@ -58,11 +58,7 @@ def _compared(writer, call, a, b):
             return Noise(a, shortest(np.ravel(bound)[0]))
         if bound.size == 1:
             return Noise(a, float(f"{1 - shortest(np.ravel(bound)[0]):.6g}"))
-    raise ConversionError(
-        str(call.where),
-        "compares values, which neurons don't",
-        "Use an activation such as relu or clip",
-    )
+    raise ConversionError(str(call.where), *refusals.COMPARED)
 
 
 def written_drop(writer, call, value, name, noise, kind):

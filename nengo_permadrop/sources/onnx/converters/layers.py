@@ -4,7 +4,7 @@ import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.onnx.table import computed, known_array, register_operator
-from nengo_permadrop.sources.operators import layers
+from nengo_permadrop.sources.operators import layers, refusals
 from nengo_permadrop.sources.operators.arithmetic import Value, summed
 from nengo_permadrop.sources.operators.pools import WORDS, check_replaced
 from nengo_permadrop.sources.operators.rows import refused_rows
@@ -174,11 +174,7 @@ def _global_max_pool(writer, call, x):
 @register_operator("BatchNormalization")
 def _batch_normalization(writer, call, x, scale, b, mean, var):
     if call.get("training_mode", 0) or len(list(filter(None, call.outputs))) > 1:
-        raise ConversionError(
-            str(call.where),
-            "normalises by the batch",
-            "Export the model with batch normalisation in evaluation mode",
-        )
+        raise ConversionError(str(call.where), *refusals.BY_BATCH)
     mean, var, scale, shift = (
         known_array(call, each, "statistics") for each in (mean, var, scale, b)
     )

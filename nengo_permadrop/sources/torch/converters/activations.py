@@ -3,6 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.operators import refusals
 from nengo_permadrop.sources.operators.functions import (
     activation,
     clipped,
@@ -68,6 +69,13 @@ def _log_sigmoid(writer, where, self):
 @register_operator("aten.leaky_relu")
 def _leaky_relu(writer, where, self, negative_slope=0.01):
     return leaky(writer, where, computed(where, self), float(negative_slope))
+
+
+@register_operator("aten.rrelu")
+def _rrelu(writer, where, self, lower=1 / 8, upper=1 / 3, training=False):
+    if training:
+        raise ConversionError(str(where), *refusals.RANDOM)
+    return leaky(writer, where, computed(where, self), (lower + upper) / 2)
 
 
 @register_operator("aten.abs")

@@ -93,22 +93,19 @@ def _bound(writer, where, self, other):
     return clipped(writer, where, value, *((bound, None) if low else (None, bound)))
 
 
-def _of_constants(name, function):
+def _of_constants(name, function, refusal=refusals.GROWING):
     @register_operator(f"aten.{name}")
     def write(writer, where, self):
         if isinstance(self, Value):
-            raise ConversionError(str(where), *refusals.GROWING)
+            raise ConversionError(str(where), *refusal)
         return function(np.asarray(self))
 
 
-for _name, _function in (
-    ("rsqrt", lambda x: 1.0 / np.sqrt(x)),
-    ("sqrt", np.sqrt),
-    ("reciprocal", lambda x: 1.0 / x),
-    ("log", np.log),
-    ("square", np.square),
-):
-    _of_constants(_name, _function)
+_of_constants("log", np.log)
+_of_constants("reciprocal", lambda x: 1.0 / x, refusals.QUOTIENT)
+_of_constants("rsqrt", lambda x: 1.0 / np.sqrt(x), refusals.QUOTIENT)
+_of_constants("sqrt", np.sqrt)
+_of_constants("square", np.square)
 
 
 def _filled(number, like):

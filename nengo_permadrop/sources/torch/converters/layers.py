@@ -4,10 +4,10 @@ import numpy as np
 
 from nengo_permadrop.graph.dropouts import ALPHA, BERNOULLI
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.operators import layers
+from nengo_permadrop.sources.operators import layers, refusals
 from nengo_permadrop.sources.operators.arithmetic import Value, summed
 from nengo_permadrop.sources.operators.pools import WORDS, check_replaced
-from nengo_permadrop.sources.operators.shapes import each_along
+from nengo_permadrop.sources.operators.shapes import each_along, rearranged
 from nengo_permadrop.sources.torch.table import (
     computed,
     each,
@@ -33,6 +33,9 @@ def _matmul(writer, where, self=None, mat2=None, other=None):
         return np.matmul(self, other)
     if isinstance(self, Value):
         other = known_array(where, other)
+        if other.ndim == 1:  # of one unit, whose axis isn't kept
+            value = layers.linear(writer, where, self, other[None])
+            return rearranged(writer, where, value, lambda x: x[..., 0])
         if other.ndim != 2:
             return _refused_product(where, other)
         return layers.linear(writer, where, self, other.T)
@@ -249,12 +252,7 @@ def _batch_norm(
     eps=1e-5,
 ):
     if training or running_mean is None or running_var is None:
-        raise ConversionError(
-            str(where),
-            "normalises by the batch",
-            "Use batch normalisation with running statistics, and export the module "
-            "in evaluation mode: module.eval()",
-        )
+        raise ConversionError(str(where), *refusals.BY_BATCH)
     mean, variance, scale, shift = (
         known_array(where, part, "statistics")
         for part in (running_mean, running_var, weight, bias)
@@ -275,11 +273,12 @@ def _native_batch_norm(
 
 
 def _dropout(kind, channels):
-    def write(writer, where, input, p, train):
+    def write(writer, where, p, train, input=None, self=None):
+        value = self if input is None else input  # of what is in place
         return layers.dropout(
             writer,
             where,
-            computed(where, input),
+            computed(where, value),
             p,
             writer.when[where.name],
             kind,
@@ -300,7 +299,7 @@ for _name, _kind, _channels in (
 
 @register_operator("aten.native_dropout")
 def _native_dropout(writer, where, input, p, train):
-    return [_dropout(BERNOULLI, False)(writer, where, input, p, train), None]
+    return [_dropout(BERNOULLI, False)(writer, where, p, train, input), None]
 
 
 @register_operator("aten.upsample_bilinear2d", "aten.upsample_linear1d")

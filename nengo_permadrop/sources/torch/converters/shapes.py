@@ -8,7 +8,7 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.windows import check_entries
 from nengo_permadrop.sources.operators import shapes
 from nengo_permadrop.sources.operators.arithmetic import Value
-from nengo_permadrop.sources.torch.table import each, register_operator
+from nengo_permadrop.sources.torch.table import each, known_array, register_operator
 
 # As torch prints them, and as its files number them
 _REAL = ("torch.float32", "torch.float64", "7", "8")
@@ -140,6 +140,22 @@ def _select(writer, where, self, dim, index):
 def _index_select(writer, where, self, dim, index):
     order = np.asarray(index, dtype=int)
     return shapes.rearranged(writer, where, self, lambda x: np.take(x, order, dim))
+
+
+@register_operator("aten.index")
+def _index(writer, where, self, indices):
+    index = tuple(
+        slice(None) if each is None else known_array(where, each, "indices")
+        for each in indices
+    )
+    return shapes.rearranged(writer, where, self, lambda x: x[_whole(index)])
+
+
+def _whole(index):
+    return tuple(
+        each if isinstance(each, slice) or each.dtype == bool else each.astype(int)
+        for each in index
+    )
 
 
 @register_operator("aten.flip")
