@@ -3,6 +3,7 @@
 import numpy as np
 
 from nengo_permadrop.graph.dropouts import check_dropout, drop_terms
+from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Drop
 from nengo_permadrop.sources.onnx.convert import neutral
 from nengo_permadrop.support.optional import require
@@ -114,7 +115,15 @@ class OnnxForward:
             dtype = np.float64 if 11 in types.values() else np.float32
             for what, array in (("scale", scale), ("shift", shift)):
                 feeds[f"{name}/{what}"] = array.reshape(shape).astype(dtype)
-        return self._evaluator.run(None, feeds)
+        try:
+            return self._evaluator.run(None, feeds)
+        except Exception as error:  # whatever it raises where it lacks something
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ConversionError(
+                f"model {self.model}",
+                f"can't be computed by {self.title} ({reason})",
+                "It is converted without it; compare its answers with onnxruntime's",
+            ) from error
 
 
 def _with_masks(proto, drops, links, replaced):
