@@ -27,6 +27,7 @@ EXTRAS = {
     "spikingjelly": "bench",
     "spikingjelly.activation_based.neuron": "bench",
     "torch": "torch",
+    "torch.fx.experimental.symbolic_shapes": "torch",
     "onnx": "onnx",
     "onnx.external_data_helper": "onnx",
     "onnx.inliner": "onnx",

@@ -314,7 +314,7 @@ def _shape(node):
             f"is no tensor but {type(value).__name__}",
             "Export a module that takes tensors alone",
         )
-    sizes = list(value.shape)
+    sizes = [fixed_size(size) or size for size in value.shape]
     if not sizes or any(not isinstance(size, int) for size in sizes[1:]):
         raise ConversionError(
             f"input '{node.name}'",
@@ -323,6 +323,12 @@ def _shape(node):
         )
     rows = sizes[0] if isinstance(sizes[0], int) else ANY_ROWS
     return (rows, *sizes[1:]), rows
+
+
+def fixed_size(size):
+    """A size as an int, or None if it may be any."""
+    symbolic = require("torch.fx.experimental.symbolic_shapes")
+    return int(size) if symbolic.is_concrete_int(size) else None
 
 
 def _call(node):

@@ -6,7 +6,7 @@ from nengo_permadrop.graph.dropouts import check_dropout, drop_terms
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Drop
 from nengo_permadrop.sources.torch.convert import neutral
-from nengo_permadrop.sources.torch.exporting import constant_tensors
+from nengo_permadrop.sources.torch.exporting import constant_tensors, fixed_size
 from nengo_permadrop.sources.torch.program import operator_of
 from nengo_permadrop.support.optional import require
 
@@ -156,8 +156,7 @@ def _fixed_rows(exported):
     """Number of rows that a program is for, or None if it takes any."""
     name, *_ = exported.graph_signature.user_inputs
     (node,) = (each for each in exported.graph.nodes if each.name == name)
-    rows = node.meta["val"].shape[0]
-    return rows if isinstance(rows, int) else None
+    return fixed_size(node.meta["val"].shape[0])
 
 
 def _rows(array, size):
