@@ -57,8 +57,9 @@ extras_req = {
 }
 # everything that a user needs to run every feature, with a backend for Keras; the
 # benchmark's competitors, which bring PyTorch along, are not a feature, and Keras 3
-# can't be installed beside TensorFlow 2.12
-PARTS = extras_req.keys() - {"bench", "keras3", "jax"}
+# can't be installed beside TensorFlow 2.12. PyTorch, and ONNX, are for those who have
+# models of theirs; beside TensorFlow 2.12 there is only an old PyTorch
+PARTS = extras_req.keys() - {"bench", "keras3", "jax", "onnx", "torch"}
 extras_req["all"] = sorted(
     {req for name in PARTS for req in extras_req[name]} | {*where(NEW, *jax_req)}
 )

@@ -28,7 +28,8 @@ with contextlib.suppress(ImportError):
 # A test of what can't be installed everywhere is skipped where it is missing. Where all
 # of it should be there, as in .ci/run, a skip would hide that it isn't.
 REQUIRED = os.environ.get("NPD_REQUIRE_EXTRAS")
-NOT_REQUIRED = {"snntorch", "spikingjelly", "torch"}  # of the extra ``bench``
+# Of the extra ``bench``, and for models of PyTorch and ONNX, which ``all`` leaves out
+NOT_REQUIRED = {"onnx", "onnxscript", "snntorch", "spikingjelly", "torch"}
 MISSING = re.compile(r"(?:could not import '|needs (?=nengo))(\w+)")
 
 
