@@ -41,8 +41,9 @@ class Converter(nengo.Network):
     ----------
     model : `keras.Model`, str, path-like or `.ModelGraph`
         A built Sequential or functional model. Or its file (.h5, .hdf5, .keras, or
-        .json with ``weights``), read as data, without Keras or running its code. Or a ``torch.nn.Module``, ``torch.export.ExportedProgram`` or a ``.pt2``
-        file of one, or an ``onnx.ModelProto`` or its file. Or what `.read_model` gives.
+        .json with ``weights``), read as data, without Keras or running its code. Or a
+        ``torch.nn.Module``, ``torch.export.ExportedProgram`` or a ``.pt2`` file of one,
+        or an ``onnx.ModelProto`` or its file. Or what `.read_model` gives.
     neurons : {"spiking", "rate"}, optional
         Spiking neurons, or the rate neurons that compute the model's activations.
     target : {"nengo", "loihi"}, optional

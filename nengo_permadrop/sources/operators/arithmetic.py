@@ -1,15 +1,18 @@
 """Arithmetic on values and constants, broadcast as NumPy does."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.broadcasting import (
     broadcast_constant,
     broadcast_matrix,
     common_shape,
     constant_array,
 )
+from nengo_permadrop.sources.linear.windows import check_entries
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,28 @@ class Value:
     """A value of a graph, by its index, among constants."""
 
     index: int
+
+
+def check_broadcast(where, operands):
+    """
+    Raise if constants can't be broadcast together, or become too large.
+
+    Parameters
+    ----------
+    where : object
+        The layer: its string names it in messages.
+    operands : list of array_like
+    """
+    shapes = [np.shape(each) for each in operands]
+    try:
+        shape = np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise ConversionError(
+            str(where),
+            f"takes constants of the shapes {', '.join(map(str, shapes))}",
+            "Use shapes that can be broadcast to one",
+        ) from error
+    check_entries(where, math.prod(shape))
 
 
 def summed(writer, where, operands, signs):

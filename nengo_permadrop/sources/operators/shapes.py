@@ -83,6 +83,7 @@ def joined(writer, where, operands, axis):
     result : `.Value` or ndarray
     """
     values = [each for each in operands if isinstance(each, Value)]
+    check_entries(where, sum(math.prod(writer.full_shape(each)) for each in operands))
     if not values:
         return np.concatenate([np.asarray(each) for each in operands], axis=axis)
     n_axes = len(writer.full_shape(values[0]))

@@ -1,11 +1,8 @@
 """Arithmetic, of values, of random numbers, and of what is known."""
 
-import math
-
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.linear.windows import check_entries
 from nengo_permadrop.sources.onnx.converters.dropout import written_drop
 from nengo_permadrop.sources.onnx.noise import Masked, Noise, Uniform
 from nengo_permadrop.sources.onnx.table import (
@@ -15,20 +12,19 @@ from nengo_permadrop.sources.onnx.table import (
     register_operator,
 )
 from nengo_permadrop.sources.operators import refusals
-from nengo_permadrop.sources.operators.arithmetic import Value, scaled, summed
+from nengo_permadrop.sources.operators.arithmetic import (
+    Value,
+    check_broadcast,
+    scaled,
+    summed,
+)
 from nengo_permadrop.sources.operators.functions import clipped
 
 
 def _arrays(call, operands):
     """Operands that are known, of sizes that fit in memory together."""
     arrays = [known_array(call, each, "numbers") for each in operands]
-    try:
-        shape = np.broadcast_shapes(*(each.shape for each in arrays))
-    except ValueError as error:
-        raise ConversionError(
-            str(call.where), f"takes arrays that don't fit ({error})", "Check the model"
-        ) from error
-    check_entries(call.where, math.prod(shape))
+    check_broadcast(call.where, arrays)
     return arrays
 
 

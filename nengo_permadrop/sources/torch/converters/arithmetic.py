@@ -8,7 +8,12 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.windows import check_entries
 from nengo_permadrop.sources.operators import refusals
-from nengo_permadrop.sources.operators.arithmetic import Value, scaled, summed
+from nengo_permadrop.sources.operators.arithmetic import (
+    Value,
+    check_broadcast,
+    scaled,
+    summed,
+)
 from nengo_permadrop.sources.operators.functions import clipped
 from nengo_permadrop.sources.torch.table import register_operator
 
@@ -24,6 +29,7 @@ def _constants(writer, where, operands):
 
 def _sum(writer, where, operands, signs):
     if not any(isinstance(each, Value) for each in operands):
+        check_broadcast(where, operands)
         return sum(sign * np.asarray(each) for each, sign in zip(operands, signs))
     operands = _constants(writer, where, operands)
     return Value(summed(writer, where, operands, signs))
@@ -62,6 +68,7 @@ def _multiply(writer, where, self, other):
         return _product(writer, where, self, other)
     if isinstance(other, Value):
         return _product(writer, where, other, self)
+    check_broadcast(where, [self, other])
     return np.asarray(self) * np.asarray(other)
 
 

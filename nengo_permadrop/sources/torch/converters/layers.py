@@ -1,9 +1,12 @@
 """Linear layers, convolutions, pooling, batch normalisation and dropout."""
 
+import math
+
 import numpy as np
 
 from nengo_permadrop.graph.dropouts import ALPHA, BERNOULLI
 from nengo_permadrop.graph.errors import ConversionError
+from nengo_permadrop.sources.linear.windows import check_entries
 from nengo_permadrop.sources.operators import layers, refusals
 from nengo_permadrop.sources.operators.arithmetic import Value, summed
 from nengo_permadrop.sources.operators.pools import WORDS, check_replaced
@@ -30,6 +33,8 @@ def _bias(where, bias):
 def _matmul(writer, where, self=None, mat2=None, other=None):
     other = mat2 if other is None else other
     if not isinstance(self, Value) and not isinstance(other, Value):
+        sizes = math.prod(np.shape(self)[:-1]), math.prod(np.shape(other)[-1:])
+        check_entries(where, math.prod(sizes))
         return np.matmul(self, other)
     if isinstance(self, Value):
         other = known_array(where, other)
