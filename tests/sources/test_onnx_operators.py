@@ -17,6 +17,7 @@ from onnx_models import (  # noqa: E402
 )
 
 import nengo_permadrop as npd  # noqa: E402
+from nengo_permadrop.graph.dropouts import alpha_terms  # noqa: E402
 from nengo_permadrop.sources.forward import GraphForward  # noqa: E402
 from nengo_permadrop.sources.onnx.model import OLDEST_OPSET  # noqa: E402
 
@@ -339,4 +340,63 @@ def test_sizes_that_a_file_only_claims_take_no_memory():
     big = graph.last
     graph.add("Add", big, inputs=["x", big])
     with pytest.raises(npd.ConversionError, match="constantofshape_0.*connections"):
+        npd.read_model(graph.model())
+
+
+def noisy(graph, rate, shape, scale, shift=0.0):
+    """A mask that PyTorch's exporter draws, times a number, and one added to it."""
+    keep = graph.constant(1.0 - rate)
+    graph.add("Shape", inputs=["x"], end=1)
+    sizes = graph.constant(shape, np.int64)
+    graph.add("Concat", sizes, axis=0).add("ConstantOfShape")
+    graph.add("RandomUniformLike").add("Less", keep).add("Cast", to=1)
+    mask = graph.last
+    graph.add("Mul", graph.constant(scale))
+    if shift:
+        graph.add("Add", graph.constant(shift))
+    return mask
+
+
+def test_channels_that_are_dropped_by_random_numbers():
+    graph = Graph(3, 4)
+    noisy(graph, 0.25, [3, 1], 1 / 0.75)
+    graph.add("Mul", inputs=["x", graph.last]).add("Relu")
+    conv = npd.Converter(graph.model(), neurons="rate", seed=1)
+    assert conv.verify(rows(3, 4)) < 1e-6
+    (dropout,) = conv.dropouts
+    assert (dropout.rate, dropout.kind) == (0.25, "bernoulli")
+    mask = dropout.drawn().reshape(3, 4)
+    np.testing.assert_array_equal(mask, np.broadcast_to(mask[:, :1], mask.shape))
+
+
+def test_alpha_dropout_of_random_numbers():
+    s, a, b = alpha_terms(0.1)
+    graph = Graph(6)
+    mask = noisy(graph, 0.1, [6], a)
+    graph.add("Mul", inputs=["x", graph.last])
+    kept = graph.last
+    graph.add("Mul", inputs=[mask, graph.constant(-a * s)])
+    graph.add("Add", graph.constant(a * s + b))
+    graph.add("Add", inputs=[kept, graph.last]).add("Relu")
+    conv = npd.Converter(graph.model(), neurons="rate", seed=1)
+    assert conv.verify(rows(6)) < 1e-6
+    (dropout,) = conv.dropouts
+    assert (dropout.rate, dropout.kind) == (0.1, "alpha")
+
+
+def test_random_numbers_that_are_no_dropout_are_refused():
+    graph = Graph(4)
+    noisy(graph, 0.25, [4], 2.0)
+    graph.add("Mul", inputs=["x", graph.last]).add("Relu")
+    with pytest.raises(npd.ConversionError, match="relu_.*random numbers"):
+        npd.read_model(graph.model())
+
+
+def test_one_mask_for_all_rows_is_refused():
+    graph = Graph(4)
+    keep, scale = graph.constant(0.75), graph.constant(1 / 0.75)
+    graph.add("RandomUniform", inputs=[], shape=[4]).add("Less", keep)
+    graph.add("Cast", to=1).add("Mul", scale)
+    graph.add("Mul", inputs=["x", graph.last])
+    with pytest.raises(npd.ConversionError, match="mul_4.*one mask"):
         npd.read_model(graph.model())

@@ -467,3 +467,54 @@ def test_other_versions_of_files_are_refused(tmp_path):
 
     with pytest.raises(npd.ConversionError, match="version 9 of its format"):
         npd.read_model(rewritten(path, newer))
+
+
+def test_weights_that_are_no_parameters(tmp_path):
+    """Buffers that aren't saved, and tensors as constants; and a layer used twice."""
+
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.drop = nn.Linear(4, 4), nn.Dropout(0.2)
+            self.register_buffer("scale", torch.linspace(1, 2, 4), persistent=False)
+            self.shift = torch.tensor([1.0, 2.0, 3.0, 4.0])
+
+        def forward(self, x):
+            x = self.drop(self.first(x + self.shift).relu()) * self.scale
+            return self.drop(x) * torch.tensor(0.5)
+
+    module, path = saved(tmp_path, Scaled().eval())
+    for model in (module, path):
+        examples = {} if model is path else {"example_inputs": rows(4)}
+        conv = npd.Converter(model, neurons="rate", seed=1, **examples)
+        assert conv.verify(rows(4)) < 1e-6
+        assert [each.path for each in conv.dropouts] == ["drop[0]", "drop[1]"]
+
+
+def test_operators_of_modules_with_parts_have_their_own_names():
+    def forward(self, x):
+        return self.linear(x) + x
+
+    graph = npd.read_model(layers(linear(forward)), example_inputs=rows(4))
+    assert [each.path for each in graph.operations] == ["0.linear", "0.add"]
+
+
+def test_inputs_without_an_axis_beside_rows_are_refused():
+    module = Function(lambda self, x: x[:, None].relu())
+    with pytest.raises(npd.ConversionError, match="has the shape .*Give it rows"):
+        npd.read_model(module, example_inputs=np.zeros(2))
+
+
+def test_nothing_else_is_needed():
+    """Modules convert, verify and are sampled without Keras and ONNX."""
+    code = (
+        "import sys\n"
+        "for name in ('keras', 'tensorflow', 'jax', 'onnx'): sys.modules[name] = None\n"
+        "import numpy as np, torch, nengo_permadrop as npd\n"
+        "nn = torch.nn\n"
+        "module = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Dropout(0.2))\n"
+        "conv = npd.Converter(module, example_inputs=np.zeros((1, 4)))\n"
+        "assert conv.verify(np.ones((2, 4))) < 1e-6\n"
+        "npd.sample(conv, np.ones((2, 4)), 2, progress=False)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

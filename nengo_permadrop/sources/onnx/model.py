@@ -236,11 +236,11 @@ def _shape(info):
             "is of another type than float",
             "Convert a model that computes in single precision",
         )
-    if not sizes or any(size is None or size < 1 for size in sizes[1:]):
+    if len(sizes) < 2 or any(size is None or size < 1 for size in sizes[1:]):
         raise ConversionError(
             f"input '{info.name}'",
-            f"has the shape {tuple(sizes)}, of unknown size",
-            "Fix all axes but the first, which is that of observations",
+            f"has the shape {tuple(sizes)}",
+            "Give it rows, and fix all axes but the first, which is that of rows",
         )
     return (sizes[0] or None, *sizes[1:])
 

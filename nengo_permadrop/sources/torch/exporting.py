@@ -148,6 +148,8 @@ def _example(module, torch, rows):
             attr="example_inputs",
         )
     first = rows[:1].expand(ANY_ROWS, *rows.shape[1:]).contiguous()
+    if rows.dtype in (torch.int32, torch.int64):  # of a tensor that was given
+        return first
     if known is None:
         return first.to(torch.get_default_dtype())
     return first.to(dtype=known.dtype, device=known.device)
@@ -315,11 +317,11 @@ def _shape(node):
             "Export a module that takes tensors alone",
         )
     sizes = [fixed_size(size) or size for size in value.shape]
-    if not sizes or any(not isinstance(size, int) for size in sizes[1:]):
+    if len(sizes) < 2 or any(not isinstance(size, int) for size in sizes[1:]):
         raise ConversionError(
             f"input '{node.name}'",
-            f"has the shape {tuple(sizes)}, of unknown size",
-            "Fix all axes but the first, which is that of observations",
+            f"has the shape {tuple(sizes)}",
+            "Give it rows, and fix all axes but the first, which is that of rows",
         )
     rows = sizes[0] if isinstance(sizes[0], int) else ANY_ROWS
     return (rows, *sizes[1:]), rows

@@ -230,6 +230,7 @@ def _placed(calls):
             uses.setdefault((outer, path), {}).setdefault(key, None)
             outer = key
     inside = {}  # calls of operators in each call of a module
+    outer = {key for stack in stacks.values() for key, _, _ in stack[:-1]}
     for call in calls:
         if call.modules and not call.operator.startswith(_OF_SIZES):
             inside.setdefault(call.modules[-1][0], []).append(call.name)
@@ -237,8 +238,8 @@ def _placed(calls):
     for call in calls:
         path, label = _path(call.modules, uses), call.operator.partition(".")[2]
         key = call.modules[-1][0] if call.modules else ""
-        if path and len(inside.get(key, ())) <= 1:
-            label = call.module_class
+        if path and key not in outer and len(inside.get(key, ())) <= 1:
+            label = call.module_class  # the module is this operator
         else:  # one of several, named by its operator
             path = f"{path}.{label}" if path else label
         number = 0

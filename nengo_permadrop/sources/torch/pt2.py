@@ -212,11 +212,11 @@ def _names(argument):
 
 
 def _shape(name, sizes):
-    if not sizes or any("as_int" not in each for each in sizes[1:]):
+    if len(sizes) < 2 or any("as_int" not in each for each in sizes[1:]):
         raise ConversionError(
             f"input '{name}'",
-            "has a shape of unknown size",
-            "Fix all axes but the first, which is that of observations",
+            f"has {len(sizes)} axes, some of unknown size",
+            "Give it rows, and fix all axes but the first, which is that of rows",
         )
     return (sizes[0].get("as_int", ANY_ROWS), *(each["as_int"] for each in sizes[1:]))
 
