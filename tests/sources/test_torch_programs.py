@@ -518,3 +518,15 @@ def test_nothing_else_is_needed():
         "npd.sample(conv, np.ones((2, 4)), 2, progress=False)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_modules_that_torch_can_follow_in_evaluation_mode_alone():
+    """It is said that dropout of the other mode isn't seen."""
+
+    def forward(self, x):
+        x = functional.dropout(self.linear(x), 0.3, self.training)
+        return x if not self.training or x.sum() > 0 else -x
+
+    with pytest.warns(UserWarning, match="in training mode: dropout"):
+        conv = converted(linear(forward), (4,))
+    assert [each.rate for each in conv.dropouts] == [0.3]

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +72,11 @@ def module_model(module, example_inputs):
     ------
     ConversionError
         If torch can't follow it.
+
+    Warns
+    -----
+    UserWarning
+        If torch can follow it in evaluation mode alone.
     """
     args, kwargs = _examples(module, example_inputs)
     name = type(module).__name__
@@ -79,20 +85,25 @@ def module_model(module, example_inputs):
     when = baked(program)
     try:
         learning = _exported(module, args, kwargs, training=True)
-    except ConversionError:  # its mode can't be asked then; flags are as they are
+    except ConversionError as error:  # flags are taken as they are, then
+        warnings.warn(
+            f"{error.layer} {error.found} in training mode: dropout that it has in "
+            "that mode alone is not seen",
+            stacklevel=5,
+        )
         return TorchModel(name, exported, program, when)
-    flags = dropout_flags(settled(read_program(learning)))
+    learned = dropout_flags(settled(read_program(learning)))
+    flags = dropout_flags(program)
+    for key, (call, is_on) in learned.items():
+        if is_on and key not in flags:
+            raise ConversionError(
+                str(call.where),
+                "drops units in training mode, and isn't there in evaluation mode",
+                "Call dropout in both modes: nn.Dropout, or F.dropout(x, p, training="
+                "self.training)",
+            )
     for key, (call, is_on) in flags.items():
-        if key not in dropout_flags(program):
-            if is_on:
-                raise ConversionError(
-                    str(call.where),
-                    "drops units in training mode, and isn't there in evaluation mode",
-                    "Call dropout in both modes: F.dropout(x, p, training="
-                    "self.training), or nn.Dropout",
-                )
-    for key, (call, is_on) in dropout_flags(program).items():
-        _, in_training = flags.get(key, (None, is_on))
+        _, in_training = learned.get(key, (None, is_on))
         when[call.name] = PLAIN if is_on != in_training else ALWAYS if is_on else NEVER
     return TorchModel(name, exported, program, when)
 
