@@ -291,10 +291,11 @@ def shortest(number):
 def as_array(tensor):
     """A tensor of a model as an array."""
     if tensor.data_type not in {*_REAL, *_WHOLE}:
-        onnx = require("onnx")
+        types = require("onnx").TensorProto.DataType
+        names = {number: name for name, number in types.items()}
         raise ConversionError(
             f"tensor '{tensor.name}'",
-            f"is of type {onnx.TensorProto.DataType.Name(tensor.data_type)}",
+            f"is of type {names.get(tensor.data_type, tensor.data_type)}",
             "Convert the model in single precision, before it is rounded or quantised",
         )
     try:

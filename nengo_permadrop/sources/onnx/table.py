@@ -14,6 +14,7 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.onnx.noise import Masked, Noise, Uniform
 from nengo_permadrop.sources.operators import refusals
 from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.rows import named_errors
 from nengo_permadrop.support.registry import Registry
 
 _OPERATORS = Registry("operator", "nengo_permadrop.onnx_operators")
@@ -137,7 +138,8 @@ def write_call(writer, call, operands):
             f"has {len(operands)} inputs in opset {call.opset} ({error})",
             "Check the model with onnx.checker",
         ) from error
-    result = function(writer, call, *operands)
+    with named_errors(call.where):
+        result = function(writer, call, *operands)
     return result if isinstance(result, list) else [result]
 
 

@@ -1,8 +1,10 @@
 """Values with their axis of rows, as libraries of tensors have them."""
 
+import contextlib
 from dataclasses import dataclass
 
 import numpy as np
+from nengo.exceptions import NengoException
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.writer import GraphWriter
@@ -92,6 +94,38 @@ class RowsWriter(GraphWriter):
                 )
             constant = constant[:1]
         return constant
+
+
+@contextlib.contextmanager
+def named_errors(where):
+    """
+    Turn what goes wrong with an operation that isn't made well into an error of ours.
+
+    Parameters
+    ----------
+    where : `Node`
+
+    Raises
+    ------
+    ConversionError
+        With the node's name; errors of Nengo and of ours are as they are.
+    """
+    try:
+        yield
+    except NengoException:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ConversionError(
+            str(where),
+            f"isn't what such an operation can be ({type(error).__name__}: {error})",
+            "Check the model with the library that it is of",
+        ) from error
 
 
 def refused_rows(where, found):

@@ -87,12 +87,11 @@ def read_pt2(path):
     name, refused = os.path.basename(path), None
     with open(path, "rb") as stream, readable(path, _WHAT, _AGAIN):
         try:
-            program = _read(stream, name)
+            program = settled(_read(stream, name))
         except ConversionError as error:
             refused = error
     if refused is not None:
         raise refused
-    program = settled(program)
     return Pt2File(name, program, baked(program))
 
 
@@ -218,7 +217,8 @@ def _shape(name, sizes):
             f"has {len(sizes)} axes, some of unknown size",
             "Give it rows, and fix all axes but the first, which is that of rows",
         )
-    return (sizes[0].get("as_int", ANY_ROWS), *(each["as_int"] for each in sizes[1:]))
+    rows = int(sizes[0].get("as_int", ANY_ROWS))
+    return (rows, *(int(each["as_int"]) for each in sizes[1:]))
 
 
 def _calls(node, number):

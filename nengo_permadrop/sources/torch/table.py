@@ -13,6 +13,7 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.operators import refusals
 from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.rows import named_errors
 from nengo_permadrop.sources.torch.program import Ref, mapped
 from nengo_permadrop.support.registry import Registry
 
@@ -155,10 +156,11 @@ def write_call(writer, call, results):
         If something about it is not supported.
     """
     function = _OPERATORS.get(call.operator)
-    args = mapped(call.args, lambda x: results[x.name] if isinstance(x, Ref) else x)
-    if call.operator.startswith("_operator."):
-        return function(writer, call.where, *args.values())
-    return function(writer, call.where, **_bound(call.where, function, args))
+    with named_errors(call.where):
+        args = mapped(call.args, lambda x: results[x.name] if isinstance(x, Ref) else x)
+        if call.operator.startswith("_operator."):
+            return function(writer, call.where, *args.values())
+        return function(writer, call.where, **_bound(call.where, function, args))
 
 
 def _bound(where, function, args):
@@ -167,7 +169,11 @@ def _bound(where, function, args):
     if any(each.kind is each.VAR_KEYWORD for each in known.values()):
         return args
     for name, value in args.items():
-        if name not in known and name not in _NOTHING and value not in (None, False):
+        if (
+            name not in known
+            and name not in _NOTHING
+            and not (value is None or value is False)
+        ):
             raise ConversionError(
                 str(where), f"has {name}={value!r}", "Leave it out, or use its default"
             )

@@ -182,6 +182,12 @@ def _split(writer, call, x, split=None):
     if sizes is None:
         size = -(-total // len(call.outputs))
         sizes = [min(size, total - start) for start in range(0, total, size)]
+    if sum(sizes) != total or min(sizes) < 0:
+        raise ConversionError(
+            str(call.where),
+            f"splits {total} elements into {sizes}",
+            "Check the model with onnx.checker",
+        )
     ends = np.cumsum(sizes).tolist()
 
     def part(start, end):
