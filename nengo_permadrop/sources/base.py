@@ -18,11 +18,14 @@ class Source:
         What it is called in messages, such as "Keras".
     endings : tuple of str
         Of the names of its model files, such as ".h5".
+    refused_endings : tuple of str
+        Of names of files that ``load`` only says of why it doesn't load them.
     """
 
     name = None
     title = None
     endings = ()
+    refused_endings = ()
 
     def takes(self, model):
         """

@@ -122,14 +122,18 @@ def opened(
     options = {"weights": weights, "dropout_classes": dropout_classes}
     options.update(_pooling(max_to_avg_pool))
     ending = os.path.splitext(model)[1].lower()
-    known = {each: name for name in source_names() for each in get_source(name).endings}
-    if ending not in known and not os.path.isdir(model):
+    sources = {name: get_source(name) for name in source_names()}
+    known = {each: name for name, one in sources.items() for each in one.endings}
+    refused = {
+        each: name for name, one in sources.items() for each in one.refused_endings
+    }
+    if ending not in {*known, *refused} and not os.path.isdir(model):
         raise ConversionError(
             f"'{os.fspath(model)}'",
             f"ends in {ending!r}, which no known model file does",
             f"Give a file that ends in {', '.join(known)}, or a model",
         )
-    source = get_source(known.get(ending, source_names()[0]))
+    source = sources[{**refused, **known}.get(ending, source_names()[0])]
     return source.prepared(source.load(model, trust=trust, **options), example_inputs)
 
 

@@ -17,8 +17,6 @@ from nengo_permadrop.sources.torch.exporting import (
 from nengo_permadrop.sources.torch.forward import TorchForward
 from nengo_permadrop.sources.torch.pt2 import Pt2File, read_pt2
 
-_PICKLED = (".pt", ".pth", ".ckpt")
-
 
 @register_source
 class TorchSource(Source):
@@ -26,7 +24,8 @@ class TorchSource(Source):
 
     name = "torch"
     title = "PyTorch"
-    endings = (".pt2", *_PICKLED)
+    endings = (".pt2",)
+    refused_endings = (".pt", ".pth", ".ckpt")
 
     def takes(self, model):
         return isinstance(model, (Pt2File, TorchModel)) or (
@@ -69,7 +68,7 @@ class TorchSource(Source):
             raise FileNotFoundError(f"There is no file '{os.fspath(path)}'")
         if not os.path.isfile(path):
             raise ValidationError(f"'{os.fspath(path)}' is no file", attr="model")
-        if ending in _PICKLED:
+        if ending in self.refused_endings:
             raise ConversionError(
                 f"'{os.fspath(path)}'",
                 "is a pickle, whose loading runs whatever code is in it",
