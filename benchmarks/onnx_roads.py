@@ -3,8 +3,8 @@ PyTorch modules by every road to ONNX, converted and verified.
 
 Each of the thirty modules of tests/torch_models.py is exported by both exporters of
 torch.onnx, for several opsets, in training mode (batch normalisation in evaluation
-mode) and in evaluation mode, and converted. In training mode its masks must be those
-of the module itself.
+mode) and in evaluation mode, and converted. In training mode masks and draws must be
+those of the module itself.
 """
 
 import argparse
@@ -60,6 +60,7 @@ def main():
         X = torch_models.rows(shapes)
         examples = [torch.from_numpy(np.repeat(x[:1], 2, axis=0)) for x in X]
         own = npd.Converter(module, example_inputs=[x[:1] for x in X], seed=3)
+        draws = drawn(own, X)
         for dynamo, opsets in OPSETS.items():
             for opset in opsets:
                 for training in (True, False):
@@ -73,7 +74,7 @@ def main():
                             print(f"{road}: not exported ({str(error)[:80]!r})")
                             continue
                         try:
-                            check(path, X, own, training)
+                            check(path, X, own, draws if training else None)
                             counts["converted"] += 1
                         except Exception as error:
                             counts["failed"] += 1
@@ -82,10 +83,31 @@ def main():
     return 1 if counts["failed"] else 0
 
 
-def check(path, X, own, training):
+def drawn(model, X):
+    """Two draws of two rows, on the batched backend."""
+    X = [x[:2] for x in X]
+    outputs = getattr(model, "outputs", None) or npd.read_model(model).outputs
+    return [
+        npd.sample(
+            model,
+            X,
+            2,
+            output=output,
+            presentation_time=0.03,
+            settle=0.02,
+            seed=5,
+            progress=False,
+        ).values
+        for output in outputs
+    ]
+
+
+def check(path, X, own, draws):
     conv = npd.Converter(path, seed=3)
     assert conv.verify(X) < 1e-4
-    if training:
+    if draws is not None:
+        for mine, other in zip(drawn(path, X), draws, strict=True):
+            np.testing.assert_array_equal(mine, other)
         assert len(conv.dropouts) == len(own.dropouts)
         for mine, other in zip(conv.dropouts, own.dropouts):
             np.testing.assert_array_equal(mine.drawn(), other.drawn())
