@@ -527,6 +527,7 @@ def test_modules_that_torch_can_follow_in_evaluation_mode_alone():
         x = functional.dropout(self.linear(x), 0.3, self.training)
         return x if not self.training or x.sum() > 0 else -x
 
-    with pytest.warns(UserWarning, match="in training mode: dropout"):
-        conv = converted(linear(forward), (4,))
+    with pytest.warns(UserWarning, match="in training mode: dropout") as caught:
+        conv = npd.Converter(linear(forward), example_inputs=rows(4))
+    assert caught[0].filename == __file__
     assert [each.rate for each in conv.dropouts] == [0.3]

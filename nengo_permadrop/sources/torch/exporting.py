@@ -89,7 +89,7 @@ def module_model(module, example_inputs):
         warnings.warn(
             f"{error.layer} {error.found} in training mode: dropout that it has in "
             "that mode alone is not seen",
-            stacklevel=5,
+            stacklevel=6,
         )
         return TorchModel(name, exported, program, when)
     learned = dropout_flags(settled(read_program(learning)))
