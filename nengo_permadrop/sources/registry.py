@@ -59,8 +59,8 @@ def source_of(model):
     raise ConversionError(
         type(model).__name__,
         f"is not a model of a known source ({', '.join(source_names())})",
-        "Convert a keras.Model, a torch.nn.Module, an onnx.ModelProto, or the path of "
-        "a model's file",
+        "Convert a keras.Model, or the path of a model's file, or a torch.nn.Module or "
+        "onnx.ModelProto",
     )
 
 

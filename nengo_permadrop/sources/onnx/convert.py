@@ -12,7 +12,7 @@ from nengo_permadrop.sources.onnx.converters import (  # noqa: F401 they registe
 )
 from nengo_permadrop.sources.onnx.patterns import Patterns
 from nengo_permadrop.sources.onnx.table import Setting, check_operator, write_call
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 from nengo_permadrop.sources.operators.functions import finish
 from nengo_permadrop.sources.operators.rows import RowsWriter
 
@@ -63,7 +63,7 @@ def neutral(model, max_to_avg_pool=False):
     writer = OnnxWriter(model.rows, max_to_avg_pool)
     results = {"": None, **model.constants()}
     for name, (_, *shape) in model.inputs.items():
-        results[name] = Value(writer.input(name, shape))
+        results[name] = GraphValue(writer.input(name, shape))
     for name in model.settings:
         results[name] = Setting(name)
     calls = needed_calls(model, results)
@@ -85,7 +85,7 @@ def neutral(model, max_to_avg_pool=False):
         results.update(zip(call.outputs, given))
         results[""] = None
     for name in model.outputs:
-        if not isinstance(results.get(name), Value):
+        if not isinstance(results.get(name), GraphValue):
             raise ConversionError(
                 f"output '{name}'",
                 "doesn't depend on the input",

@@ -15,7 +15,7 @@ def load_external(proto, folder):
 
     Parameters
     ----------
-    proto : `onnx.ModelProto`
+    proto : ``onnx.ModelProto``
         It is changed.
     folder : path-like
 

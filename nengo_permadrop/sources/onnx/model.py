@@ -58,7 +58,7 @@ class OnnxModel:
     Attributes
     ----------
     name : str
-    proto : `onnx.ModelProto`
+    proto : ``onnx.ModelProto``
         A copy, without functions and with all of its data.
     calls : list of `Call`
         That its outputs depend on.
@@ -143,7 +143,7 @@ def read_proto(proto):
 
     Parameters
     ----------
-    proto : `onnx.ModelProto`
+    proto : ``onnx.ModelProto``
         It is left as it is.
 
     Returns

@@ -13,7 +13,7 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.onnx.noise import Masked, Noise, Uniform
 from nengo_permadrop.sources.operators import refusals
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 from nengo_permadrop.sources.operators.rows import named_errors
 from nengo_permadrop.support.registry import Registry
 
@@ -70,7 +70,7 @@ def register_operator(*names):
     -------
     decorator : callable
         For ``write(writer, call, *operands) -> result``, where ``writer`` is a
-        `.RowsWriter`, ``call`` is a `.onnx.model.Call`, and operands are `.Value`
+        `.RowsWriter`, ``call`` is a `.onnx.model.Call`, and operands are `.GraphValue`
         objects if they are computed, arrays if they are known, and None if they aren't
         given; so are results, of which there may be a list.
     """
@@ -164,7 +164,7 @@ def known_array(call, operand, what="weights"):
     ConversionError
         If it depends on an input.
     """
-    if isinstance(operand, (Value, Setting, Noise, Masked, Uniform)):
+    if isinstance(operand, (GraphValue, Setting, Noise, Masked, Uniform)):
         raise ConversionError(
             str(call.where),
             f"has {what} that depend on an input",
@@ -177,7 +177,7 @@ def computed(call, operand):
     """An operand that must be a value of the graph."""
     if isinstance(operand, (Noise, Masked, Uniform)):
         raise ConversionError(str(call.where), *refusals.RANDOM)
-    if not isinstance(operand, Value):
+    if not isinstance(operand, GraphValue):
         raise ConversionError(
             str(call.where),
             "is computed of what is no value of the network",

@@ -16,7 +16,7 @@ from nengo_permadrop.sources.linear.windows import check_entries
 
 
 @dataclass(frozen=True)
-class Value:
+class GraphValue:
     """A value of a graph, by its index, among constants."""
 
     index: int
@@ -53,7 +53,7 @@ def summed(writer, where, operands, signs):
     writer : `.GraphWriter`
     where : object
         The layer: its string names it in messages, ``named`` is path and label.
-    operands : list of (`Value` or array_like)
+    operands : list of (`GraphValue` or array_like)
         At least one is a value.
     signs : list of float
 
@@ -62,11 +62,13 @@ def summed(writer, where, operands, signs):
     value : int
     """
     signed = list(zip(operands, signs))
-    values = [(each.index, sign) for each, sign in signed if isinstance(each, Value)]
+    values = [
+        (each.index, sign) for each, sign in signed if isinstance(each, GraphValue)
+    ]
     constants = [
         sign * constant_array(where, each)
         for each, sign in signed
-        if not isinstance(each, Value)
+        if not isinstance(each, GraphValue)
     ]
     shapes = [writer.shape(index) for index, _ in values]
     shape = common_shape(where, shapes, [each.shape for each in constants])
@@ -94,7 +96,7 @@ def scaled(writer, where, value, factors):
     ----------
     writer, where
         As in `summed`.
-    value : `Value`
+    value : `GraphValue`
     factors : array_like
 
     Returns

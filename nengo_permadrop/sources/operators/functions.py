@@ -5,7 +5,7 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation
 from nengo_permadrop.graph.links import LINK_NAMES, ONLY_LINKS
-from nengo_permadrop.sources.operators.arithmetic import Value, scaled, summed
+from nengo_permadrop.sources.operators.arithmetic import GraphValue, scaled, summed
 
 
 def activation(
@@ -18,7 +18,7 @@ def activation(
     ----------
     writer : `.RowsWriter`
     where : `.operators.rows.Node`
-    value : `.Value`
+    value : `.GraphValue`
     kind : str
         As in `.Activation`.
     inner, outer : (float, float), optional
@@ -28,18 +28,18 @@ def activation(
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     value = _moved(writer, where, value, *inner)
-    value = Value(writer.activation(*where.named, value.index, kind, **options))
+    value = GraphValue(writer.activation(*where.named, value.index, kind, **options))
     return _moved(writer, where, value, *outer)
 
 
 def _moved(writer, where, value, scale, shift):
     if scale != 1:
-        value = Value(scaled(writer, where, value, scale))
+        value = GraphValue(scaled(writer, where, value, scale))
     if shift != 0:
-        value = Value(summed(writer, where, [value, shift], [1, 1]))
+        value = GraphValue(summed(writer, where, [value, shift], [1, 1]))
     return value
 
 
@@ -56,13 +56,13 @@ def clipped(writer, where, value, low=None, high=None):
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     low = None if low is None or low == -np.inf else float(low)
     high = None if high is None or high == np.inf else float(high)
     if low is None and high is None:
         shape = writer.shape(value.index)
-        return Value(writer.affine(*where.named, [value.index], [None], shape))
+        return GraphValue(writer.affine(*where.named, [value.index], [None], shape))
     if low is None:
         return activation(writer, where, value, "relu", (-1.0, high), (-1.0, high))
     if high is None:
@@ -88,7 +88,7 @@ def leaky(writer, where, value, slopes):
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     if np.size(slopes) == 1:
         slopes = float(np.ravel(slopes)[0])
@@ -108,7 +108,7 @@ def softmax(writer, where, value, axis):
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     n_axes = len(writer.full_shape(value))
     if axis % n_axes != n_axes - 1 or n_axes == 1:

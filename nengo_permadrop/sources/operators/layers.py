@@ -10,7 +10,7 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.maps import repeated
 from nengo_permadrop.sources.linear.windows import check_entries, window_elements
 from nengo_permadrop.sources.operators import grids
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 from nengo_permadrop.sources.operators.grids import Grid, single
 
 
@@ -22,7 +22,7 @@ def grid_of(writer, where, value, rank=None):
     ----------
     writer : `.RowsWriter`
     where : `.operators.rows.Node`
-    value : `.Value`
+    value : `.GraphValue`
     rank : int, optional
         Number of axes that it must have; by default at least one.
 
@@ -49,14 +49,14 @@ def linear(writer, where, value, weight, bias=None):
     ----------
     writer : `.RowsWriter`
     where : `.operators.rows.Node`
-    value : `.Value`
+    value : `.GraphValue`
     weight : (units, size) ndarray
     bias : array_like, optional
         Broadcast to the result.
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     shape = writer.shape(value.index)
     if not shape or weight.ndim != 2 or weight.shape[1] != shape[-1]:
@@ -80,7 +80,7 @@ def linear(writer, where, value, weight, bias=None):
         constant=bias,
         macs=weight.size * repeats,
     )
-    return Value(index)
+    return GraphValue(index)
 
 
 def broadcast(writer, where, constant, shape):
@@ -118,7 +118,7 @@ def convolution(writer, where, value, weight, bias, strides, padding, dilation, 
     ----------
     writer : `.RowsWriter`
     where : `.operators.rows.Node`
-    value : `.Value`
+    value : `.GraphValue`
     weight : (filters, channels of a group, \\*size) ndarray
     bias : (filters,) ndarray or None
     strides, dilation : sequence of int
@@ -128,7 +128,7 @@ def convolution(writer, where, value, weight, bias, strides, padding, dilation, 
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     grid = grid_of(writer, where, value, weight.ndim - 2)
     kernel = np.moveaxis(weight, (0, 1), (-1, -2))
@@ -136,7 +136,7 @@ def convolution(writer, where, value, weight, bias, strides, padding, dilation, 
     places = [
         _places(where, *each) for each in zip(grid.sizes, widths, strides, padding)
     ]
-    return Value(
+    return GraphValue(
         grids.convolved(
             writer,
             where,
@@ -179,7 +179,7 @@ def transposed_convolution(
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     grid = grid_of(writer, where, value, weight.ndim - 2)
     if len(weight) != grid.channels or grid.channels % groups:
@@ -198,7 +198,7 @@ def transposed_convolution(
         )
     ]
     bias = _bias(where, bias, weight.shape[1] * groups)
-    return Value(
+    return GraphValue(
         grids.transposed(
             writer,
             where,
@@ -270,7 +270,7 @@ def average_pool(
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     rank = len(size)
     grid = grid_of(writer, where, value, rank)
@@ -295,7 +295,7 @@ def average_pool(
             taps = starts[:, None] + step * np.arange(width)
             counts = np.outer(counts, (taps < n + ends[1]).sum(axis=1)).ravel()
     shape = grid.shape(n_places, grid.channels)
-    return Value(
+    return GraphValue(
         grids.averaged(writer, where, value.index, grid, elements, shape, counts)
     )
 
@@ -313,7 +313,7 @@ def adaptive_average_pool(writer, where, value, sizes):
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     grid = grid_of(writer, where, value, len(sizes))
     sizes = [n if size is None else int(size) for n, size in zip(grid.sizes, sizes)]
@@ -328,7 +328,7 @@ def adaptive_average_pool(writer, where, value, sizes):
         matrix = sparse.kron(matrix, sparse.csr_matrix(average), format="csr")
     shape = (grid.channels, *sizes)
     index = writer.affine(*where.named, [value.index], [matrix], shape, macs=matrix.nnz)
-    return Value(index)
+    return GraphValue(index)
 
 
 def batch_normalization(writer, where, value, mean, variance, scale, shift, epsilon):
@@ -345,7 +345,7 @@ def batch_normalization(writer, where, value, mean, variance, scale, shift, epsi
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     shape = writer.shape(value.index)
     found = [
@@ -364,7 +364,7 @@ def batch_normalization(writer, where, value, mean, variance, scale, shift, epsi
     std = np.sqrt(variance + epsilon)
     scale = scale / std
     shift = shift - mean * scale
-    return Value(standardised(writer, where, value.index, mean, std, scale, shift))
+    return GraphValue(standardised(writer, where, value.index, mean, std, scale, shift))
 
 
 def standardised(writer, where, value, mean, std, scale, shift, known=True):
@@ -412,7 +412,7 @@ def dropout(writer, where, value, rate, when, kind=BERNOULLI, channels=False):
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     rate, shape, groups = float(rate), writer.shape(value.index), None
     if not 0 <= rate < 1:
@@ -425,4 +425,4 @@ def dropout(writer, where, value, rate, when, kind=BERNOULLI, channels=False):
     index = writer.drop(
         *where.named, value.index, rate, when=when, kind=kind, groups=groups
     )
-    return Value(index)
+    return GraphValue(index)

@@ -8,7 +8,7 @@ from nengo.exceptions import NengoException
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.writer import GraphWriter
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 
 # Rows of a program that takes any number of them: two, so that what joins them is seen
 ANY_ROWS = 2
@@ -60,7 +60,7 @@ class RowsWriter(GraphWriter):
 
     def full_shape(self, operand):
         """Shape of a value, with its rows, or of a constant."""
-        if isinstance(operand, Value):
+        if isinstance(operand, GraphValue):
             return (self.rows, *self.shape(operand.index))
         return np.shape(operand)
 

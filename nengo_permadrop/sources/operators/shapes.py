@@ -8,7 +8,7 @@ from scipy import sparse
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.maps import reduction_matrix
 from nengo_permadrop.sources.linear.windows import check_entries
-from nengo_permadrop.sources.operators.arithmetic import Value, summed
+from nengo_permadrop.sources.operators.arithmetic import GraphValue, summed
 from nengo_permadrop.sources.operators.rows import refused_rows
 
 
@@ -23,20 +23,20 @@ def rearranged(writer, where, operand, function):
     ----------
     writer : `.RowsWriter`
     where : `.operators.rows.Node`
-    operand : `.Value` or array_like
+    operand : `.GraphValue` or array_like
     function : callable
         Takes an ndarray with the axis of rows, and returns one; places of -1 are 0.
 
     Returns
     -------
-    result : `.Value` or ndarray
+    result : `.GraphValue` or ndarray
 
     Raises
     ------
     ConversionError
         If there is no such array, or rows don't stay apart.
     """
-    if not isinstance(operand, Value):
+    if not isinstance(operand, GraphValue):
         return _applied(writer, where, operand, function, np.asarray(operand))
     shape, size = writer.full_shape(operand), writer.size(operand.index)
     places = np.arange(math.prod(shape)).reshape(shape)
@@ -52,7 +52,7 @@ def rearranged(writer, where, operand, function):
         index = writer.affine(*where.named, [operand.index], [None], shape)
     else:
         index = writer.permuted(*where.named, [operand.index], order, shape)
-    return Value(index)
+    return GraphValue(index)
 
 
 def _applied(writer, where, operand, function, array):
@@ -74,15 +74,15 @@ def joined(writer, where, operands, axis):
     ----------
     writer, where
         As in `rearranged`.
-    operands : list of (`.Value` or array_like)
+    operands : list of (`.GraphValue` or array_like)
     axis : int
         With that of rows.
 
     Returns
     -------
-    result : `.Value` or ndarray
+    result : `.GraphValue` or ndarray
     """
-    values = [each for each in operands if isinstance(each, Value)]
+    values = [each for each in operands if isinstance(each, GraphValue)]
     check_entries(where, sum(math.prod(writer.full_shape(each)) for each in operands))
     if not values:
         return np.concatenate([np.asarray(each) for each in operands], axis=axis)
@@ -92,7 +92,7 @@ def joined(writer, where, operands, axis):
         raise refused_rows(where, "joins values along axis 0")
     places, filled, start = [], [], 0
     for each in operands:
-        if isinstance(each, Value):
+        if isinstance(each, GraphValue):
             size, shape = writer.size(each.index), writer.shape(each.index)
             places.append(np.arange(start, start + size).reshape(shape))
             filled.append(np.zeros(shape))
@@ -114,8 +114,8 @@ def joined(writer, where, operands, axis):
     indices = [each.index for each in values]
     index = writer.permuted(*where.named, indices, order, order.shape)
     if len(values) == len(operands):
-        return Value(index)
-    return Value(summed(writer, where, [Value(index), constant], [1, 1]))
+        return GraphValue(index)
+    return GraphValue(summed(writer, where, [GraphValue(index), constant], [1, 1]))
 
 
 def padded(writer, where, operand, around, mode="constant", fill=0.0):
@@ -134,7 +134,7 @@ def padded(writer, where, operand, around, mode="constant", fill=0.0):
 
     Returns
     -------
-    result : `.Value` or ndarray
+    result : `.GraphValue` or ndarray
     """
     kept = tuple(
         slice(max(0, -b), n - max(0, -a))
@@ -143,7 +143,7 @@ def padded(writer, where, operand, around, mode="constant", fill=0.0):
     around = [(max(0, before), max(0, after)) for before, after in around]
     sizes = [n + sum(each) for each, n in _along(writer, operand, around)]
     check_entries(where, math.prod(sizes))
-    if not isinstance(operand, Value):
+    if not isinstance(operand, GraphValue):
         given = {"constant_values": fill} if mode == "constant" else {}
         return np.pad(np.asarray(operand)[kept], around, mode=mode, **given)
     outside = {"constant_values": -1} if mode == "constant" else {}
@@ -155,7 +155,7 @@ def padded(writer, where, operand, around, mode="constant", fill=0.0):
     inside = [n for n in writer.shape(operand.index)]
     inside = np.ones(inside)[kept[1:]]
     constant = fill * (1.0 - np.pad(inside, around[1:]))
-    return Value(summed(writer, where, [result, constant], [1, 1]))
+    return GraphValue(summed(writer, where, [result, constant], [1, 1]))
 
 
 def _along(writer, operand, around):
@@ -175,7 +175,7 @@ def repeated_along(writer, where, operand, times):
 
     Returns
     -------
-    result : `.Value` or ndarray
+    result : `.GraphValue` or ndarray
     """
     check_entries(where, math.prod(times) * math.prod(writer.full_shape(operand)))
 
@@ -200,7 +200,7 @@ def expanded(writer, where, operand, shape):
 
     Returns
     -------
-    result : `.Value` or ndarray
+    result : `.GraphValue` or ndarray
     """
     check_entries(where, math.prod(shape))
     return rearranged(writer, where, operand, lambda x: np.broadcast_to(x, shape))
@@ -222,12 +222,12 @@ def reduced(writer, where, operand, axes, keepdims, mean):
 
     Returns
     -------
-    result : `.Value` or ndarray
+    result : `.GraphValue` or ndarray
     """
     n_axes = len(writer.full_shape(operand))
     axes = range(n_axes) if axes is None else axes
     axes = {int(axis) % n_axes for axis in axes}
-    if not isinstance(operand, Value):
+    if not isinstance(operand, GraphValue):
         function = np.mean if mean else np.sum
         return function(operand, axis=tuple(axes), keepdims=keepdims)
     if 0 in axes:
@@ -237,7 +237,7 @@ def reduced(writer, where, operand, axes, keepdims, mean):
     if not keepdims:
         kept = tuple(n for axis, n in enumerate(shape, start=1) if axis not in axes)
     index = writer.affine(*where.named, [operand.index], [matrix], kept)
-    return Value(index)
+    return GraphValue(index)
 
 
 def each_along(writer, where, operand, axis, matrix):
@@ -248,14 +248,14 @@ def each_along(writer, where, operand, axis, matrix):
     ----------
     writer, where
         As in `rearranged`.
-    operand : `.Value`
+    operand : `.GraphValue`
     axis : int
         With that of rows.
     matrix : (n, size of the axis) ndarray or sparse matrix
 
     Returns
     -------
-    result : `.Value`
+    result : `.GraphValue`
     """
     shape = list(writer.shape(operand.index))
     before, after = math.prod(shape[: axis - 1]), math.prod(shape[axis:])
@@ -270,4 +270,4 @@ def each_along(writer, where, operand, axis, matrix):
     index = writer.affine(
         *where.named, [operand.index], [whole], tuple(shape), macs=whole.nnz
     )
-    return Value(index)
+    return GraphValue(index)

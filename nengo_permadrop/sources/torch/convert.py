@@ -1,7 +1,7 @@
 """A program of PyTorch's operators as a neutral graph."""
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 from nengo_permadrop.sources.operators.functions import finish
 from nengo_permadrop.sources.operators.rows import RowsWriter
 from nengo_permadrop.sources.torch.converters import (  # noqa: F401 they register
@@ -59,12 +59,12 @@ def neutral(program, when, max_to_avg_pool=False):
     writer = TorchWriter(program.rows, when, max_to_avg_pool)
     results = dict(program.constants)
     for name, (_, *shape) in program.inputs.items():
-        results[name] = Value(writer.input(name, shape))
+        results[name] = GraphValue(writer.input(name, shape))
     for call in program.calls:
         results[call.name] = write_call(writer, call, results)
     for name, node in program.outputs.items():
         result = results[node]
-        if not isinstance(result, Value):
+        if not isinstance(result, GraphValue):
             raise ConversionError(
                 f"output '{name}'",
                 "doesn't depend on the input",

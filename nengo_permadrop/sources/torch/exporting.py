@@ -32,7 +32,7 @@ class TorchModel:
     Attributes
     ----------
     name : str
-    exported : `torch.export.ExportedProgram`
+    exported : ``torch.export.ExportedProgram``
         In evaluation mode, if it was made of a module; its weights are the module's.
     program : `.Program`
     when : {str: str}
@@ -58,7 +58,7 @@ def module_model(module, example_inputs):
 
     Parameters
     ----------
-    module : `torch.nn.Module`
+    module : ``torch.nn.Module``
         It is left as it is.
     example_inputs : array_like, tuple or list of array_like, or {str: array_like}
         Rows of its input, or inputs; a dict has them by the names of the arguments of
@@ -117,7 +117,7 @@ def exported_model(exported):
 
     Parameters
     ----------
-    exported : `torch.export.ExportedProgram`
+    exported : ``torch.export.ExportedProgram``
 
     Returns
     -------
@@ -223,7 +223,7 @@ def read_program(exported):
 
     Parameters
     ----------
-    exported : `torch.export.ExportedProgram`
+    exported : ``torch.export.ExportedProgram``
 
     Returns
     -------

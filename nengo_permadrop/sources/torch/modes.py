@@ -47,7 +47,7 @@ def dropout_flags(program):
 
     Returns
     -------
-    flags : {tuple: (`.Call`, bool)}
+    flags : {tuple: (`.torch.program.Call`, bool)}
         By what is the same in both modes of a module: its call, and the dropout's
         number in it.
     """

@@ -12,7 +12,7 @@ import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.operators import refusals
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 from nengo_permadrop.sources.operators.rows import named_errors
 from nengo_permadrop.sources.torch.program import Ref, mapped
 from nengo_permadrop.support.registry import Registry
@@ -97,7 +97,7 @@ def register_operator(*names):
         For ``write(writer, where, ...) -> result``, where ``writer`` is a
         `.RowsWriter`, ``where`` is a `.operators.rows.Node`, and the other arguments
         have the names and defaults of the operator's schema. Those that are computed
-        are `.Value` objects, those that are known are arrays and numbers; so are
+        are `.GraphValue` objects, those that are known are arrays and numbers; so are
         results.
     """
 
@@ -115,7 +115,7 @@ def check_operator(call):
 
     Parameters
     ----------
-    call : `.Call`
+    call : `.torch.program.Call`
 
     Raises
     ------
@@ -141,14 +141,14 @@ def write_call(writer, call, results):
     Parameters
     ----------
     writer : `.RowsWriter`
-    call : `.Call`
+    call : `.torch.program.Call`
         Of an operator that there is a converter for.
     results : {str: object}
         What nodes before it give, by name.
 
     Returns
     -------
-    result : `.Value`, ndarray, number, or list of them
+    result : `.GraphValue`, ndarray, number, or list of them
 
     Raises
     ------
@@ -201,7 +201,7 @@ def known_array(where, operand, what="weights"):
     ConversionError
         If it depends on the input.
     """
-    if isinstance(operand, Value):
+    if isinstance(operand, GraphValue):
         raise ConversionError(
             str(where), f"has {what} that depend on the input", refusals.PRODUCT[1]
         )
@@ -210,7 +210,7 @@ def known_array(where, operand, what="weights"):
 
 def computed(where, operand):
     """An argument that must be a value of the graph."""
-    if not isinstance(operand, Value):
+    if not isinstance(operand, GraphValue):
         raise ConversionError(
             str(where),
             "is computed of constants alone, which isn't followed",

@@ -11,7 +11,7 @@ from nengo_permadrop.sources.keras.table import register_layer
 from nengo_permadrop.sources.keras.traced import ARITHMETIC, Taken, mapped
 from nengo_permadrop.sources.linear.maps import reduction_matrix
 from nengo_permadrop.sources.operators.arithmetic import (
-    Value,
+    GraphValue,
     joined,
     scaled,
     summed,
@@ -48,7 +48,7 @@ def _arithmetic(writer, call, *values):
 
 
 def _bound(call, names, values):
-    """The arguments by their order; a value of the graph is a `Value`."""
+    """The arguments by their order; a value of the graph is a `GraphValue`."""
     traced = call.traced
     bound = dict(enumerate(traced.args))
     for key, argument in {**traced.attributes, **traced.kwargs}.items():
@@ -62,7 +62,7 @@ def _bound(call, names, values):
             _refuse_argument(call, f"argument {number + 1}", bound[number])
 
     def value(item):
-        return Value(values[item.number]) if isinstance(item, Taken) else item
+        return GraphValue(values[item.number]) if isinstance(item, Taken) else item
 
     return [mapped(bound.get(number), value) for number in range(len(names))]
 
@@ -78,7 +78,7 @@ def _refuse_argument(call, name, argument):
 
 
 def _operand(call, item):
-    return item if isinstance(item, Value) else keras_constant(call, item)
+    return item if isinstance(item, GraphValue) else keras_constant(call, item)
 
 
 def _summed(writer, call, operands, signs):
@@ -102,15 +102,15 @@ def _negative(writer, call, x):
 
 @_function("math.multiply", "Multiply", arguments=_TWO)
 def _multiply(writer, call, x, y):
-    if isinstance(x, Value) and isinstance(y, Value):
+    if isinstance(x, GraphValue) and isinstance(y, GraphValue):
         raise ConversionError(str(call), *PRODUCT)
-    operands = (x, y) if isinstance(x, Value) else (y, x)
+    operands = (x, y) if isinstance(x, GraphValue) else (y, x)
     return scaled(writer, call, *(_operand(call, each) for each in operands))
 
 
 @_function("math.divide", "math.truediv", "Divide", "TrueDivide", arguments=_TWO)
 def _divide(writer, call, x, y):
-    if isinstance(y, Value):
+    if isinstance(y, GraphValue):
         raise ConversionError(
             str(call),
             "divides by what depends on the input",

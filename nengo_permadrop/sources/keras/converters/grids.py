@@ -20,7 +20,7 @@ def grid_of(writer, call, value, rank):
 
     Returns
     -------
-    grid : `Grid`
+    grid : `.Grid`
 
     Raises
     ------

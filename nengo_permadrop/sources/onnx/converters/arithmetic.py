@@ -13,7 +13,7 @@ from nengo_permadrop.sources.onnx.table import (
 )
 from nengo_permadrop.sources.operators import refusals
 from nengo_permadrop.sources.operators.arithmetic import (
-    Value,
+    GraphValue,
     check_broadcast,
     scaled,
     summed,
@@ -28,7 +28,7 @@ def _arrays(call, operands):
     return arrays
 
 
-_NOT_KNOWN = (Masked, Noise, Setting, Uniform, Value)
+_NOT_KNOWN = (Masked, Noise, Setting, Uniform, GraphValue)
 
 
 def _is_known(*operands):
@@ -41,7 +41,7 @@ def _constants(writer, call, operands):
     return [
         (
             each
-            if isinstance(each, Value)
+            if isinstance(each, GraphValue)
             else writer.constant(call.where, known_array(call, each), n_axes)
         )
         for each in operands
@@ -60,7 +60,7 @@ def _sum(writer, call, operands, signs):
         if not _is_known(each):
             computed(call, each)
     operands = _constants(writer, call, operands)
-    return Value(summed(writer, call.where, operands, signs))
+    return GraphValue(summed(writer, call.where, operands, signs))
 
 
 def _noisy_sum(writer, call, operands, signs):
@@ -92,9 +92,9 @@ def _subtract(writer, call, a, b):
 @register_operator("Mean")
 def _mean(writer, call, *operands):
     total = _sum(writer, call, operands, [1] * len(operands))
-    if not isinstance(total, Value):
+    if not isinstance(total, GraphValue):
         return total / len(operands)
-    return Value(scaled(writer, call.where, total, 1.0 / len(operands)))
+    return GraphValue(scaled(writer, call.where, total, 1.0 / len(operands)))
 
 
 @register_operator("Neg")
@@ -107,10 +107,10 @@ def _multiply(writer, call, a, b):
     if _is_known(a, b):
         a, b = _arrays(call, [a, b])
         return a * b
-    if isinstance(a, Value) and isinstance(b, Value):
+    if isinstance(a, GraphValue) and isinstance(b, GraphValue):
         raise ConversionError(str(call.where), *refusals.PRODUCT)
     for x, noise, name in ((a, b, call.inputs[0]), (b, a, call.inputs[1])):
-        if isinstance(x, Value) and isinstance(noise, Noise):
+        if isinstance(x, GraphValue) and isinstance(noise, Noise):
             if noise.is_dropout:
                 return written_drop(writer, call, x, name, noise, Noise)
             return Masked(x, name, noise)
@@ -124,7 +124,7 @@ def _product(writer, call, x, factors):
     if isinstance(x, Noise) and factors.size == 1:
         return x.moved(float(np.ravel(factors)[0]))
     x, factors = _constants(writer, call, [computed(call, x), factors])
-    return Value(scaled(writer, call.where, x, factors))
+    return GraphValue(scaled(writer, call.where, x, factors))
 
 
 @register_operator("Div")
@@ -148,7 +148,7 @@ def _bounded(writer, call, *operands):
     if _is_known(*operands):
         function = np.maximum if call.operator == "Max" else np.minimum
         return function(*_arrays(call, operands))
-    values = [each for each in operands if isinstance(each, Value)]
+    values = [each for each in operands if isinstance(each, GraphValue)]
     known = [each for each in operands if _is_known(each)]
     if len(operands) != 2 or len(values) != 1 or np.size(known[0]) != 1:
         raise ConversionError(str(call.where), *refusals.LARGEST)

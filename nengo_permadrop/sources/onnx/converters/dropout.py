@@ -13,7 +13,7 @@ from nengo_permadrop.sources.onnx.table import (
     register_operator,
 )
 from nengo_permadrop.sources.operators import layers, refusals
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 
 
 @register_operator("Dropout")
@@ -44,7 +44,7 @@ def _uniform(writer, call, like=None):
 
 @register_operator("Less", "LessOrEqual", "Greater", "GreaterOrEqual")
 def _compared(writer, call, a, b):
-    if not isinstance(a, Value) and not isinstance(b, (Value, Uniform)):
+    if not isinstance(a, GraphValue) and not isinstance(b, (GraphValue, Uniform)):
         if not isinstance(a, Uniform):
             function = np.less if call.operator.startswith("Less") else np.greater
             function = (
@@ -70,7 +70,7 @@ def written_drop(writer, call, value, name, noise, kind):
     writer : `.OnnxWriter`
     call : `.onnx.model.Call`
         The node that makes the dropout's result.
-    value : `.Value`
+    value : `.GraphValue`
     name : str
         Of the value that is dropped, in the model.
     noise : `.Noise`
@@ -79,7 +79,7 @@ def written_drop(writer, call, value, name, noise, kind):
 
     Returns
     -------
-    value : `.Value`
+    value : `.GraphValue`
     """
     full = writer.full_shape(value)
     try:
@@ -99,4 +99,4 @@ def written_drop(writer, call, value, name, noise, kind):
         kind=KINDS[kind],
         groups=groups,
     )
-    return Value(index)
+    return GraphValue(index)

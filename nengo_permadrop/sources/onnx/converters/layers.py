@@ -5,7 +5,7 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.onnx.table import computed, known_array, register_operator
 from nengo_permadrop.sources.operators import layers, refusals
-from nengo_permadrop.sources.operators.arithmetic import Value, summed
+from nengo_permadrop.sources.operators.arithmetic import GraphValue, summed
 from nengo_permadrop.sources.operators.pools import WORDS, check_replaced
 from nengo_permadrop.sources.operators.rows import refused_rows
 from nengo_permadrop.sources.operators.shapes import each_along, rearranged
@@ -15,16 +15,16 @@ from nengo_permadrop.sources.operators.shapes import each_along, rearranged
 def _gemm(writer, call, a, b, c=None):
     where = call.where
     if call.get("transA", 0):
-        if isinstance(a, Value):
+        if isinstance(a, GraphValue):
             raise refused_rows(where, "transposes its input (transA=1)")
         a = np.transpose(known_array(call, a))
     weight = known_array(call, b)
     weight = weight if call.get("transB", 0) else weight.T
     alpha, beta = call.get("alpha", 1.0), call.get("beta", 1.0)
     weight = weight if alpha == 1 else alpha * weight
-    if isinstance(c, Value):
+    if isinstance(c, GraphValue):
         result = layers.linear(writer, where, computed(call, a), weight)
-        return Value(summed(writer, where, [result, c], [1, beta]))
+        return GraphValue(summed(writer, where, [result, c], [1, beta]))
     bias = known_array(call, c, "a bias")
     bias = bias if bias is None or beta == 1 else beta * bias
     return layers.linear(writer, where, computed(call, a), weight, bias)
@@ -33,7 +33,7 @@ def _gemm(writer, call, a, b, c=None):
 @register_operator("MatMul")
 def _matmul(writer, call, a, b):
     where = call.where
-    if isinstance(a, Value):
+    if isinstance(a, GraphValue):
         weight = known_array(call, b)
         if weight.ndim == 1:  # of one unit, whose axis isn't kept
             value = layers.linear(writer, where, a, weight[None])

@@ -14,7 +14,7 @@ from nengo_permadrop.sources.onnx.table import (
     whole,
 )
 from nengo_permadrop.sources.operators import shapes
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 
 _NOT_MOVED = (Masked, Noise, Setting, Uniform)
 
@@ -45,7 +45,11 @@ def _constant(writer, call):
 
 @register_operator("Identity")
 def _identity(writer, call, x):
-    return x if not isinstance(x, Value) else _rearranged(writer, call, x, lambda a: a)
+    return (
+        x
+        if not isinstance(x, GraphValue)
+        else _rearranged(writer, call, x, lambda a: a)
+    )
 
 
 @register_operator("Cast", "CastLike")
@@ -53,7 +57,7 @@ def _cast(writer, call, x, like=None):
     kind = call.get("to")
     if isinstance(x, (Noise, Setting)):
         return x
-    if isinstance(x, Value):
+    if isinstance(x, GraphValue):
         if kind is not None and kind not in _REAL:
             raise ConversionError(
                 str(call.where),

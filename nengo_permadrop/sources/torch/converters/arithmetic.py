@@ -9,7 +9,7 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.windows import check_entries
 from nengo_permadrop.sources.operators import refusals
 from nengo_permadrop.sources.operators.arithmetic import (
-    Value,
+    GraphValue,
     check_broadcast,
     scaled,
     summed,
@@ -22,22 +22,22 @@ def _constants(writer, where, operands):
     """Operands with constants as arrays of one row."""
     n_axes = max(len(writer.full_shape(each)) for each in operands)
     return [
-        each if isinstance(each, Value) else writer.constant(where, each, n_axes)
+        each if isinstance(each, GraphValue) else writer.constant(where, each, n_axes)
         for each in operands
     ]
 
 
 def _sum(writer, where, operands, signs):
-    if not any(isinstance(each, Value) for each in operands):
+    if not any(isinstance(each, GraphValue) for each in operands):
         check_broadcast(where, operands)
         return sum(sign * np.asarray(each) for each, sign in zip(operands, signs))
     operands = _constants(writer, where, operands)
-    return Value(summed(writer, where, operands, signs))
+    return GraphValue(summed(writer, where, operands, signs))
 
 
 def _product(writer, where, value, factors):
     value, factors = _constants(writer, where, [value, factors])
-    return Value(scaled(writer, where, value, factors))
+    return GraphValue(scaled(writer, where, value, factors))
 
 
 @register_operator("aten.add")
@@ -62,11 +62,11 @@ def _negative(writer, where, self):
 
 @register_operator("aten.mul", "aten.multiply")
 def _multiply(writer, where, self, other):
-    if isinstance(self, Value) and isinstance(other, Value):
+    if isinstance(self, GraphValue) and isinstance(other, GraphValue):
         raise ConversionError(str(where), *refusals.PRODUCT)
-    if isinstance(self, Value):
+    if isinstance(self, GraphValue):
         return _product(writer, where, self, other)
-    if isinstance(other, Value):
+    if isinstance(other, GraphValue):
         return _product(writer, where, other, self)
     check_broadcast(where, [self, other])
     return np.asarray(self) * np.asarray(other)
@@ -78,7 +78,7 @@ def _divide(writer, where, self, other, rounding_mode=None):
         raise ConversionError(
             str(where), f"rounds ({rounding_mode})", "Divide without rounding"
         )
-    if isinstance(other, Value):
+    if isinstance(other, GraphValue):
         raise ConversionError(str(where), *refusals.QUOTIENT)
     divisor = np.asarray(other, dtype=float)
     if not divisor.all():
@@ -88,10 +88,10 @@ def _divide(writer, where, self, other, rounding_mode=None):
 
 @register_operator("aten.maximum", "aten.minimum")
 def _bound(writer, where, self, other):
-    if isinstance(self, Value) and isinstance(other, Value):
+    if isinstance(self, GraphValue) and isinstance(other, GraphValue):
         raise ConversionError(str(where), *refusals.LARGEST)
-    value, bound = (self, other) if isinstance(self, Value) else (other, self)
-    if not isinstance(value, Value) or np.size(bound) != 1:
+    value, bound = (self, other) if isinstance(self, GraphValue) else (other, self)
+    if not isinstance(value, GraphValue) or np.size(bound) != 1:
         raise ConversionError(
             str(where), "bounds values by an array", "Use one number for all elements"
         )
@@ -103,7 +103,7 @@ def _bound(writer, where, self, other):
 def _of_constants(name, function, refusal=refusals.GROWING):
     @register_operator(f"aten.{name}")
     def write(writer, where, self):
-        if isinstance(self, Value):
+        if isinstance(self, GraphValue):
             raise ConversionError(str(where), *refusal)
         return function(np.asarray(self))
 

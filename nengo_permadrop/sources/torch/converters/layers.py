@@ -8,7 +8,7 @@ from nengo_permadrop.graph.dropouts import ALPHA, BERNOULLI
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.windows import check_entries
 from nengo_permadrop.sources.operators import layers, refusals
-from nengo_permadrop.sources.operators.arithmetic import Value, summed
+from nengo_permadrop.sources.operators.arithmetic import GraphValue, summed
 from nengo_permadrop.sources.operators.pools import WORDS, check_replaced
 from nengo_permadrop.sources.operators.shapes import each_along, rearranged
 from nengo_permadrop.sources.torch.table import (
@@ -32,11 +32,11 @@ def _bias(where, bias):
 @register_operator("aten.mm", "aten.matmul")
 def _matmul(writer, where, self=None, mat2=None, other=None):
     other = mat2 if other is None else other
-    if not isinstance(self, Value) and not isinstance(other, Value):
+    if not isinstance(self, GraphValue) and not isinstance(other, GraphValue):
         sizes = math.prod(np.shape(self)[:-1]), math.prod(np.shape(other)[-1:])
         check_entries(where, math.prod(sizes))
         return np.matmul(self, other)
-    if isinstance(self, Value):
+    if isinstance(self, GraphValue):
         other = known_array(where, other)
         if other.ndim == 1:  # of one unit, whose axis isn't kept
             value = layers.linear(writer, where, self, other[None])
@@ -61,9 +61,9 @@ def _refused_product(where, array):
 @register_operator("aten.addmm")
 def _addmm(writer, where, self, mat1, mat2, beta=1, alpha=1):
     weight = alpha * known_array(where, mat2).T
-    if isinstance(self, Value):
+    if isinstance(self, GraphValue):
         result = layers.linear(writer, where, computed(where, mat1), weight)
-        return Value(summed(writer, where, [self, result], [beta, 1]))
+        return GraphValue(summed(writer, where, [self, result], [beta, 1]))
     return layers.linear(
         writer, where, computed(where, mat1), weight, beta * np.asarray(self)
     )

@@ -7,7 +7,7 @@ import numpy as np
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.linear.windows import check_entries
 from nengo_permadrop.sources.operators import shapes
-from nengo_permadrop.sources.operators.arithmetic import Value
+from nengo_permadrop.sources.operators.arithmetic import GraphValue
 from nengo_permadrop.sources.torch.table import each, known_array, register_operator
 
 # As torch prints them, and as its files number them
@@ -27,7 +27,7 @@ def _same(writer, where, self):
 
 @register_operator("aten.to", "aten._to_copy", "aten.type_as")
 def _converted(writer, where, self, dtype=None, other=None):
-    if isinstance(self, Value) and dtype is not None and str(dtype) not in _REAL:
+    if isinstance(self, GraphValue) and dtype is not None and str(dtype) not in _REAL:
         raise ConversionError(
             str(where),
             f"converts to {str(dtype).removeprefix('torch.')}",
