@@ -45,11 +45,9 @@ def _constant(writer, call):
 
 @register_operator("Identity")
 def _identity(writer, call, x):
-    return (
-        x
-        if not isinstance(x, GraphValue)
-        else _rearranged(writer, call, x, lambda a: a)
-    )
+    if isinstance(x, GraphValue):
+        return _rearranged(writer, call, x, lambda a: a)
+    return x
 
 
 @register_operator("Cast", "CastLike")
