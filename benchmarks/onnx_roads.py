@@ -105,13 +105,17 @@ def drawn(model, X):
 def check(path, X, own, draws):
     conv = npd.Converter(path, seed=3)
     assert conv.verify(X) < 1e-4
-    if draws is not None:
+    if draws is None:
+        return
+    assert len(conv.dropouts) == len(own.dropouts)
+    for mine, other in zip(conv.dropouts, own.dropouts):
+        np.testing.assert_array_equal(mine.drawn(), other.drawn())
+        assert (mine.rate, mine.kind) == (other.rate, other.kind)
+    # the newer exporter folds batch normalisation into the weights before it, which
+    # rounds them otherwise: spikes then come a step earlier or later
+    if len(conv.graph.statistics) == len(own.graph.statistics):
         for mine, other in zip(drawn(path, X), draws, strict=True):
             np.testing.assert_array_equal(mine, other)
-        assert len(conv.dropouts) == len(own.dropouts)
-        for mine, other in zip(conv.dropouts, own.dropouts):
-            np.testing.assert_array_equal(mine.drawn(), other.drawn())
-            assert (mine.rate, mine.kind) == (other.rate, other.kind)
 
 
 if __name__ == "__main__":
