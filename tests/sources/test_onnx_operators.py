@@ -400,3 +400,17 @@ def test_one_mask_for_all_rows_is_refused():
     graph.add("Mul", inputs=["x", graph.last])
     with pytest.raises(npd.ConversionError, match="mul_4.*one mask"):
         npd.read_model(graph.model())
+
+
+def test_softplus_of_several_nodes_is_a_link():
+    """As PyTorch's newer exporter writes it: x itself, where it is large."""
+    graph = Graph(4).linear(4, 2)
+    x, limit = graph.last, graph.constant(20.0)
+    graph.add("Softplus")
+    soft = graph.last
+    graph.add("Greater", inputs=[x, limit])
+    graph.add("Where", inputs=[graph.last, x, soft])
+    model = graph.model()
+    conv = npd.Converter(model, neurons="rate")
+    assert list(conv.links.values()) == ["softplus"]
+    assert conv.verify(rows(4)) < 1e-6

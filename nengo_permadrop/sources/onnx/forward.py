@@ -5,7 +5,7 @@ import numpy as np
 from nengo_permadrop.graph.dropouts import check_dropout, drop_terms
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Drop
-from nengo_permadrop.sources.onnx.convert import neutral
+from nengo_permadrop.sources.onnx.convert import needed_calls, neutral
 from nengo_permadrop.support.optional import require
 
 _AVERAGES = {"GlobalMaxPool": "GlobalAveragePool", "MaxPool": "AveragePool"}
@@ -62,7 +62,13 @@ class OnnxForward:
             (each.path, self.graph.size(each.output), rate) for each, rate in on
         ]
         self.kinds = [(each.kind, each.groups) for each, _ in on]
-        proto = _with_masks(model.proto, drops, self.links, self.graph.replaced)
+        ends = {
+            name: call.inputs[0]
+            for call in needed_calls(model, model.constants())
+            for name in call.outputs
+            if name in self.links
+        }
+        proto = _with_masks(model.proto, drops, ends, self.graph.replaced)
         self._evaluator = require("onnx.reference").ReferenceEvaluator(proto)
         self._shapes = {
             name: self.graph.shapes[each.output] for name, each, _ in self._drops
@@ -126,14 +132,12 @@ class OnnxForward:
             ) from error
 
 
-def _with_masks(proto, drops, links, replaced):
-    """A copy of a model whose dropouts take masks as inputs."""
+def _with_masks(proto, drops, ends, replaced):
+    """A copy of a model whose dropouts take masks as inputs, without its links."""
     onnx = require("onnx")
-    made = {name: node for node in proto.graph.node for name in node.output}
     changed = {}
-    for name in links:
-        node = made[name]
-        changed[name] = [onnx.helper.make_node("Identity", node.input[:1], [name])]
+    for name, taken in ends.items():
+        changed[name] = [onnx.helper.make_node("Identity", [taken], [name])]
     for name, taken in drops.items():
         scaled = f"{name}/scaled"
         changed[name] = [

@@ -79,6 +79,8 @@ class Patterns:
         beta, of = (1.0, inner) if inner == large else self._peeled(inner)
         right = of == large and np.isclose(times * beta, 1.0)
         if right and self._is_made(made, "Softplus", inner) and limit and limit >= 15:
+            if made == small:
+                return replace(call, operator="Softplus", inputs=[inner], attributes={})
             return replace(call, operator="Identity", inputs=[small], attributes={})
         return None
 

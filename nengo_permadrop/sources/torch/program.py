@@ -38,7 +38,7 @@ class Call:
         Without overload, and without the underscore of those that change their
         argument: "aten.relu".
     target : str
-        As PyTorch has it: "aten.relu_.default".
+        As PyTorch has it, such as ``aten.relu_.default``.
     args : dict
         By the names of the operator's schema; `Ref` for what other nodes give.
     modules : tuple of (str, str, str)
