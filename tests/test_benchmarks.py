@@ -15,6 +15,9 @@ def test_benchmark_imports(path):
     pytest.importorskip("distributed")
     if path.stem == "dl_training":
         pytest.importorskip("nengo_dl")
+    if path.stem in ("damaged_programs", "onnx_roads"):
+        pytest.importorskip("torch")
+        pytest.importorskip("onnx")
     names = runpy.run_path(str(path), run_name="benchmark")
     assert callable(names["main"]) and names["__doc__"].strip()
 

@@ -40,12 +40,12 @@ class Converter(nengo.Network):
     Parameters
     ----------
     model : `keras.Model`, str, path-like or `.ModelGraph`
-        A built Sequential or functional model; nested models and layers that are used
-        several times are welcome. Or its file (.h5, .hdf5, .keras, or .json with
-        ``weights``), which is read as data, without Keras and without running any code
-        of it. Or a graph, as `.read_model` gives it.
+        A built Sequential or functional model. Or its file (.h5, .hdf5, .keras, or
+        .json with ``weights``), read as data, without Keras or running its code. Or a
+        ``torch.nn.Module``, ``torch.export.ExportedProgram`` or a ``.pt2`` file of one,
+        or an ``onnx.ModelProto`` or its file. Or what `.read_model` gives.
     neurons : {"spiking", "rate"}, optional
-        Spiking neurons, or the rate neurons that compute Keras's activations.
+        Spiking neurons, or the rate neurons that compute the model's activations.
     target : {"nengo", "loihi"}, optional
         "loihi" takes nengo-loihi's neuron types and synapses that the chip has, and
         keeps the first layer off the chip.
@@ -99,10 +99,11 @@ class Converter(nengo.Network):
         dropout. Those whose names end in "Dropout" are known, such as ``MCDropout``; in
         a model in memory, all subclasses are.
     max_to_avg_pool : bool, optional
-        Take averages where the model takes the largest of several elements
-        (``MaxPooling2D`` and its kin), which neurons have no connections for; without
-        this they are refused. Answers are others than the model's then, and
-        `.Converter.verify` compares with the model that takes averages.
+        Take averages where the model takes the largest of several elements, which
+        neurons have no connections for; otherwise they are refused. Answers are others
+        then, and `.Converter.verify` compares with the model that takes averages.
+    example_inputs : array_like, list of array_like or {str: array_like}, optional
+        For a module of PyTorch: rows of its inputs, such as ``X[:1]``.
 
     Attributes
     ----------
@@ -190,6 +191,7 @@ class Converter(nengo.Network):
         weights=None,
         dropout_classes=(),
         max_to_avg_pool=False,
+        example_inputs=None,
     ):
         check_choice(neurons, "neurons", ("spiking", "rate"))
         check_choice(target, "target", target_names())
@@ -200,7 +202,8 @@ class Converter(nengo.Network):
         if seed is not None:
             seed = check_seed(seed)
         check_integer(copies, "copies", 1)
-        model, graph = with_graph(model, weights, dropout_classes, max_to_avg_pool)
+        options = weights, dropout_classes, max_to_avg_pool, example_inputs
+        model, graph = with_graph(model, *options)
         dropout = check_dropout(dropout, graph.dropout_paths)
         rows = None if X is None else rows_of(graph, X)
         rates = firing_rates(

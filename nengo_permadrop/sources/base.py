@@ -1,5 +1,7 @@
 """What a source is."""
 
+from nengo.exceptions import ValidationError
+
 
 class Source:
     """
@@ -16,11 +18,14 @@ class Source:
         What it is called in messages, such as "Keras".
     endings : tuple of str
         Of the names of its model files, such as ".h5".
+    refused_endings : tuple of str
+        Of names of files that ``load`` only says of why it doesn't load them.
     """
 
     name = None
     title = None
     endings = ()
+    refused_endings = ()
 
     def takes(self, model):
         """
@@ -37,6 +42,34 @@ class Source:
         takes : bool
         """
         raise NotImplementedError()
+
+    def prepared(self, model, example_inputs=None):
+        """
+        A model as the other methods take it.
+
+        Parameters
+        ----------
+        model : object
+            That this source takes.
+        example_inputs : object, optional
+            Rows of its inputs, for models that don't say what they take.
+
+        Returns
+        -------
+        model : object
+            By default the same.
+
+        Raises
+        ------
+        nengo.exceptions.ValidationError
+            If examples are given that aren't needed.
+        """
+        if example_inputs is not None:
+            raise ValidationError(
+                f"are for modules of PyTorch; a {self.title} model says what it takes",
+                attr="example_inputs",
+            )
+        return model
 
     def load(self, path, trust=False, weights=None, dropout_classes=(), **replacing):
         """

@@ -12,7 +12,10 @@ from nengo_permadrop.support.registry import Registry, instance
 _SOURCES = Registry(
     "source",
     "nengo_permadrop.sources",
-    own={"keras": "nengo_permadrop.sources.keras.source"},
+    own={
+        name: f"nengo_permadrop.sources.{name}.source"
+        for name in ("keras", "onnx", "torch")
+    },
     prepare=instance,
 )
 
@@ -56,7 +59,8 @@ def source_of(model):
     raise ConversionError(
         type(model).__name__,
         f"is not a model of a known source ({', '.join(source_names())})",
-        "Convert a keras.Model, or the path of a model's file",
+        "Convert a keras.Model, or the path of a model's file, or a torch.nn.Module or "
+        "onnx.ModelProto",
     )
 
 
@@ -67,7 +71,13 @@ def known_source(model):
 
 
 def opened(
-    model, *, trust=False, weights=None, dropout_classes=(), max_to_avg_pool=False
+    model,
+    *,
+    trust=False,
+    weights=None,
+    dropout_classes=(),
+    max_to_avg_pool=False,
+    example_inputs=None,
 ):
     """
     A model, loaded if it is named by its file.
@@ -75,7 +85,7 @@ def opened(
     Parameters
     ----------
     model : object
-        The path of a file, or anything else, which is given back.
+        The path of a file, or a model.
     trust : bool, optional
         Load the file with its own library, whatever code that runs.
     weights : str or path-like, optional
@@ -83,12 +93,13 @@ def opened(
     dropout_classes : sequence of str, optional
         Names of classes in the file that are permanent dropout, beside those whose
         names end in "Dropout".
-    max_to_avg_pool : bool, optional
+    max_to_avg_pool, example_inputs
         As in `.Converter`.
 
     Returns
     -------
     model : object
+        As its source reads it.
 
     Raises
     ------
@@ -106,19 +117,24 @@ def opened(
                 "own load_weights",
                 attr="weights",
             )
-        return model
+        source = known_source(model)
+        return model if source is None else source.prepared(model, example_inputs)
     options = {"weights": weights, "dropout_classes": dropout_classes}
     options.update(_pooling(max_to_avg_pool))
     ending = os.path.splitext(model)[1].lower()
-    known = {each: name for name in source_names() for each in get_source(name).endings}
-    if ending not in known and not os.path.isdir(model):
+    sources = {name: get_source(name) for name in source_names()}
+    known = {each: name for name, one in sources.items() for each in one.endings}
+    refused = {
+        each: name for name, one in sources.items() for each in one.refused_endings
+    }
+    if ending not in {*known, *refused} and not os.path.isdir(model):
         raise ConversionError(
             f"'{os.fspath(model)}'",
             f"ends in {ending!r}, which no known model file does",
             f"Give a file that ends in {', '.join(known)}, or a model",
         )
-    source = get_source(known.get(ending, source_names()[0]))
-    return source.load(model, trust=trust, **options)
+    source = sources[{**refused, **known}.get(ending, source_names()[0])]
+    return source.prepared(source.load(model, trust=trust, **options), example_inputs)
 
 
 def _pooling(max_to_avg_pool):
@@ -126,7 +142,14 @@ def _pooling(max_to_avg_pool):
     return {"max_to_avg_pool": True} if max_to_avg_pool else {}
 
 
-def read_model(model, *, weights=None, dropout_classes=(), max_to_avg_pool=False):
+def read_model(
+    model,
+    *,
+    weights=None,
+    dropout_classes=(),
+    max_to_avg_pool=False,
+    example_inputs=None,
+):
     """
     Read the neutral graph of a model: what a `.Converter` takes.
 
@@ -134,7 +157,7 @@ def read_model(model, *, weights=None, dropout_classes=(), max_to_avg_pool=False
     ----------
     model : `keras.Model`, another source's model, path of a file, or `.ModelGraph`
         A graph is returned as it is. For files see `.Converter`.
-    weights, dropout_classes, max_to_avg_pool
+    weights, dropout_classes, max_to_avg_pool, example_inputs
         As in `.Converter`.
 
     Returns
@@ -156,16 +179,24 @@ def read_model(model, *, weights=None, dropout_classes=(), max_to_avg_pool=False
         If the graph computes something else than the model, as ``max_to_avg_pool``
         makes it.
     """
-    return with_graph(model, weights, dropout_classes, max_to_avg_pool)[1]
+    return with_graph(model, weights, dropout_classes, max_to_avg_pool, example_inputs)[
+        1
+    ]
 
 
-def with_graph(model, weights=None, dropout_classes=(), max_to_avg_pool=False):
+def with_graph(
+    model,
+    weights=None,
+    dropout_classes=(),
+    max_to_avg_pool=False,
+    example_inputs=None,
+):
     """
     A model, opened if it is a file, and its graph; it warns as `read_model` does.
 
     Parameters
     ----------
-    model, weights, dropout_classes, max_to_avg_pool
+    model, weights, dropout_classes, max_to_avg_pool, example_inputs
         As in `.Converter`.
 
     Returns
@@ -179,6 +210,7 @@ def with_graph(model, weights=None, dropout_classes=(), max_to_avg_pool=False):
         weights=weights,
         dropout_classes=dropout_classes,
         max_to_avg_pool=max_to_avg_pool,
+        example_inputs=example_inputs,
     )
     if isinstance(model, ModelGraph):
         return None, model

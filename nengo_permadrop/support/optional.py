@@ -27,7 +27,12 @@ EXTRAS = {
     "spikingjelly": "bench",
     "spikingjelly.activation_based.neuron": "bench",
     "torch": "torch",
+    "torch.fx.experimental.symbolic_shapes": "torch",
     "onnx": "onnx",
+    "onnx.external_data_helper": "onnx",
+    "onnx.inliner": "onnx",
+    "onnx.numpy_helper": "onnx",
+    "onnx.reference": "onnx",
     "onnxruntime": "onnx",
 }
 # Required, but imported where it is needed only

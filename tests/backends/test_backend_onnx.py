@@ -7,7 +7,7 @@ from nengo.exceptions import ValidationError
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from onnx_models import RATE, WEIGHTS, model  # noqa: E402
+from onnx_dropouts import RATE, WEIGHTS, model  # noqa: E402
 
 import nengo_permadrop as npd  # noqa: E402
 

@@ -7,7 +7,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-from onnx_models import WEIGHTS, model  # noqa: E402
+from onnx_dropouts import WEIGHTS, model  # noqa: E402
 
 import nengo_permadrop as npd  # noqa: E402
 from nengo_permadrop.cli import main  # noqa: E402

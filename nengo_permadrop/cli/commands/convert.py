@@ -15,10 +15,11 @@ def add(commands):
         commands,
         "convert",
         run,
-        "convert a Keras model to spiking neurons, verify it, and show what it became",
+        "convert a model to spiking neurons, verify it, and show what it became",
     )
     model = command.add_argument(
-        "model", help=".h5 or .keras file, folder of a study, or SavedModel folder"
+        "model",
+        help=".h5, .keras, .onnx or .pt2 file, folder of a study, or SavedModel folder",
     )
     model.complete = shtab.FILE
     add_trust(command)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.graph.links import LINK_NAMES, ONLY_LINKS
+from nengo_permadrop.graph.links import LINK_NAMES
 from nengo_permadrop.neurons.activations import activation_names
 
 _KINDS = {
@@ -265,15 +265,3 @@ def check_softmax_axis(call, shape):
         raise ConversionError(
             str(call), f"has axis={axis}", "Use axis=-1, after a Permute if need be"
         )
-
-
-def check_only_links(graph):
-    """Raise if functions are between layers that only an output can end with."""
-    for operation in graph.operations:
-        if getattr(operation, "kind", None) in ONLY_LINKS:
-            raise ConversionError(
-                str(operation),
-                f"has the activation {operation.kind!r}, and other layers take what it "
-                "gives: neurons compute functions of one number, and none that grow so",
-                f"Only an output can end with {' or '.join(ONLY_LINKS)}",
-            )

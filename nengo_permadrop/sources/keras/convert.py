@@ -9,7 +9,7 @@ packages add theirs as entry points in the group "nengo_permadrop.keras_layers".
 """
 
 from nengo_permadrop.graph.writer import GraphWriter
-from nengo_permadrop.sources.keras.activations import check_only_links, links_of
+from nengo_permadrop.sources.keras.activations import links_of
 from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they register
     activation,
     arithmetic,
@@ -21,7 +21,7 @@ from nengo_permadrop.sources.keras.converters import (  # noqa: F401 they regist
     pooling,
     shapes,
 )
-from nengo_permadrop.sources.keras.pools import WORDS, is_replaced
+from nengo_permadrop.sources.keras.pools import is_replaced
 from nengo_permadrop.sources.keras.table import (
     WeightsError,
     check_class,
@@ -31,6 +31,8 @@ from nengo_permadrop.sources.keras.table import (
     weight_names,
     write_call,
 )
+from nengo_permadrop.sources.operators.functions import check_only_links
+from nengo_permadrop.sources.operators.pools import WORDS
 
 __all__ = [
     "WeightsError",

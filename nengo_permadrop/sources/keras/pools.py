@@ -6,11 +6,6 @@ AVERAGES = {
     for rank in ("Pooling1D", "Pooling2D", "Pooling3D")
 }
 
-WORDS = (
-    "averages what the model takes the largest of (max_to_avg_pool=True), so that its "
-    "answers are others than the model's"
-)
-
 
 def pool_class(class_name, max_to_avg_pool):
     """

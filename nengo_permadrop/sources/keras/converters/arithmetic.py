@@ -3,19 +3,19 @@
 import math
 
 import numpy as np
-from scipy import sparse
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.converters.broadcasting import (
-    broadcast_constant,
-    broadcast_matrix,
-    common_shape,
-    constant_array,
-)
-from nengo_permadrop.sources.keras.converters.merging import joined
+from nengo_permadrop.sources.keras.converters.constants import keras_constant
 from nengo_permadrop.sources.keras.refusals import PRODUCT
 from nengo_permadrop.sources.keras.table import register_layer
 from nengo_permadrop.sources.keras.traced import ARITHMETIC, Taken, mapped
+from nengo_permadrop.sources.linear.maps import reduction_matrix
+from nengo_permadrop.sources.operators.arithmetic import (
+    GraphValue,
+    joined,
+    scaled,
+    summed,
+)
 
 # What the arguments of a function are called, in Keras 2 or Keras 3
 _TWO = (("x", "x1"), ("y", "x2"))
@@ -48,7 +48,7 @@ def _arithmetic(writer, call, *values):
 
 
 def _bound(call, names, values):
-    """The arguments by their order; a value of the graph is a `_Value`."""
+    """The arguments by their order; a value of the graph is a `GraphValue`."""
     traced = call.traced
     bound = dict(enumerate(traced.args))
     for key, argument in {**traced.attributes, **traced.kwargs}.items():
@@ -62,7 +62,7 @@ def _bound(call, names, values):
             _refuse_argument(call, f"argument {number + 1}", bound[number])
 
     def value(item):
-        return _Value(values[item.number]) if isinstance(item, Taken) else item
+        return GraphValue(values[item.number]) if isinstance(item, Taken) else item
 
     return [mapped(bound.get(number), value) for number in range(len(names))]
 
@@ -77,47 +77,12 @@ def _refuse_argument(call, name, argument):
     )
 
 
-class _Value:
-    """A value of the graph among constants."""
-
-    def __init__(self, index):
-        self.index = index
+def _operand(call, item):
+    return item if isinstance(item, GraphValue) else keras_constant(call, item)
 
 
 def _summed(writer, call, operands, signs):
-    """A sum of values and constants, with signs."""
-    signed = list(zip(operands, signs))
-    values = [(each.index, sign) for each, sign in signed if isinstance(each, _Value)]
-    constants = [
-        sign * constant_array(call, each)
-        for each, sign in signed
-        if not isinstance(each, _Value)
-    ]
-    shapes = [writer.shape(index) for index, _ in values]
-    shape = common_shape(call, shapes, [each.shape for each in constants])
-    return writer.affine(
-        *call.named,
-        [index for index, _ in values],
-        [
-            broadcast_matrix(given, shape, sign)
-            for given, (_, sign) in zip(shapes, values)
-        ],
-        shape,
-        constant=(
-            sum(broadcast_constant(call, each, shape) for each in constants)
-            if constants
-            else None
-        ),
-    )
-
-
-def _scaled(writer, call, value, factors):
-    """A value times a constant."""
-    given, factors = writer.shape(value.index), constant_array(call, factors)
-    shape = common_shape(call, [given], [factors.shape])
-    factors = broadcast_constant(call, factors, shape)
-    matrix = broadcast_matrix(given, shape, factors)
-    return writer.affine(*call.named, [value.index], [matrix], shape)
+    return summed(writer, call, [_operand(call, each) for each in operands], signs)
 
 
 @_function("__operators__.add", "math.add", "Add", arguments=_TWO)
@@ -132,28 +97,29 @@ def _subtract(writer, call, x, y):
 
 @_function("math.negative", "Negative", arguments=_ONE)
 def _negative(writer, call, x):
-    return _scaled(writer, call, x, -1.0)
+    return scaled(writer, call, x, -1.0)
 
 
 @_function("math.multiply", "Multiply", arguments=_TWO)
 def _multiply(writer, call, x, y):
-    if isinstance(x, _Value) and isinstance(y, _Value):
+    if isinstance(x, GraphValue) and isinstance(y, GraphValue):
         raise ConversionError(str(call), *PRODUCT)
-    return _scaled(writer, call, *((x, y) if isinstance(x, _Value) else (y, x)))
+    operands = (x, y) if isinstance(x, GraphValue) else (y, x)
+    return scaled(writer, call, *(_operand(call, each) for each in operands))
 
 
 @_function("math.divide", "math.truediv", "Divide", "TrueDivide", arguments=_TWO)
 def _divide(writer, call, x, y):
-    if isinstance(y, _Value):
+    if isinstance(y, GraphValue):
         raise ConversionError(
             str(call),
             "divides by what depends on the input",
             "Divide by a constant, or by what the data are scaled with beforehand",
         )
-    divisor = constant_array(call, y)
+    divisor = keras_constant(call, y)
     if not divisor.all():
         raise ConversionError(str(call), "divides by zero", "Divide by something else")
-    return _scaled(writer, call, x, 1.0 / divisor)
+    return scaled(writer, call, x, 1.0 / divisor)
 
 
 @_function("__operators__.getitem", "GetItem", arguments=(*_ONE, ("key", "slice_spec")))
@@ -216,14 +182,7 @@ def _sum(writer, call, x, axis, keepdims):
 def _reduced(writer, call, x, axis, keepdims, mean):
     shape = writer.shape(x.index)
     axes = _axes(call, axis, len(shape))
-    kept = tuple(1 if n in axes else size for n, size in enumerate(shape))
-    rows = np.arange(math.prod(kept)).reshape(kept)
-    rows = np.broadcast_to(rows, shape).ravel()
-    size, n_out = rows.size, math.prod(kept)
-    factor = n_out / size if mean else 1.0
-    matrix = sparse.csr_matrix(
-        (np.full(size, factor), (rows, np.arange(size))), shape=(n_out, size)
-    )
+    matrix, kept = reduction_matrix(shape, axes, mean)
     if not keepdims:
         kept = tuple(size for n, size in enumerate(shape) if n not in axes)
     return writer.affine(*call.named, [x.index], [matrix], kept)

@@ -1,20 +1,11 @@
 """Convolutions, unrolled: the sparse matrix that each of them is."""
 
-import math
-
-import numpy as np
-
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.converters.activation import activated
 from nengo_permadrop.sources.keras.converters.grids import each_axis, grid_of, rank_of
-from nengo_permadrop.sources.keras.converters.windows import (
-    channels_first,
-    check_entries,
-    convolution_matrix,
-    output_size,
-    window_elements,
-)
 from nengo_permadrop.sources.keras.table import check_options, register_layer, weight
+from nengo_permadrop.sources.linear.windows import output_size
+from nengo_permadrop.sources.operators.grids import convolved, transposed
 
 
 def _bias(config):
@@ -37,7 +28,7 @@ def _convolution(writer, call, value):
     grid = grid_of(writer, call, value, rank)
     groups = int(config.get("groups", 1))
     size, filters = each_axis(config["kernel_size"], rank), int(config["filters"])
-    kernel = _single(weight(call, "kernel", (*size, grid.channels // groups, filters)))
+    kernel = weight(call, "kernel", (*size, grid.channels // groups, filters))
     value = _convolved(writer, call, value, grid, kernel, _steps(call, rank), groups)
     return activated(writer, call, value)
 
@@ -61,7 +52,7 @@ def _separable(writer, call, value):
     ones, filters = (1,) * rank, int(call.spec.config["filters"])
     kernel = weight(call, "pointwise_kernel", (*ones, grid.channels, filters))
     steps = ones, ones, "valid"
-    value = _convolved(writer, call, value, grid, _single(kernel), steps, 1)
+    value = _convolved(writer, call, value, grid, kernel, steps, 1)
     return activated(writer, call, value)
 
 
@@ -71,7 +62,7 @@ def _each_channel(writer, call, value, rank, name, bias):
     grid = grid_of(writer, call, value, rank)
     size = each_axis(config["kernel_size"], rank)
     multiplier = int(config.get("depth_multiplier", 1))
-    kernel = _single(weight(call, name, (*size, grid.channels, multiplier)))
+    kernel = weight(call, name, (*size, grid.channels, multiplier))
     kernel = kernel.reshape(*size, 1, grid.channels * multiplier)
     steps = _steps(call, rank)
     return _convolved(writer, call, value, grid, kernel, steps, grid.channels, bias)
@@ -96,46 +87,20 @@ def _padding(call, known):
     return padding
 
 
-def _single(kernel):
-    """Weights in single precision, unless they are in double: of half the memory."""
-    known = kernel.dtype in (np.float32, np.float64)
-    return kernel if known else kernel.astype(np.float32)
-
-
 def _convolved(writer, call, value, grid, kernel, steps, groups, bias=True):
     """A value under a kernel, of shape (*size, channels of a group, filters)."""
-    *size, channels, filters = kernel.shape
+    *size, _, filters = kernel.shape
     strides, dilation, padding = steps
-    if groups * channels != grid.channels or filters % groups:
-        raise ConversionError(
-            str(call),
-            f"has {groups} groups for {grid.channels} channels and {filters} filters",
-            "Give it a number of groups that both can be divided by",
-        )
     width = [(k - 1) * step + 1 for k, step in zip(size, dilation)]
     places = [output_size(*each, padding) for each in zip(grid.sizes, width, strides)]
-    n_places, before = zip(*places)
-    macs = math.prod(n_places) * kernel.size
-    check_entries(call, macs)
-    found = window_elements(grid.sizes, n_places, size, strides, dilation, before)
-    n_out, n_in = math.prod(n_places), math.prod(grid.sizes)
-    kernel = kernel.reshape(-1, channels, filters)
-    matrix = convolution_matrix(kernel, found, n_out, n_in, groups)
-    if grid.first:
-        matrix = channels_first(matrix, n_out, n_in)
-    return _affine(writer, call, value, grid, n_places, filters, matrix, macs, bias)
-
-
-def _affine(writer, call, value, grid, sizes, filters, matrix, macs, bias):
-    constant = None
-    if bias and "bias" in call.spec.weights:
-        constant = weight(call, "bias", (filters,)).astype(float)
-        n = math.prod(sizes)
-        constant = np.repeat(constant, n) if grid.first else np.tile(constant, n)
-    shape = grid.shape(sizes, filters)
-    return writer.affine(
-        *call.named, [value], [matrix], shape, constant=constant, macs=macs
+    bias = _bias_of(call, filters) if bias else None
+    return convolved(
+        writer, call, value, grid, kernel, bias, strides, dilation, places, groups
     )
+
+
+def _bias_of(call, filters):
+    return weight(call, "bias", (filters,)) if "bias" in call.spec.weights else None
 
 
 @register_layer(
@@ -152,7 +117,7 @@ def _transposed(writer, call, value):
         raise ConversionError(
             str(call), f"has groups={config['groups']}", "Use groups=1"
         )
-    kernel = _single(weight(call, "kernel", (*size, filters, grid.channels)))
+    kernel = weight(call, "kernel", (*size, filters, grid.channels))
     strides, dilation = (
         each_axis(config.get(name, 1), rank) for name in ("strides", "dilation_rate")
     )
@@ -164,16 +129,8 @@ def _transposed(writer, call, value):
         _transposed_size(*each, padding)
         for each in zip(grid.sizes, width, strides, extra)
     ]
-    sizes, before = zip(*ends)
-    macs = math.prod(grid.sizes) * kernel.size
-    check_entries(call, max(macs, filters * math.prod(sizes)))
-    found = window_elements(sizes, grid.sizes, size, strides, dilation, before)
-    n_out, n_in = math.prod(sizes), math.prod(grid.sizes)
-    kernel = kernel.reshape(-1, filters, grid.channels)
-    matrix = convolution_matrix(kernel, found, n_in, n_out).T.tocsr()
-    if grid.first:
-        matrix = channels_first(matrix, n_out, n_in)
-    value = _affine(writer, call, value, grid, sizes, filters, matrix, macs, True)
+    bias = _bias_of(call, filters)
+    value = transposed(writer, call, value, grid, kernel, bias, strides, dilation, ends)
     return activated(writer, call, value)
 
 

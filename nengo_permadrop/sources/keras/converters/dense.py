@@ -9,7 +9,6 @@ from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation, Affine
 from nengo_permadrop.graph.writer import GraphWriter
 from nengo_permadrop.sources.keras.activations import WRAPPER, activated, wrapped
-from nengo_permadrop.sources.keras.converters.windows import check_entries
 from nengo_permadrop.sources.keras.table import (
     check_class,
     check_options,
@@ -18,6 +17,8 @@ from nengo_permadrop.sources.keras.table import (
     weight_names,
     write_call,
 )
+from nengo_permadrop.sources.linear.maps import repeated
+from nengo_permadrop.sources.linear.windows import check_entries
 
 
 def _dense_weights(config):
@@ -48,26 +49,6 @@ def _dense(writer, call, value):
         macs=kernel.size * repeats,
     )
     return activated(writer, call, value)
-
-
-def repeated(matrix, n):
-    """
-    The matrix that maps each of several parts of a value in the same way.
-
-    Parameters
-    ----------
-    matrix : ndarray or sparse matrix
-    n : int
-        Number of parts, one after the other.
-
-    Returns
-    -------
-    matrix : csr_matrix
-        Block diagonal, without zeros.
-    """
-    matrix = sparse.csr_matrix(matrix)  # which leaves zeros out
-    blocks = sparse.identity(n, dtype=matrix.dtype, format="csr")
-    return sparse.kron(blocks, matrix, format="csr")
 
 
 def _wrapped_weights(config):

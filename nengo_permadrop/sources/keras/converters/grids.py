@@ -1,33 +1,9 @@
 """What layers on grids have in common: axes, and options that have one of each."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
-
-
-@dataclass(frozen=True)
-class Grid:
-    """
-    A value as a grid with channels.
-
-    Attributes
-    ----------
-    sizes : tuple of int
-        Of the grid's axes.
-    channels : int
-    first : bool
-        Whether the channels are before the grid's axes, not after them.
-    """
-
-    sizes: tuple
-    channels: int
-    first: bool
-
-    def shape(self, sizes, channels):
-        """Shape of another grid with the channels where this one has them."""
-        return (channels, *sizes) if self.first else (*sizes, channels)
+from nengo_permadrop.sources.operators.grids import Grid
 
 
 def grid_of(writer, call, value, rank):
@@ -44,7 +20,7 @@ def grid_of(writer, call, value, rank):
 
     Returns
     -------
-    grid : `Grid`
+    grid : `.Grid`
 
     Raises
     ------

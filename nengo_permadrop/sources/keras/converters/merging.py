@@ -2,14 +2,14 @@
 
 from itertools import repeat
 
-import numpy as np
 from scipy import sparse
 
-from nengo_permadrop.sources.keras.converters.broadcasting import (
+from nengo_permadrop.sources.keras.table import check_options, register_layer
+from nengo_permadrop.sources.linear.broadcasting import (
     broadcast_matrix,
     common_shape,
 )
-from nengo_permadrop.sources.keras.table import check_options, register_layer
+from nengo_permadrop.sources.operators.arithmetic import joined
 
 
 @register_layer("Concatenate")
@@ -18,31 +18,6 @@ def _concatenate(writer, call, *values):
     axis = int(call.spec.config["axis"])
     axis = axis if axis < 0 else axis - 1  # Keras counts the batch axis
     return joined(writer, call, values, axis)
-
-
-def joined(writer, call, values, axis):
-    """
-    Values side by side.
-
-    Parameters
-    ----------
-    writer : `.GraphWriter`
-    call : `.LayerCall`
-    values : sequence of int
-    axis : int
-        Without the batch axis.
-
-    Returns
-    -------
-    value : int
-    """
-    places, start = [], 0
-    for value in values:
-        size = writer.size(value)
-        places.append(np.arange(start, start + size).reshape(writer.shape(value)))
-        start += size
-    order = np.concatenate(places, axis=axis)
-    return writer.permuted(*call.named, values, order, order.shape)
 
 
 @register_layer("Add")

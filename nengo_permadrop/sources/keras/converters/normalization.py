@@ -1,16 +1,16 @@
 """Layers that scale and shift by what they have seen."""
 
 import numpy as np
-from scipy import sparse
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.converters.broadcasting import (
+from nengo_permadrop.sources.keras.converters.constants import keras_constant
+from nengo_permadrop.sources.keras.table import check_options, register_layer, weight
+from nengo_permadrop.sources.linear.broadcasting import (
     broadcast_constant,
     broadcast_matrix,
     common_shape,
-    constant_array,
 )
-from nengo_permadrop.sources.keras.table import check_options, register_layer, weight
+from nengo_permadrop.sources.operators.layers import standardised
 
 # Keras's epsilon, below which no deviation is divided by
 _EPSILON = 1e-7
@@ -49,19 +49,7 @@ def _batch_normalization(writer, call, value):
     std = np.sqrt(found["moving_variance"].astype(float) + config["epsilon"])
     scale = found.get("gamma", 1.0) / std
     shift = found.get("beta", 0.0) - mean * scale
-    return _standardised(writer, call, value, mean, std, scale, shift)
-
-
-def _standardised(writer, call, value, mean, std, scale, shift, known=True):
-    """``scale * value + shift``, of a value with a known mean and deviation."""
-    shape = writer.shape(value)
-    mean, std, scale, shift = (
-        np.broadcast_to(each, shape).ravel() for each in (mean, std, scale, shift)
-    )
-    if known:
-        writer.known(value, mean, std)
-    matrix = sparse.diags(scale).tocsr()
-    return writer.affine(*call.named, [value], [matrix], shape, constant=shift)
+    return standardised(writer, call, value, mean, std, scale, shift)
 
 
 def _axes(call, named, rank):
@@ -98,13 +86,13 @@ def _normalization(writer, call, value):
     mean = mean.astype(float).reshape(kept)
     std = np.maximum(np.sqrt(variance.astype(float).reshape(kept)), _EPSILON)
     if config.get("invert"):
-        return _standardised(writer, call, value, mean, std, std, mean, known=False)
-    return _standardised(writer, call, value, mean, std, 1 / std, -mean / std)
+        return standardised(writer, call, value, mean, std, std, mean, known=False)
+    return standardised(writer, call, value, mean, std, 1 / std, -mean / std)
 
 
 def _given(call, name, numbers, size):
     """Numbers of a layer's options for its axes."""
-    numbers = constant_array(call, numbers)
+    numbers = keras_constant(call, numbers)
     while numbers.ndim > len(size) and len(numbers) == 1:
         numbers = numbers[0]
     try:
@@ -122,7 +110,7 @@ def _rescaling(writer, call, value):
     check_options(call)
     config, given = call.spec.config, writer.shape(value)
     scale, offset = (
-        constant_array(call, config.get(name, default))
+        keras_constant(call, config.get(name, default))
         for name, default in (("scale", 1.0), ("offset", 0.0))
     )
     shape = common_shape(call, [given], [scale.shape, offset.shape])

@@ -2,16 +2,14 @@
 
 import math
 
-from scipy import sparse
-
 from nengo_permadrop.sources.keras.converters.grids import each_axis, grid_of, rank_of
-from nengo_permadrop.sources.keras.converters.windows import (
-    average_matrix,
+from nengo_permadrop.sources.keras.table import check_options, register_layer
+from nengo_permadrop.sources.linear.windows import (
     check_entries,
     output_size,
     window_elements,
 )
-from nengo_permadrop.sources.keras.table import check_options, register_layer
+from nengo_permadrop.sources.operators.grids import averaged
 
 _RANKS = ("1D", "2D", "3D")
 
@@ -31,7 +29,7 @@ def _average_pooling(writer, call, value):
     check_entries(call, math.prod(n_places) * math.prod(size) * grid.channels)
     found = window_elements(grid.sizes, n_places, size, strides, (1,) * rank, before)
     shape = grid.shape(n_places, grid.channels)
-    return _averaged(writer, call, value, grid, found, shape)
+    return averaged(writer, call, value, grid, found, shape)
 
 
 @register_layer(*(f"GlobalAveragePooling{rank}" for rank in _RANKS))
@@ -43,13 +41,4 @@ def _global_average_pooling(writer, call, value):
     found = window_elements(grid.sizes, ones, grid.sizes, ones, ones, (0,) * rank)
     kept = call.spec.config.get("keepdims", False)
     shape = grid.shape(ones if kept else (), grid.channels)
-    return _averaged(writer, call, value, grid, found, shape)
-
-
-def _averaged(writer, call, value, grid, found, shape):
-    n_out = math.prod(shape) // grid.channels
-    average = average_matrix(found, n_out, math.prod(grid.sizes))
-    channels = sparse.identity(grid.channels, format="csr")
-    parts = (channels, average) if grid.first else (average, channels)
-    matrix = sparse.kron(*parts, format="csr")
-    return writer.affine(*call.named, [value], [matrix], shape, macs=matrix.nnz)
+    return averaged(writer, call, value, grid, found, shape)

@@ -6,8 +6,8 @@ import numpy as np
 
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.sources.keras.converters.grids import each_axis, grid_of, rank_of
-from nengo_permadrop.sources.keras.converters.windows import check_entries
 from nengo_permadrop.sources.keras.table import check_options, register_layer
+from nengo_permadrop.sources.linear.windows import check_entries
 
 
 @register_layer("Flatten")

@@ -23,7 +23,8 @@ def check_entries(call, n_entries):
 
     Parameters
     ----------
-    call : `.LayerCall`
+    call : object
+        Whose string names the layer in messages.
     n_entries : int
 
     Raises
@@ -140,7 +141,7 @@ def convolution_matrix(kernel, found, n_places, n_elements, groups=1):
     return matrix
 
 
-def average_matrix(found, n_places, n_elements):
+def average_matrix(found, n_places, n_elements, counts=None):
     """
     The matrix that averages what is inside the grid of each window.
 
@@ -148,14 +149,18 @@ def average_matrix(found, n_places, n_elements):
     ----------
     found, n_places, n_elements
         As in `convolution_matrix`.
+    counts : (n_places,) ndarray, optional
+        What the sum of each window is divided by; by default the number of its elements
+        that are in the grid.
 
     Returns
     -------
     matrix : (n_places, n_elements) csr_matrix
     """
     places, _, elements = found
-    counts = np.bincount(places, minlength=n_places)
-    indptr = np.concatenate([[0], np.cumsum(counts)])
+    inside = np.bincount(places, minlength=n_places)
+    counts = inside if counts is None else counts
+    indptr = np.concatenate([[0], np.cumsum(inside)])
     shape = (n_places, n_elements)
     return sparse.csr_matrix((1.0 / counts[places], elements, indptr), shape=shape)
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from nengo_permadrop.graph.errors import ConversionError
-from nengo_permadrop.sources.keras.converters.windows import check_entries
+from nengo_permadrop.sources.linear.windows import check_entries
 
 
 def common_shape(call, values, constants=()):
@@ -15,7 +15,8 @@ def common_shape(call, values, constants=()):
 
     Parameters
     ----------
-    call : `.LayerCall`
+    call : object
+        Whose string names the layer in messages.
     values : list of tuple of int
         Shapes, without the batch axis; of as many axes each.
     constants : list of tuple of int, optional
@@ -96,10 +97,10 @@ def constant_array(call, constant):
 
     Parameters
     ----------
-    call : `.LayerCall`
+    call : object
+        Whose string names the layer in messages.
     constant : object
-        A number, nested lists of them, an array, or what Keras 3 writes of one into its
-        files.
+        A number, nested lists of them, or an array.
 
     Returns
     -------
@@ -110,8 +111,6 @@ def constant_array(call, constant):
     ConversionError
         If it is anything else.
     """
-    if isinstance(constant, dict) and isinstance(constant.get("config"), dict):
-        constant = constant["config"].get("value")
     try:
         values = np.asarray(constant, dtype=float)
     except (TypeError, ValueError):
@@ -129,7 +128,8 @@ def broadcast_constant(call, constant, shape):
 
     Parameters
     ----------
-    call : `.LayerCall`
+    call : object
+        Whose string names the layer in messages.
     constant : object
         As `constant_array` takes it.
     shape : tuple of int

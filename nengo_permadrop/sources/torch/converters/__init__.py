@@ -1,0 +1,1 @@
+"""What each of PyTorch's operators is in the neutral graph, by topic."""
