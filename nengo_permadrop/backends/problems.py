@@ -3,6 +3,7 @@
 import warnings
 
 import nengo
+import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import NO_DROPOUT, Problem, output_name
@@ -43,6 +44,33 @@ def as_taken(model, engine, dropout):
     with own_network(0):  # its masks are those of sample()'s seed, whatever it has
         options = {} if dropout is None else {"dropout": dropout}
         return Converter(model, target=engine.target, **options), None
+
+
+def with_examples(model, X, engine):
+    """
+    A model that doesn't say what it takes, with rows of that.
+
+    Parameters
+    ----------
+    model, X
+        As in `sample`.
+    engine : `.Backend`
+
+    Returns
+    -------
+    model : object
+        The same, if it says that, or is called as it is.
+    """
+    source = known_source(model) if engine.takes == "network" else None
+    if source is None or not source.needs_examples(model):
+        return model
+    if isinstance(X, dict):
+        rows = {name: np.asarray(x)[:1] for name, x in X.items()}
+    elif isinstance(X, (list, tuple)) and np.ndim(X[0]) > 1:  # an array an input
+        rows = [np.asarray(x)[:1] for x in X]
+    else:
+        rows = np.asarray(X)[:1]
+    return source.prepared(model, rows)
 
 
 def make_problem(

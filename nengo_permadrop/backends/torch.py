@@ -7,6 +7,7 @@ a mask instead of drawing one; see `.torch_dropouts`.
 
 import contextlib
 import inspect
+import os
 import threading
 
 import numpy as np
@@ -43,7 +44,8 @@ class TorchBackend(Backend):
         return f"PyTorch {require('torch').__version__}"
 
     def opened(self, model):
-        return opened(model)
+        # a module itself is called, not what its source makes of it
+        return opened(model) if isinstance(model, (str, os.PathLike)) else model
 
     def content(self, model):
         model = runnable(model)

@@ -9,7 +9,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.backends.base import Replicas, get_backend, output_name
-from nengo_permadrop.backends.problems import as_taken, make_problem
+from nengo_permadrop.backends.problems import as_taken, make_problem, with_examples
 from nengo_permadrop.converter.checks import warn_if_unlikely
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.dropout.seeds import derive_seed
@@ -179,6 +179,7 @@ def sample(
         "dropout": dropout,
         "backend_options": backend_options,
     }
+    model = with_examples(model, X, get_backend(backend))
     with Sampler(
         model, n_draws, backend=backend, seed=seed, masks=masks, run=run, **options
     ) as sampler:
@@ -212,6 +213,7 @@ def sample_unchecked(model, X, n_draws, **options):
         for name in inspect.signature(Sampler.draw).parameters
         if name in options
     }
+    model = with_examples(model, X, get_backend(options.get("backend", "batched")))
     with Sampler(model, n_draws, from_onset=True, compared=False, **options) as sampler:
         return sampler.draw(X, **where)
 

@@ -43,6 +43,21 @@ class Source:
         """
         raise NotImplementedError()
 
+    def needs_examples(self, model):
+        """
+        Whether `prepared` needs rows of the model's inputs, as it doesn't say them.
+
+        Parameters
+        ----------
+        model : object
+            That this source takes.
+
+        Returns
+        -------
+        needs : bool
+        """
+        return False
+
     def prepared(self, model, example_inputs=None):
         """
         A model as the other methods take it.

@@ -53,3 +53,24 @@ def test_modules_are_converted_as_their_twins(name):
             for each, output in ((conv, mine), (expected, other))
         )
         np.testing.assert_array_equal(mine.values, other.values)
+
+
+def test_sample_takes_examples_from_the_rows():
+    """Spiking draws of a module; layers of ours are known by their operator."""
+    from nengo_permadrop.torch_layers import PermanentDropout, SoftLIF
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(5, 20), SoftLIF(), PermanentDropout(0.3), torch.nn.Linear(20, 2)
+    )
+    X = np.random.RandomState(0).randn(4, 5).astype(np.float32)
+    options = dict(n_draws=6, seed=1, progress=False)
+    times = dict(presentation_time=0.1, settle=0.05)
+    conv = npd.Converter(module, example_inputs=X[:1])
+    assert conv.verify(X) < 1e-6
+    expected = npd.sample(conv, X, **options, **times).values
+    for rows in (X, [X], {"input": X}, list(map(list, X))):
+        made = npd.sample(module, rows, **options, **times).values
+        np.testing.assert_array_equal(made, expected)
+    classical = npd.sample(module, X, backend="torch", **options).values
+    assert classical.shape == expected.shape and classical.std(axis=0).min() > 0

@@ -32,6 +32,9 @@ class TorchSource(Source):
             _is_module(model) or _is_exported(model)
         )
 
+    def needs_examples(self, model):
+        return _is_module(model)
+
     def prepared(self, model, example_inputs=None):
         if isinstance(model, (Pt2File, TorchModel)):
             return super().prepared(model, example_inputs)
