@@ -17,7 +17,7 @@ from nengo_permadrop.execution.checkpoint import Checkpoint
 from nengo_permadrop.execution.chunks import Opened, compute
 from nengo_permadrop.samples.samples import MASKS, PredictiveSamples
 from nengo_permadrop.sampling.single_run import run_on
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.registry import any_graph
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import outside_networks
@@ -416,7 +416,7 @@ def _identity(engine, problem, X, masks, first_observation):
     """All that the answer of a draw and observation depends on."""
     model = problem.model
     if engine.takes == "model":
-        model = read_model(model)
+        model = any_graph(model)
     return {
         "model": digest([model, problem.inputs, problem.output]),
         "X": digest(X),

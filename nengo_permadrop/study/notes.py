@@ -26,6 +26,11 @@ def warnings_of(study):
         )
     for warning in study.samples_spiking.meta.get("warnings", ()):
         found.append(f"Before it was simulated, theory said: {warning}")
+    for words in study.network.get("replaced", ()):
+        found.append(
+            f"In the spiking network {words}; the classical one's answers are those of "
+            "the model as it is."
+        )
     if not agreement.independent:
         found.append(
             "All observations of a draw had the same masks, so that the p-values of "

@@ -9,6 +9,11 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.support.optional import require
 from nengo_permadrop.training.recipe import RecipeLayers
 
+# SoftLIF of networks for images: an activation of 1 is 200 spikes per second, not 100.
+# Most units of a convolution see nothing, and are near the threshold, where LIF neurons
+# lack SoftLIF's tail; and a unit gets spikes of few others
+_STEEP = {"gain": 6.2, "amplitude": 0.005}
+
 
 def mlp(
     n_inputs,
@@ -113,7 +118,8 @@ def lenet(
         )
     if kernel_size is None:
         kernel_size = 5 if min(shape[:2]) >= 16 else 3
-    layers = RecipeLayers(rate, seed, target, activation)
+    softlif = _STEEP if target == "nengo" else {}
+    layers = RecipeLayers(rate, seed, target, activation, **softlif)
     x = inputs = keras.Input(tuple(shape), name="input")
     for i, n_filters in enumerate(filters):
         x = layers.convolution(x, n_filters, kernel_size, f"conv{i + 1}")

@@ -34,8 +34,8 @@ class RecipeLayers:
         What the spiking network will run on: the curve of the SoftLIF layers.
     activation : {"softlif", "relu"}, optional
         Of the hidden layers.
-    gamma : float, optional
-        Width of SoftLIF's smoothing.
+    **softlif
+        Of SoftLIF: ``gain``, ``amplitude`` or ``gamma`` other than the recipe's.
 
     Raises
     ------
@@ -43,9 +43,7 @@ class RecipeLayers:
         If there is no such activation.
     """
 
-    def __init__(
-        self, rate, seed, target, activation="softlif", gamma=SOFTLIF["gamma"]
-    ):
+    def __init__(self, rate, seed, target, activation="softlif", **softlif):
         if activation not in ACTIVATIONS:
             raise ValidationError(
                 f"must be one of {', '.join(ACTIVATIONS)}, got {activation!r}",
@@ -54,7 +52,7 @@ class RecipeLayers:
         self.rate = rate
         self.seed = seed
         self.activation = activation
-        self.softlif = {**SOFTLIF, "gamma": gamma, "target": target}
+        self.softlif = {**SOFTLIF, **softlif, "target": target}
         self.n_weighted = 0
 
     def hidden(self, x, units, name):
