@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.sources.keras.loading import load_model, load_weights
+from nengo_permadrop.sources.keras.loading import (
+    dropouts_named,
+    load_model,
+    load_weights,
+)
 from nengo_permadrop.sources.keras.saving import save_model, save_weights
 from nengo_permadrop.sources.registry import opened
 from nengo_permadrop.support.archives import read_npz, readable, write_npz

@@ -54,8 +54,8 @@ class Study:
     network : dict
         "layers" of neurons, "neurons", "neuron_types" (their number by type),
         "firing_rates" (see `.Converter`), what is "replaced" (sentences), "gammas" of
-        SoftLIF, "dropouts" and "verification_error" of the spiking network, "epochs" (None if they aren't
-        known) and "parameters" of the classical one.
+        SoftLIF, "dropouts" and "verification_error" of the spiking network, "epochs"
+        (None if they aren't known) and "parameters" of the classical one.
     accuracy : {str: float} or None
         Where targets say to which class a row belongs: the share of rows whose class is
         the largest output's. Of the "spiking" and the "classical" network for the

@@ -7,12 +7,7 @@ Their layers are those of `nengo_permadrop.training.recipe`.
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.support.optional import require
-from nengo_permadrop.training.recipe import RecipeLayers
-
-# SoftLIF of networks for images: an activation of 1 is 200 spikes per second, not 100.
-# Most units of a convolution see nothing, and are near the threshold, where LIF neurons
-# lack SoftLIF's tail; and a unit gets spikes of few others
-_STEEP = {"gain": 6.2, "amplitude": 0.005}
+from nengo_permadrop.training.recipe import RecipeLayers, softlif_at
 
 
 def mlp(
@@ -65,6 +60,7 @@ def lenet(
     kernel_size=None,
     units=(120, 84),
     rate=0.1,
+    firing_rate=200.0,
     seed=0,
     target="nengo",
     activation="softlif",
@@ -90,6 +86,11 @@ def lenet(
         Units of each hidden dense layer.
     rate : float, optional
         Dropout rate of channels and units, in [0, 1).
+    firing_rate : float, optional
+        Spikes per second of a SoftLIF neuron for an activation of 1. Most units of a
+        convolution see nothing and are near the threshold, where LIF neurons lack
+        SoftLIF's tail, and each gets the spikes of few others: so the rate is twice
+        that of `mlp`.
     seed, target, activation, n_outputs
         As in `mlp`.
 
@@ -101,7 +102,7 @@ def lenet(
     Raises
     ------
     nengo.exceptions.ValidationError
-        If the images are too small for as many pools.
+        If the images are too small for as many pools, or neurons can't fire so often.
 
     References
     ----------
@@ -118,7 +119,7 @@ def lenet(
         )
     if kernel_size is None:
         kernel_size = 5 if min(shape[:2]) >= 16 else 3
-    softlif = _STEEP if target == "nengo" else {}
+    softlif = softlif_at(firing_rate)
     layers = RecipeLayers(rate, seed, target, activation, **softlif)
     x = inputs = keras.Input(tuple(shape), name="input")
     for i, n_filters in enumerate(filters):

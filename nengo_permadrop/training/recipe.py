@@ -8,16 +8,55 @@ per second, far from the tail of SoftLIF under the threshold that LIF neurons la
 initialisation and a bias of 0.2, which keep the activations near 1 in every layer.
 """
 
+import math
+
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.dropout.seeds import derive_seed
-from nengo_permadrop.neurons.softlif import GAMMA, LAYER_AMPLITUDE, LAYER_GAIN
+from nengo_permadrop.neurons.softlif import (
+    GAMMA,
+    LAYER_AMPLITUDE,
+    LAYER_GAIN,
+    TAU_RC,
+    TAU_REF,
+)
 from nengo_permadrop.support.generators import generators_kept
 from nengo_permadrop.support.optional import require
 
 SOFTLIF = {"gain": LAYER_GAIN, "amplitude": LAYER_AMPLITUDE, "gamma": GAMMA}
 BIAS = 0.2
 ACTIVATIONS = ("softlif", "relu")
+
+
+def softlif_at(firing_rate):
+    """
+    Options of SoftLIF with which an activation of 1 is a given number of spikes.
+
+    Parameters
+    ----------
+    firing_rate : float
+        In Hz.
+
+    Returns
+    -------
+    options : {"gain": float, "amplitude": float}
+        The curve goes through 1 at an input of 1, up to its smoothing.
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If the refractory time doesn't allow it.
+    """
+    most = 1 / TAU_REF
+    if not 0 < firing_rate < most:
+        raise ValidationError(
+            f"must be above 0 and below {most:g} Hz, which neurons with a refractory "
+            f"time of {TAU_REF:g} s don't reach, got {firing_rate}",
+            attr="firing_rate",
+        )
+    # the current above the threshold at which LIF neurons have this rate
+    gain = 1 / math.expm1((1 / firing_rate - TAU_REF) / TAU_RC)
+    return {"gain": gain, "amplitude": 1 / firing_rate}
 
 
 class RecipeLayers:
