@@ -84,18 +84,22 @@ def main():
     for line in (agreement if args.part == "agreement" else settings)(args):
         print("  ".join(f"{key} {value}" for key, value in line.items()), flush=True)
         lines.append(line)
-    table = pd.DataFrame(lines)
-    path = Path(args.output) / f"images_{args.part}.csv"
-    if args.part == "settings":
-        names, kinds = list(dict.fromkeys(table["network"])), dict.fromkeys(table)
-        numbers = [key for key in kinds if key not in ("network", "seed", "agree")]
-        means = table.groupby("network")[numbers].mean().round(3).loc[names]
-        counts = table.groupby("network")["agree"].agg(["sum", "size"]).loc[names]
-        means["agree"] = [f"{found} of {n}" for found, n in counts.to_numpy()]
-        table = means.reset_index()
-    else:
+    write(args, pd.DataFrame(lines))
+
+
+def write(args, table):
+    """Write the table that the documentation shows."""
+    if args.part == "agreement":
         print(f"{table['agree'].sum()} of {len(table)} meet the criterion")
-    table.to_csv(path, index=False)
+        path = Path(args.output) / f"images_{args.backend}.csv"
+        table.drop(columns="agree").to_csv(path, index=False)
+        return
+    by_name = table.groupby("changed", sort=False)
+    found = by_name[["rejected", "control", "bias", "control's", "spread"]].mean()
+    found = found.join(by_name[["accuracy", "gap"]].mean().round(4)).round(4)
+    counts = by_name["agree"].agg(["sum", "size"])
+    found["agree"] = [f"{agree} of {n}" for agree, n in counts.to_numpy()]
+    found.to_csv(Path(args.output) / "images_settings.csv")
 
 
 def agreement(args):
@@ -116,7 +120,7 @@ def settings(args):
         for seed in args.seeds:
             folder = Path(args.output) / "settings" / f"{dataset}-{name}-{seed}"
             line = studied(args, dataset, seed, folder, network, **options)
-            yield {"network": name, "seed": seed, **line}
+            yield {"changed": name, "seed": seed, **line}
 
 
 def studied(args, dataset, seed, folder, network, **options):
@@ -147,10 +151,10 @@ def studied(args, dataset, seed, folder, network, **options):
     rejected, uniformity = found["rejection_rate"], found["uniformity"]
     return {
         "rejected": round(rejected["spiking"], 3),
-        "control's": round(rejected["control"], 3),
+        "control": round(rejected["control"], 3),
         "uniformity p": float(f"{uniformity['spiking']['pvalue']:.2g}"),
         "bias": bias(samples["spiking"], samples["classical"]),
-        "bias of control": bias(samples["control"], samples["classical"]),
+        "control's": bias(samples["control"], samples["classical"]),
         "spread": round(found["spread"]["spiking"], 3),
         "accuracy": round(classical, 4),
         "gap": round(gap, 4),
