@@ -220,3 +220,31 @@ def test_classical_draws_of_pools_are_kept(tmp_path):
     one = npd.sample(kmodel, X, 4, checkpoint=tmp_path / "draws", **options)
     other = npd.sample(kmodel, X, 4, checkpoint=tmp_path / "draws", **options)
     assert np.array_equal(one.values, other.values)
+
+
+def test_images_of_ones_own_train_a_lenet(tmp_path):
+    rng = np.random.RandomState(0)
+    kind = rng.randint(3, size=60)
+    X = rng.normal(100, 20, size=(60, 8, 8, 2))  # as they are: not scaled
+    X[np.arange(60), kind] += 60
+    y = np.eye(3)[kind]
+    found = npd.study(
+        X=X,
+        y=y,
+        model_options=SMALL,
+        epochs=3,
+        output=tmp_path / "study",
+        **{**FEW, "observations": 12},
+    )
+    assert found.model.name == "lenet" and set(found.accuracy)
+    train = found.dataset.train.inputs["input"]
+    assert train.shape == (36, 8, 8, 2)  # each channel has moments of its own
+    assert np.allclose(train.mean(axis=(0, 1, 2)), 0, atol=1e-5)
+    assert np.allclose(train.std(axis=(0, 1, 2)), 1, atol=1e-5)
+    rows = found.dataset.test.labels["Row"][:12]
+    prepared = found.dataset.preparation.inputs({"input": X[rows]})["input"]
+    shown = found.dataset.test.inputs["input"][:12]
+    assert np.allclose(prepared, shown, atol=1e-6)
+    table = npd.predict(tmp_path / "study", X[rows], n_draws=40, progress=False)
+    mean = table["Mean"].to_numpy().reshape(12, 3)
+    assert np.corrcoef(mean.ravel(), found.samples_spiking.mean().ravel())[0, 1] > 0.5
