@@ -103,9 +103,10 @@ class Dataset:
     A regression problem, ready to train a network on.
 
     Inputs and target are standardised (mean 0 and standard deviation 1 of every
-    column; of images, of every channel) with the moments of the training rows alone, so that nothing of the
-    validation and test rows is known in training. A data set may leave the target in
-    its own units; its mean is then 0 and its standard deviation 1 here.
+    column; of images, of every channel) with the moments of the training rows alone, so
+    that nothing of the validation and test rows is known in training. A data set may
+    leave the target in its own units; its mean is then 0 and its standard deviation 1
+    here. One may scale both by constants, too (`.images.image_dataset`).
 
     Attributes
     ----------

@@ -14,6 +14,8 @@ SHAPES = dict(n_rows=60, n_validation=10, n_test=15)
 
 @pytest.mark.parametrize("target", ["nengo", "loihi"])
 def test_lenet_converts(target):
+    if target == "loihi":
+        pytest.importorskip("nengo_loihi")
     kmodel = models.lenet(
         (9, 8, 2), (3, 4), units=(6,), rate=0.2, n_outputs=5, target=target
     )
