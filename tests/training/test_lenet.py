@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from nengo.exceptions import ValidationError
 
+pytest.importorskip("keras")
 import nengo_permadrop as npd
 from nengo_permadrop import datasets, models
 from nengo_permadrop.neurons.softlif import SoftLIF as SoftLIFRate
