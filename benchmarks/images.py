@@ -95,7 +95,7 @@ def write(args, table):
         table.drop(columns="agree").to_csv(path, index=False)
         return
     by_name = table.groupby("changed", sort=False)
-    found = by_name[["rejected", "control", "bias", "control's", "spread"]].mean()
+    found = by_name[["rejected", "control", "bias", "control's bias", "spread"]].mean()
     found = found.join(by_name[["accuracy", "gap"]].mean().round(4)).round(4)
     counts = by_name["agree"].agg(["sum", "size"])
     found["agree"] = [f"{agree} of {n}" for agree, n in counts.to_numpy()]
@@ -154,7 +154,7 @@ def studied(args, dataset, seed, folder, network, **options):
         "control": round(rejected["control"], 3),
         "uniformity p": float(f"{uniformity['spiking']['pvalue']:.2g}"),
         "bias": bias(samples["spiking"], samples["classical"]),
-        "control's": bias(samples["control"], samples["classical"]),
+        "control's bias": bias(samples["control"], samples["classical"]),
         "spread": round(found["spread"]["spiking"], 3),
         "accuracy": round(classical, 4),
         "gap": round(gap, 4),
