@@ -97,6 +97,7 @@ def write(args, table):
     by_name = table.groupby("changed", sort=False)
     found = by_name[["rejected", "control", "bias", "control's bias", "spread"]].mean()
     found = found.join(by_name[["accuracy", "gap"]].mean().round(4)).round(4)
+    found.insert(2, "least uniformity p", by_name["uniformity p"].min())
     counts = by_name["agree"].agg(["sum", "size"])
     found["agree"] = [f"{agree} of {n}" for agree, n in counts.to_numpy()]
     found.to_csv(Path(args.output) / "images_settings.csv")

@@ -29,7 +29,7 @@ _LOADERS = Registry(
         "diabetes": "nengo_permadrop.datasets.diabetes:diabetes",
         "digits": "nengo_permadrop.datasets.digits:digits",
         "digits-images": "nengo_permadrop.datasets.images:digits_images",
-        "shapes": "nengo_permadrop.datasets.shapes:shapes",
+        "shapes": "nengo_permadrop.datasets.shape_images:shapes",
     },
     attr="name",
 )

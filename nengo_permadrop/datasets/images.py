@@ -19,7 +19,7 @@ def digits_images(seed=0, n_validation=300, n_test=400):
     Handwritten digits, scikit-learn's ``load_digits``, as images.
 
     One input, named "input", of shape (8, 8, 1): channels last, pixels from -1 to 1.
-    Ten outputs, as in `.digits`; the rows for each purpose are the same as there.
+    Ten outputs, as of the data set ``digits``; rows for each purpose are the same.
 
     Parameters
     ----------

@@ -5,8 +5,8 @@ import pytest
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop import datasets
-from nengo_permadrop.datasets import shapes
-from nengo_permadrop.datasets.shapes import NAMES, generate
+from nengo_permadrop.datasets import shape_images
+from nengo_permadrop.datasets.shape_images import NAMES, generate
 
 SHAPES = "b55fc30ccf593f8caaa9f58351d1ca2caa4e5ab5ae5d05d37a820d88591cb7b9"
 SHAPES_AS_ROWS = "8b489d9ace0c78d48fa203021648178914a48c1821a10af17934264a8484f226"
@@ -65,12 +65,12 @@ def test_shapes_look_like_their_names():
 
 
 def test_a_blend_is_of_both_as_its_target_says(monkeypatch):
-    monkeypatch.setattr(shapes, "_NOISE", 0.0)
+    monkeypatch.setattr(shape_images, "_NOISE", 0.0)
     blends, probability = generate(300)
     ambiguous = probability.max(axis=1) < 1
     parts = []
     for share in (1.0, 0.0):  # the first shape alone, and the second
-        monkeypatch.setattr(shapes, "_BLEND", (share, share))
+        monkeypatch.setattr(shape_images, "_BLEND", (share, share))
         parts.append(generate(300))
     (first, _), (second, kind) = parts
     blends, first, second = (x[ambiguous] * 1.0 for x in (blends, first, second))

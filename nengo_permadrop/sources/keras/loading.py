@@ -99,7 +99,7 @@ def load_model(path, custom_objects=None, trust=False):
 
 def dropouts_named(names):
     """
-    `PermanentDropout` under the names of a user's classes, for `load_model`.
+    Our ``PermanentDropout`` under the names of a user's classes, for `load_model`.
 
     Parameters
     ----------
