@@ -50,13 +50,15 @@ extras_req = {
     # later ones need NumPy 2
     "parquet": [*where(OLD, "pyarrow>=14,<22"), *where(NEW, "pyarrow>=18")],
     "arviz": ["arviz>=0.17,<1", "xarray>=2023.1"],  # 1.0 has no InferenceData
+    "torch": ["torch>=2.6"],
+    "onnx": ["onnx>=1.16", "onnxruntime>=1.18"],
     "dask": ["distributed>=2023.10"],  # Client.register_plugin
     "bench": ["snntorch>=0.9", "spikingjelly>=0.0.0.0.14", "torch>=2.0"],
 }
 # everything that a user needs to run every feature, with a backend for Keras; the
 # benchmark's competitors, which bring PyTorch along, are not a feature, and Keras 3
-# can't be installed beside TensorFlow 2.12
-PARTS = extras_req.keys() - {"bench", "keras3", "jax"}
+# can't be installed beside TensorFlow 2.12, and no more can PyTorch and ONNX
+PARTS = extras_req.keys() - {"bench", "keras3", "jax", "torch", "onnx"}
 extras_req["all"] = sorted(
     {req for name in PARTS for req in extras_req[name]} | {*where(NEW, *jax_req)}
 )

@@ -1,10 +1,12 @@
 """Configuration of the documentation."""
 
-import importlib
+import contextlib
+import importlib.util
 import inspect
 import logging
 import os
 import pkgutil
+import re
 import runpy
 from pathlib import Path
 
@@ -40,7 +42,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"\.py$",
-    "ignore_pattern": r"gui_\w+\.py$",
+    # PyTorch isn't beside TensorFlow 2.12, with which these pages are made
+    "ignore_pattern": r"(gui_\w+|train_in_pytorch)\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "min_reported_time": 5,
@@ -55,6 +58,10 @@ autodoc_default_options = {
     "ignore-module-all": True,  # what a package hands on is documented where it is made
 }
 autodoc_inherit_docstrings = False
+# what isn't beside TensorFlow 2.12; modules of ours begin with its import
+autodoc_mock_imports = [
+    name for name in ("torch", "onnx") if importlib.util.find_spec(name) is None
+]
 numpydoc_show_class_members = False  # autodoc lists them
 numpydoc_xref_param_type = False
 
@@ -74,10 +81,13 @@ FOREIGN = (
     "nengo_dl",
     "nengo_loihi",
     "numpy",
+    "onnx",
+    "onnxruntime",
     "pandas",
     "pathlib",
     "random",
     "tensorflow",
+    "torch",
     "xarray",
 )
 nitpicky = True
@@ -112,7 +122,9 @@ def public_modules():
     yield package.__name__, package
     for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         if not info.name.endswith(("__main__", ".cli")):
-            yield info.name, importlib.import_module(info.name)
+            # what isn't here has no place that a name could lead to
+            with contextlib.suppress(ImportError):
+                yield info.name, importlib.import_module(info.name)
     for name, obj in handed_on(package).items():
         if inspect.ismodule(obj):  # npd.models
             yield f"{package.__name__}.{name}", obj
@@ -123,11 +135,11 @@ def add_public_names(app, env):
     Let references find what a package hands on, such as ``npd.metrics.score``.
 
     They lead to where it is defined. Where two objects have one name,
-    ``.PermanentDropout`` means the transform, and the Keras layer has its full name.
+    ``.PermanentDropout`` means the transform, and the layers have their full names.
     """
     objects = env.get_domain("py").objects
     for name, entry in list(objects.items()):
-        if name.startswith("nengo_permadrop.sources.keras.layers."):
+        if re.match(r"nengo_permadrop\.sources\.(keras|torch)\.layers\.", name):
             objects[name] = entry._replace(aliased=True)
     for module_name, module in public_modules():
         for name, obj in handed_on(module).items():

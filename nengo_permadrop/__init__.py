@@ -21,6 +21,7 @@ _LAZY = {
     "LiveDistribution": "nengo_permadrop.live.probes",
     "PredictiveSamples": "nengo_permadrop.samples.samples",
     "Simulator": "nengo_permadrop.batched",
+    "audit": "nengo_permadrop.sampling.audit.auditing",
     "calibrate": "nengo_permadrop.calibration",
     "certify": "nengo_permadrop.sampling.certificate",
     "energy": "nengo_permadrop.accounting",

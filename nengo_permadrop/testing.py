@@ -11,6 +11,7 @@ The networks are given as `.ModelGraph`, so that nothing here needs a source::
 """
 
 import numpy as np
+from scipy import sparse
 
 from nengo_permadrop.graph.dropouts import ALWAYS
 from nengo_permadrop.graph.writer import GraphWriter
@@ -40,6 +41,10 @@ class GraphBuilder:
         """A new input; returns its value."""
         return self.writer.input(name, (size,))
 
+    def image(self, name, shape):
+        """A new input, ``(height, width, channels)``; returns its value."""
+        return self.writer.input(name, shape)
+
     def hidden(self, value, units):
         """Dense weights (He, bias 0.2), SoftLIF, and permanent dropout."""
         value = self.dense(value, units, 0.2)
@@ -61,10 +66,51 @@ class GraphBuilder:
             macs=kernel.size,
         )
 
-    def dropped(self, value):
+    def convolution(self, value, channels):
+        """3 x 3 convolution (He, bias 0.2) that keeps the size, and SoftLIF."""
+        height, width, inputs = self.writer.shape(value)
+        kernel = self.rng.randn(3, 3, channels, inputs) * np.sqrt(2.0 / (9 * inputs))
+        rows, columns = (
+            [sparse.eye(size, k=k) for k in (-1, 0, 1)] for size in (height, width)
+        )
+        matrix = sum(
+            sparse.kron(sparse.kron(rows[y], columns[x]), kernel[y, x])
+            for y in range(3)
+            for x in range(3)
+        )
+        shape = height, width, channels
+        value = self.writer.affine(
+            *self._named("Conv2D"),
+            [value],
+            [matrix.tocsr()],
+            shape,
+            constant=np.full(height * width * channels, 0.2),
+            macs=matrix.nnz,
+        )
+        return self.writer.activation(
+            *self._named("SoftLIF"), value, "softlif", **self.curve
+        )
+
+    def pooled(self, value):
+        """Averages of 2 x 2 places, flattened."""
+        height, width, channels = self.writer.shape(value)
+        rows, columns = (
+            sparse.kron(sparse.eye(size // 2), [[0.5, 0.5]]) for size in (height, width)
+        )
+        matrix = sparse.kron(sparse.kron(rows, columns), sparse.eye(channels)).tocsr()
+        shape = (matrix.shape[0],)
+        return self.writer.affine(
+            *self._named("AveragePooling2D"), [value], [matrix], shape
+        )
+
+    def dropped(self, value, groups=None):
         """Permanent dropout."""
         return self.writer.drop(
-            *self._named("PermanentDropout"), value, self.rate, when=ALWAYS
+            *self._named("PermanentDropout"),
+            value,
+            self.rate,
+            when=ALWAYS,
+            groups=groups,
         )
 
     def concatenated(self, values):
@@ -118,7 +164,27 @@ def residual(**kwargs):
     return builder.finish(builder.added([first, second]))
 
 
-NETWORKS = {"mlp": mlp, "combo": combo, "residual": residual}
+def convolutional(side=10, channels=3, **kwargs):
+    """
+    Two convolutions of an image, then averages.
+
+    Channels are dropped after the first convolution, as by spatial dropout, and units
+    after the averages. Weights are sparse matrices where the target has them.
+    """
+    builder = GraphBuilder(**kwargs)
+    value = builder.image("x", (side, side, 1))
+    value = builder.convolution(value, channels)
+    value = builder.dropped(value, np.arange(side * side * channels) % channels)
+    value = builder.pooled(builder.convolution(value, channels))
+    return builder.finish(builder.dropped(value))
+
+
+NETWORKS = {
+    "mlp": mlp,
+    "combo": combo,
+    "residual": residual,
+    "convolutional": convolutional,
+}
 
 
 def observations(graph, n, seed=0):

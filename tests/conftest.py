@@ -25,16 +25,24 @@ from nengo_permadrop.support.optional import choose_keras_backend  # noqa: E402
 with contextlib.suppress(ImportError):
     choose_keras_backend()
 
-# A test of what can't be installed everywhere is skipped where it is missing. Where all
-# of it should be there, as in .ci/run, a skip would hide that it isn't.
-REQUIRED = os.environ.get("NPD_REQUIRE_EXTRAS")
-NOT_REQUIRED = {"snntorch", "spikingjelly", "torch"}  # of the extra ``bench``
+# A test of what can't be installed everywhere is skipped where it is missing. Where it
+# should be there, as in .ci/run, a skip would hide that it isn't: "all" that the extra
+# ``all`` installs, or some packages by name.
+REQUIRED = os.environ.get("NPD_REQUIRE_EXTRAS", "").split()
+# of the extra ``bench``; what can't be beside TensorFlow 2.12; what only deployed models
+# need
+NOT_REQUIRED = {"snntorch", "spikingjelly", "ai_edge_litert", "openvino"}
+NOT_REQUIRED |= {"torch", "onnx", "onnxruntime", "onnxscript"}
 MISSING = re.compile(r"(?:could not import '|needs (?=nengo))(\w+)")
+
+
+def _of_all(name):
+    return name not in NOT_REQUIRED
 
 
 def _failed_if_missing(report):
     found = MISSING.search(str(report.longrepr)) if report.skipped else None
-    if REQUIRED and found and found[1] not in NOT_REQUIRED:
+    if found and (found[1] in REQUIRED or ("all" in REQUIRED and _of_all(found[1]))):
         report.outcome = "failed"
         report.longrepr = f"NPD_REQUIRE_EXTRAS is set: {report.longrepr[2]}"
 

@@ -20,6 +20,8 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path, capsys):
+    if "import torch" in path.read_text(encoding="utf-8"):
+        pytest.importorskip("torch")
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out.strip()
 

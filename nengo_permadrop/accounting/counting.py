@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
+from nengo.transforms import SparseMatrix
 
 from nengo_permadrop.dropout.masks import BERNOULLI
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.dropout.weights import is_sparse
 from nengo_permadrop.sampling.sampler import Sampler
 from nengo_permadrop.support.isolation import copied, outside_networks
 from nengo_permadrop.targets.registry import get_target
@@ -260,7 +262,7 @@ def synapses(conn):
     Parameters
     ----------
     conn : `nengo.Connection`
-        With a dense transform of given weights.
+        With a dense or sparse transform of given weights.
 
     Returns
     -------
@@ -270,7 +272,12 @@ def synapses(conn):
     if isinstance(transform, PermanentDropout):
         weights = transform.init.sample_base(*transform.shape)
     else:
-        weights = np.asarray(transform.sample())
+        weights = transform.sample()
+    if isinstance(weights, SparseMatrix):
+        weights = weights.allocate()
+    if is_sparse(weights):
+        return np.bincount(weights.indices[weights.data != 0], minlength=conn.size_in)
+    weights = np.asarray(weights)
     if weights.ndim < 2:  # a diagonal
         return np.broadcast_to(weights != 0, (conn.size_in,)).astype(int)
     return np.count_nonzero(weights, axis=0)

@@ -7,6 +7,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.links import apply_link
+from nengo_permadrop.sources.registry import opened, read_model
 from nengo_permadrop.support.registry import Registry, instance
 
 _BACKENDS = Registry(
@@ -16,11 +17,17 @@ _BACKENDS = Registry(
         "batched": "nengo_permadrop.backends.batched",
         "nengo": "nengo_permadrop.backends.nengo",
         "keras": "nengo_permadrop.backends.keras",
+        "torch": "nengo_permadrop.backends.torch",
+        "onnx": "nengo_permadrop.backends.onnx",
+        "function": "nengo_permadrop.backends.function",
         "nengo_dl": "nengo_permadrop.backends.nengo_dl",
         "nengo_loihi": "nengo_permadrop.backends.nengo_loihi.backend",
     },
     prepare=instance,
 )
+
+# Those of our own that take a model, and not a network
+CLASSICAL = ("keras", "torch", "onnx", "function")
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +189,8 @@ class Backend:
         "network" or "model": what is sampled, a network, or the model that it was
         converted from.
     source : str or None
-        Of a backend that takes models, the source whose models it takes.
+        Of a backend that takes models, the source whose models it takes; None if it
+        reads them by itself, in `problem`.
     target : str
         Of a backend that takes networks, the target that they are converted for.
     one_by_one : bool
@@ -237,6 +245,52 @@ class Backend:
             As for `version`.
         """
         return self.version()
+
+    def opened(self, model):
+        """
+        A model as this backend takes it: loaded, if it is named by its file.
+
+        Parameters
+        ----------
+        model : object
+
+        Returns
+        -------
+        model : object
+        """
+        return opened(model)
+
+    def problem(self, model, X, output, dropout, settings):
+        """
+        What is sampled, for a backend that takes models without a source's help.
+
+        Parameters
+        ----------
+        model, X, output, dropout
+            As in `.sample`.
+        settings : dict
+            Other fields of the problem.
+
+        Returns
+        -------
+        problem : `Problem`
+        """
+        raise NotImplementedError()
+
+    def content(self, model):
+        """
+        What answers depend on, for a digest.
+
+        Parameters
+        ----------
+        model : object
+            What the backend takes.
+
+        Returns
+        -------
+        content : object
+        """
+        return any_graph(model) if self.takes == "model" else model
 
     def check(self, problem):
         """

@@ -15,7 +15,7 @@ from nengo_permadrop.converter.timing import (
 from nengo_permadrop.dropout.gates import mask_processes
 from nengo_permadrop.dropout.transforms import PermanentDropout
 from nengo_permadrop.graph.graph import ModelGraph
-from nengo_permadrop.sources.registry import get_source, known_source, opened
+from nengo_permadrop.sources.registry import get_source, known_source
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import outside_networks, own_network
 
@@ -36,7 +36,7 @@ def as_taken(model, engine, dropout):
     dropout : str or None
         None if the network has it already.
     """
-    model = opened(model)
+    model = engine.opened(model)
     is_model = not isinstance(model, (nengo.Network, ModelGraph))
     if engine.takes != "network" or not (is_model and known_source(model)):
         return model, dropout
@@ -112,6 +112,8 @@ def make_problem(
 
 
 def _model_problem(engine, model, X, output, dropout, settings):
+    if engine.source is None:
+        return engine.problem(model, X, output, dropout, settings)
     source = get_source(engine.source)
     if not source.takes(model):
         found = (

@@ -1,6 +1,7 @@
 """Matrix products that round alike, however many rows there are."""
 
 import numpy as np
+from scipy import sparse
 
 # Replicas are multiplied in blocks of this many, the last one padded, so that the
 # rounding of a replica's numbers doesn't depend on how many replicas there are.
@@ -14,7 +15,7 @@ def shared_product(x, weights):
     Parameters
     ----------
     x : (n_replicas, size_in) ndarray
-    weights : (size_out, size_in) ndarray
+    weights : (size_out, size_in) ndarray or sparse matrix
         The weights of all replicas.
 
     Returns
@@ -22,6 +23,8 @@ def shared_product(x, weights):
     product : (n_replicas, size_out) ndarray
     """
     n_replicas, size_in = x.shape
+    if sparse.issparse(weights):  # adds up row by row, whatever the replicas are
+        return np.ascontiguousarray(weights.dot(x.T).T)
     if n_replicas == 1:
         return weights.dot(x[0])[np.newaxis]
     n_blocks = -(-n_replicas // PRODUCT_BLOCK)

@@ -12,6 +12,7 @@ import numpy as np
 
 from nengo_permadrop.converter.timing import holder
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.dropout.weights import plain_transform
 from nengo_permadrop.support.isolation import outside_networks
 
 
@@ -58,17 +59,17 @@ def with_weights(transform, weights):
 
     Parameters
     ----------
-    transform : `nengo.Dense` or `.PermanentDropout`
-    weights : (size_out, size_in) ndarray
+    transform : `nengo.Dense`, `nengo.Sparse` or `.PermanentDropout`
+    weights : (size_out, size_in) ndarray or csr_matrix
         For the same number of inputs.
 
     Returns
     -------
-    transform : `nengo.Dense` or `.PermanentDropout`
+    transform : `nengo.Dense`, `nengo.Sparse` or `.PermanentDropout`
     """
     if isinstance(transform, PermanentDropout):
         return transform.replaced(init=weights)
-    return nengo.Dense(weights.shape, init=weights)
+    return plain_transform(weights)
 
 
 def _sent(conv):

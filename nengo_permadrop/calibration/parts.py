@@ -9,6 +9,7 @@ from nengo_permadrop.batched.simulator import Simulator
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.dropout.weights import plain_transform, scaled_rows
 from nengo_permadrop.support.isolation import building, outside_networks, own_network
 
 _REPLICAS = 2000  # simulated at a time
@@ -187,7 +188,7 @@ def correct(conv, part, gain, bias):
 
 
 def _scaled(transform, gain):
-    """A dense transform with its rows scaled, and its dropout if it has one."""
+    """A transform with its rows scaled, and its dropout if it has one."""
     if isinstance(transform, PermanentDropout):
-        return transform.replaced(init=gain[:, np.newaxis] * transform.init.base)
-    return nengo.Dense(transform.shape, init=gain[:, np.newaxis] * transform.init)
+        return transform.replaced(init=scaled_rows(transform.init.base, gain))
+    return plain_transform(scaled_rows(transform.init, gain))

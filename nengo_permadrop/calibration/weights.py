@@ -24,6 +24,7 @@ from nengo_permadrop.converter.meanfield.fittable import why_not_weights
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.twins import rate_twin
 from nengo_permadrop.dropout.nodes import Shift
+from nengo_permadrop.dropout.weights import is_sparse
 from nengo_permadrop.support.isolation import outside_networks, own_network
 
 # One row of so many isn't fitted but judged by, at the most so many, with as many masks
@@ -135,20 +136,20 @@ class _Adam:
             edge
             for layer in model.layers
             for edge in layer.edges
-            if not edge.weights.any()
+            if not edge.values.any()
         ]
 
     def step(self, by_weights, by_bias, rate):
         self._n += 1
         for layer in self._layers:
-            sizes = [np.sqrt(np.mean(e.weights**2)) for e in layer.edges]
+            sizes = [_rms(e.weights) for e in layer.edges]
             largest = max(sizes, default=0.0)
             for edge, size in zip(layer.edges, sizes):
                 if edge in self._new:
                     size = largest
                 if edge in by_weights:
                     change = self._direction(edge, by_weights[edge])
-                    edge.weights = edge.weights - rate * size * change
+                    edge.values = edge.values - rate * size * change
             if layer in by_bias:
                 size = layer.gain if layer.curve is not None else 1.0
                 layer.bias = layer.bias - rate * size * self._direction(
@@ -178,6 +179,12 @@ def _parameters(model):
     return [
         ([edge.weights for edge in layer.edges], layer.bias) for layer in model.layers
     ]
+
+
+def _rms(weights):
+    """Root mean square of weights; of a sparse matrix, of those that it has."""
+    values = weights.data if is_sparse(weights) else weights
+    return np.sqrt(np.mean(values**2)) if values.size else 0.0
 
 
 def copy_weights(conv, other):

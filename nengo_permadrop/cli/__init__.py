@@ -33,6 +33,7 @@ _COMMANDS = Registry(
             "combo-data",
             "combo-train",
             "convert",
+            "audit",
             "energy",
             "backends",
             "bench",

@@ -8,10 +8,11 @@ from scipy import sparse
 from nengo_permadrop.converter.dropouts import Dropout, Mask
 from nengo_permadrop.dropout.gates import DropoutGate
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.dropout.weights import plain_transform, stored
 from nengo_permadrop.graph.dropouts import ALPHA, GAUSSIAN, alpha_terms
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Activation, Affine, Drop
-from nengo_permadrop.graph.linear import Source, Term, Value, combined, dense
+from nengo_permadrop.graph.linear import Source, Term, Value, combined
 from nengo_permadrop.neurons.activations import activation_neurons
 from nengo_permadrop.targets.base import add_constant
 from nengo_permadrop.targets.registry import get_target
@@ -244,14 +245,13 @@ class NetworkBuilder:
 
     def _connect(self, value, post, path):
         for term in value.terms:
-            weights = dense(term.matrix)
+            weights = stored(term.matrix, self.target.sparse_weights)
             dropout, mask = (None, None) if term.mask is None else term.mask
             if mask is None:
-                transform = nengo.Dense(weights.shape, init=weights)
+                transform = plain_transform(weights)
             elif self._gating:
                 # dropped units are silent; those that are kept are scaled here
-                weights = weights / (1.0 - dropout.rate)
-                transform = nengo.Dense(weights.shape, init=weights)
+                transform = plain_transform(weights / (1.0 - dropout.rate))
             else:
                 transform = PermanentDropout(
                     weights.shape,

@@ -15,6 +15,7 @@ from nengo.exceptions import ValidationError
 
 from nengo_permadrop.converter.meanfield.model import MeanField
 from nengo_permadrop.converter.timing import READ_TIME
+from nengo_permadrop.dropout.weights import squared
 from nengo_permadrop.graph.dropouts import ALPHA, drop_terms
 from nengo_permadrop.graph.evaluation import evaluate
 from nengo_permadrop.graph.graph import Activation
@@ -30,6 +31,9 @@ N_PAIRS, N_QUICK_ROWS = 128, 16
 
 # Masks of a row, at the least: of fewer, the spread can't be told
 _N_MASKS = 8
+
+# Most values of all neurons in all pairs, 160 MB: fewer rows are looked at otherwise
+_MOST_VALUES = 2 * 10**7
 
 # Neurons that fire less often are silent, in Hz
 SILENT = 1.0
@@ -121,7 +125,8 @@ def expect(conv, X, dt=0.001, quick=False, read_time=READ_TIME):
     conv : `.Converter`
         Of spiking neurons.
     X : list of (n_observations, size) ndarray
-        Rows of each input.
+        Rows of each input. Of networks of more than ten thousand neurons, fewer are
+        looked at, evenly spaced.
     dt : float, optional
         Time step, in seconds.
     quick : bool, optional
@@ -146,9 +151,10 @@ def expect(conv, X, dt=0.001, quick=False, read_time=READ_TIME):
     n_rows = len(X[0])
     if n_rows == 0:
         return None
-    if quick:
-        X = evenly_spaced(X, N_QUICK_ROWS)
-        n_rows = len(X[0])
+    n_neurons = sum(ensemble.n_neurons for ensemble in conv.all_ensembles)
+    most = max(1, _MOST_VALUES // (_N_MASKS * max(1, n_neurons)))
+    X = evenly_spaced(X, min(most, N_QUICK_ROWS if quick else n_rows))
+    n_rows = len(X[0])
     n_masks = max(_N_MASKS, N_PAIRS // n_rows)
     masks = model.draw_masks(n_masks * n_rows, np.random.RandomState(_SEED))
     rows = [np.tile(np.asarray(x, float), (n_masks, 1)) for x in X]
@@ -228,7 +234,7 @@ def _slow_noise(model, means, slopes, masks, read_time):
                 continue
             if edge.mask is not None:
                 sent = sent * masks[edge.mask] ** 2
-            variance = variance + sent @ (edge.weights**2).T
+            variance = variance + sent @ squared(edge.weights).T
         if layer.curve is not None:
             variance = (slopes[layer.obj] * layer.gain) ** 2 * variance
             if layer.curve.amplitude > 0:

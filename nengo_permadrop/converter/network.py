@@ -395,8 +395,9 @@ class Converter(nengo.Network):
         ----------
         X : array_like, list of array_like or {str: array_like}, optional
             Rows that rates and bias are for, ``(n_observations, ...)`` an input; 256 of
-            them, at the most, evenly spaced. By default they are made up, with mean 0
-            and variance 1, or what a batch normalisation of the inputs has seen.
+            them, at the most, evenly spaced (fewer of large networks). By default they
+            are made up, with mean 0 and variance 1, or what a batch normalisation of
+            the inputs has seen.
         certificate : `.Certificate`, optional
             As `.certify` gives it, which is shown with the rest. By default the one
             that the converter has.

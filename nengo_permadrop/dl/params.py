@@ -9,6 +9,7 @@ from nengo.solvers import NoSolver
 
 from nengo_permadrop.dl.transforms import input_dropouts
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.dropout.weights import with_data
 from nengo_permadrop.support.optional import require
 
 
@@ -43,6 +44,8 @@ def _with_dropout(sim, built, obj, params):
     dropout = built[obj]
     transform = obj.transform
     (weights,) = sim.data.get_params((obj, "weights"))
+    if dropout.weights.sparse:  # NengoDL has the numbers without their places
+        weights = with_data(transform.init.base, weights)
     if weights.shape != transform.shape:
         raise ValidationError(
             f"{obj}: its weights contain the encoders of {obj.post_obj}, from which "

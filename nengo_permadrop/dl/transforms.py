@@ -4,12 +4,16 @@ from collections import namedtuple
 
 import numpy as np
 from nengo.builder import Operator, Signal
-from nengo.builder.operator import DotInc, Reset
+from nengo.builder.operator import DotInc, Reset, SparseDotInc
 from nengo.builder.transforms import multiply
 from nengo.exceptions import ValidationError
 from nengo.rc import rc
 
-from nengo_permadrop.dropout.builder import check_dropout, connection_being_built
+from nengo_permadrop.dropout.builder import (
+    base_weights,
+    check_dropout,
+    connection_being_built,
+)
 from nengo_permadrop.dropout.masks import mask_key
 
 
@@ -282,11 +286,11 @@ def build_permanent_dropout(
             attr="learning_rule_type",
             obj=conn,
         )
-    size_out, size_in = transform.shape
+    size_in = transform.size_in
     key_rng = np.random.RandomState(model.seeds[conn])
     key = mask_key(key_rng)
-    base = transform.init.sample_base(size_out, size_in, rng=key_rng)
-    base = base.astype(rc.float_dtype)
+    base = base_weights(transform, key_rng, decoders)
+    base = base.astype(rc.float_dtype, copy=False)
     if encoders is not None:
         base = multiply(encoders.astype(rc.float_dtype).T, base)
 
@@ -318,7 +322,8 @@ def build_permanent_dropout(
         )
     )
     model.add_op(Reset(weighted))
-    model.add_op(DotInc(weights, dropped, weighted, tag=f"{conn}.apply_weights"))
+    product = SparseDotInc if weights.sparse else DotInc
+    model.add_op(product(weights, dropped, weighted, tag=f"{conn}.apply_weights"))
     if redraws:
         model.add_op(RedrawScale(built, model.step, tag=f"{conn}.redraw"))
     return weighted, weights

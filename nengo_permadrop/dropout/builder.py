@@ -7,15 +7,16 @@ from collections import namedtuple
 import nengo
 import numpy as np
 from nengo.builder import Builder, Operator
-from nengo.builder.transforms import build_dense, multiply
+from nengo.builder.transforms import build_dense, build_sparse, multiply
 from nengo.dists import Distribution
 from nengo.exceptions import BuildError
 from nengo.rc import rc
-from nengo.transforms import Dense
+from nengo.transforms import Dense, Sparse
 
 from nengo_permadrop.dropout.clock import redraw_index
 from nengo_permadrop.dropout.masks import mask_key
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.dropout.weights import as_dense, is_sparse, scaled_columns
 from nengo_permadrop.support.validation import check_whole_steps
 
 
@@ -45,15 +46,14 @@ class BuiltDropout(
         """The key of the masks and the unmasked transform, for a connection seed."""
         rng = np.random.RandomState(seed)
         key = mask_key(rng)
-        size_out, size_in = self.dropout.shape
-        return key, self.dropout.init.sample_base(size_out, size_in, rng=rng)
+        return key, base_weights(self.dropout, rng, self.decoders)
 
     def masked(self, key, base, redraw_index=0):
         """The signal's value for one mask."""
         scale = self.dropout.init.column_scale(
             key, self.dropout.size_in, redraw_index=redraw_index
         )
-        weights = (base * scale).astype(rc.float_dtype)
+        weights = scaled_columns(base, scale).astype(rc.float_dtype, copy=False)
         if self.decoders is not None:
             weights = multiply(weights, self.decoders.astype(rc.float_dtype))
         if self.encoders is not None:
@@ -63,6 +63,27 @@ class BuiltDropout(
     def redrawn(self, seed, redraw_index=0):
         """The signal's value for a connection seed and the number of a redraw."""
         return self.masked(*self.base(seed), redraw_index=redraw_index)
+
+
+def base_weights(dropout, rng=np.random, decoders=None):
+    """
+    The weights of a dropout as they are multiplied with, without a mask.
+
+    Parameters
+    ----------
+    dropout : `.PermanentDropout`
+    rng : `numpy.random.RandomState`, optional
+        For weights that are a distribution.
+    decoders : ndarray, optional
+        What the connection multiplies its transform with.
+
+    Returns
+    -------
+    weights : (size_out, size_in) ndarray or csr_matrix
+        Sparse as in the dropout, but not where it is multiplied with decoders.
+    """
+    weights = dropout.init.sample_base(*dropout.shape, rng=rng)
+    return weights if decoders is None else as_dense(weights)
 
 
 def built_dropouts(model):
@@ -130,6 +151,11 @@ class RedrawMask(Operator):
     def make_step(self, signals, dt, rng):
         time = signals[self.time]
         weights = signals[self.weights]
+        if self.weights.sparse:
+            # Nengo has no writable sparse signals; the product that reads this one is
+            # made later, and so gets the copy
+            weights = weights.copy()
+            dict.__setitem__(signals, self.weights, weights)
         redraw, delay = self.built.dropout.redraw, self.built.dropout.redraw_delay
         key, base = self.built.base(self.seed)
         current = -1  # so that the first step sets the first masks, after a reset too
@@ -138,7 +164,11 @@ class RedrawMask(Operator):
             nonlocal current
             index = redraw_index(time.item(), dt, redraw, delay)
             if index != current:
-                weights[...] = self.built.masked(key, base, index)
+                masked = self.built.masked(key, base, index)
+                if is_sparse(masked):
+                    weights.data[...] = masked.data
+                else:
+                    weights[...] = masked
                 current = index
 
         return step_redrawmask
@@ -149,7 +179,8 @@ def build_permanent_dropout(
     model, transform, sig_in, decoders=None, encoders=None, rng=np.random
 ):
     """
-    Build a `.PermanentDropout`: a dense transform, and an operator if it redraws.
+    Build a `.PermanentDropout`: a dense or sparse transform, and an operator if it
+    redraws.
 
     Other than in `nengo.transforms.Dense`, the generator is a new one from the
     connection's seed, not ``rng``: that has already been used to solve for decoders if
@@ -200,17 +231,17 @@ def build_permanent_dropout(
 
     key_rng = np.random.RandomState(seed)
     key = mask_key(key_rng)
-    size_out, size_in = transform.shape
-    masked = transform.init.sample_base(size_out, size_in, rng=key_rng)
-    masked = masked * transform.init.column_scale(key, size_in)
-    weighted, weights = build_dense(
-        model, Dense(transform.shape, init=masked), sig_in, decoders, encoders
+    base = base_weights(transform, key_rng, decoders)
+    masked = scaled_columns(base, transform.init.column_scale(key, transform.size_in))
+    kind, build = (Sparse, build_sparse) if is_sparse(masked) else (Dense, build_dense)
+    weighted, weights = build(
+        model, kind(transform.shape, init=masked), sig_in, decoders, encoders
     )
 
     built = BuiltDropout(conn, weights, decoders, encoders)
     model.params[weights] = built
     if transform.redraw is not None:
-        weights.readonly = False
+        weights.readonly = weights.sparse
         model.add_op(RedrawMask(built, seed, model.time, tag=f"{conn}.redraw"))
     return weighted, weights
 

@@ -1,7 +1,7 @@
 """Permanent dropout as a native Nengo transform."""
 
 import numpy as np
-from nengo.dists import DistOrArrayParam, Distribution
+from nengo.dists import Distribution
 from nengo.exceptions import BuildError, ValidationError
 from nengo.params import EnumParam, NdarrayParam
 from nengo.rc import rc
@@ -13,8 +13,15 @@ from nengo_permadrop.dropout.masks import (
     mask_key,
     scale_factors,
 )
+from nengo_permadrop.dropout.weights import (
+    WeightsParam,
+    as_dense,
+    checked_weights,
+    is_sparse,
+    scaled_columns,
+)
 from nengo_permadrop.support.groups import check_groups
-from nengo_permadrop.support.validation import FiniteNumberParam, check_real_array
+from nengo_permadrop.support.validation import FiniteNumberParam
 
 
 class MaskedWeights(Distribution):
@@ -29,7 +36,7 @@ class MaskedWeights(Distribution):
 
     Parameters
     ----------
-    base : `nengo.dists.Distribution` or array_like
+    base : `nengo.dists.Distribution`, array_like or sparse matrix
         The weights without dropout: a matrix, or, for a square matrix, a scalar or
         vector that stands for a diagonal matrix.
     rate : float
@@ -40,7 +47,7 @@ class MaskedWeights(Distribution):
         What columns are multiplied by, as in `.PermanentDropout`.
     """
 
-    base = DistOrArrayParam("base")
+    base = WeightsParam("base")
     rate = FiniteNumberParam("rate", low=0, high=1, high_open=True)
     groups = NdarrayParam("groups", shape=("*",), dtype=np.int64, optional=True)
     noise = EnumParam("noise", values=NOISES)
@@ -52,11 +59,16 @@ class MaskedWeights(Distribution):
         self.groups = groups
         self.noise = noise
 
+    @property
+    def sparse(self):
+        """Whether the weights are a sparse matrix."""
+        return is_sparse(self.base)
+
     def sample_base(self, n, d, rng=np.random):
-        """The weights without dropout, ``(n, d)``."""
+        """The weights without dropout, ``(n, d)``: an ndarray or, as given, sparse."""
         if isinstance(self.base, Distribution):
             return self.base.sample(n, d, rng=rng).astype(rc.float_dtype)
-        base = self.base.astype(rc.float_dtype)
+        base = self.base.astype(rc.float_dtype, copy=not self.sparse)
         return base if base.ndim == 2 else np.diag(np.broadcast_to(base, (n,)))
 
     def column_scale(self, key, d, redraw_index=0):
@@ -80,12 +92,13 @@ class MaskedWeights(Distribution):
                 obj=self,
             )
         scale = self.column_scale(mask_key(rng), d)
-        return self.sample_base(n, d, rng=rng) * scale
+        # an array, also of sparse weights: what samples a Dense transform expects one
+        return as_dense(scaled_columns(self.sample_base(n, d, rng=rng), scale))
 
 
 class PermanentDropout(Dense):
     """
-    A dense transform whose inputs are dropped at random, at run time too.
+    A matrix of weights whose inputs are dropped at random, at run time too.
 
     Each input is dropped (its column of weights is zero) with probability ``rate``; the
     columns that are kept are scaled by ``1 / (1 - rate)``, as in Keras [1]_. The masks
@@ -97,9 +110,13 @@ class PermanentDropout(Dense):
     ----------
     shape : (2,) tuple of int
         ``(size_out, size_in)``.
-    init : `nengo.dists.Distribution` or array_like, optional
+    init : `nengo.dists.Distribution`, array_like or sparse matrix, optional
         The weights without dropout, as in `nengo.transforms.Dense`: a matrix, a
-        distribution, or for a square shape a scalar or vector (the diagonal).
+        distribution, or for a square shape a scalar or vector (the diagonal). Or as in
+        `nengo.transforms.Sparse`, a matrix of SciPy's sparse kinds, or a
+        `nengo.transforms.SparseMatrix` of given data: only the weights that it has are
+        kept and multiplied with then, in `nengo.Simulator`, NengoDL and `.Simulator`.
+        Other backends, as nengo-loihi, sample a dense matrix from it.
     rate : float, optional
         Probability that an input is dropped, in [0, 1).
     redraw : float, optional
@@ -185,9 +202,7 @@ class PermanentDropout(Dense):
         self.redraw = redraw
         self.noise = noise
         self.redraw_delay = redraw_delay
-        if not isinstance(init, Distribution):
-            check_real_array(init, "init", obj=self)
-        weights = Dense(shape, init).init  # checks init against shape
+        weights = checked_weights(shape, init, obj=self)
         self.groups = check_groups(groups, int(tuple(shape)[1]), obj=self)
         masked = MaskedWeights(weights, self.rate, self.groups, self.noise)
         super().__init__(shape, masked)

@@ -154,10 +154,9 @@ class Checkpoint:
             before stays as it is.
         """
         stream = io.BytesIO()
-        stream.write(_MAGIC + bytes(hashlib.sha256().digest_size))
         np.save(stream, np.asarray(array), allow_pickle=False)
-        content = stream.getbuffer()
-        content[len(_MAGIC) : _START] = self._checksum(name, content[_START:])
+        payload = stream.getvalue()  # no view: Python 3.12.1 crashes when it frees one
+        content = b"".join((_MAGIC, self._checksum(name, payload), payload))
         with _disk_errors(self.directory):
             write_bytes(self._path(name), content, locked=True)
 

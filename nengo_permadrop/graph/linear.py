@@ -182,11 +182,6 @@ def _apart(a, b):
     return not np.intersect1d(a.nonzero()[0], b.nonzero()[0]).size
 
 
-def dense(matrix):
-    """A matrix as an ndarray."""
-    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
-
-
 def _plain(matrix):
     # sparse + dense gives numpy.matrix, whose * is not elementwise
     return matrix if sparse.issparse(matrix) else np.asarray(matrix)

@@ -51,6 +51,32 @@ class LoihiLIFRate(LIFRate):
         output[...] = np.where(fires, rates, 0.0)
 
 
+def discretised_constants(tau_rc, tau_ref, dt=0.001):
+    """
+    The time constants that Loihi has in the place of others.
+
+    A membrane's decay is a fraction of 4095 a time step, a refractory period is whole
+    time steps [1]_. It needs no nengo-loihi, which new Pythons don't have.
+
+    Parameters
+    ----------
+    tau_rc, tau_ref : float
+        In seconds.
+    dt : float, optional
+        Time step, in seconds.
+
+    Returns
+    -------
+    tau_rc, tau_ref : float
+
+    References
+    ----------
+    .. [1] ``discretize_tau_rc`` and ``discretize_tau_ref`` of nengo_loihi 1.1.0.
+    """
+    decay = np.round(-np.expm1(-dt / tau_rc) * 4095) / 4095
+    return float(-dt / np.log1p(-decay)), float(dt * np.round(tau_ref / dt))
+
+
 def host_spiking(rate_type, dt=0.001):
     """
     Spiking neurons of a layer that Loihi's host computes, for its chip.

@@ -17,7 +17,6 @@ from nengo_permadrop.execution.checkpoint import Checkpoint
 from nengo_permadrop.execution.chunks import Opened, compute
 from nengo_permadrop.samples.samples import MASKS, PredictiveSamples
 from nengo_permadrop.sampling.single_run import run_on
-from nengo_permadrop.sources.registry import any_graph
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.inputs import match_inputs
 from nengo_permadrop.support.isolation import outside_networks
@@ -66,8 +65,10 @@ def sample(
     Parameters
     ----------
     model : `.Converter`, `nengo.Network`, `keras.Model`, or path of a model's file
-        A Keras model for ``backend="keras"``, a network for all others. These convert a
-        Keras model with `.Converter`'s defaults, for the backend's target.
+        A Keras model for ``backend="keras"``, a `torch.nn.Module` for "torch", the path
+        of an ONNX file for "onnx", anything that can be called for "function"; a
+        network for all others. These convert a Keras model with `.Converter`'s
+        defaults, for the backend's target.
     X : array_like, list of array_like or dict
         Observations: ``(n_observations, ...)`` for a model of one input; a list of
         such arrays, or a dictionary by name, for several. For a plain network,
@@ -77,8 +78,9 @@ def sample(
     backend : str, optional
         "batched" (many simulations at once, on `.Simulator`), "nengo" (one after the
         other, on the reference simulator), "nengo_dl" (many at once on NengoDL),
-        "nengo_loihi" (one after the other, on Loihi or its emulator) or "keras" (the
-        classical forward pass). The first three give the same samples, to rounding.
+        "nengo_loihi" (one after the other, on Loihi or its emulator); "keras", "torch"
+        or "onnx" (the classical forward pass, with all dropouts on); or "function" (one
+        call a draw, and no seed). The first three give the same samples, to rounding.
         (NengoDL sets TensorFlow's global seed, and while it builds a network, Nengo's
         precision for the whole process.)
     presentation_time : float, optional
@@ -414,9 +416,7 @@ class Sampler:
 
 def _identity(engine, problem, X, masks, first_observation):
     """All that the answer of a draw and observation depends on."""
-    model = problem.model
-    if engine.takes == "model":
-        model = any_graph(model)
+    model = engine.content(problem.model)
     return {
         "model": digest([model, problem.inputs, problem.output]),
         "X": digest(X),

@@ -26,7 +26,9 @@ EXTRAS = {
     "snntorch": "bench",
     "spikingjelly": "bench",
     "spikingjelly.activation_based.neuron": "bench",
-    "torch": "bench",
+    "torch": "torch",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
 }
 # Required, but imported where it is needed only
 CORE = ("h5py",)

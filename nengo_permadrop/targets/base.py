@@ -29,6 +29,8 @@ class Target:
         `.DropoutGate` gates.
     curve : str
         The target whose rate curve SoftLIF layers should have learned.
+    sparse_weights : bool
+        Whether weights may be sparse matrices.
     whole_steps : bool
         Whether neurons fire every so many whole time steps, so that their rates are
         quantised.
@@ -47,6 +49,7 @@ class Target:
     rate_neurons = True
     gates = False
     curve = "nengo"
+    sparse_weights = True
     whole_steps = False
     firing_rate = 500.0
     default_synapse = nengo.Alpha(0.005)

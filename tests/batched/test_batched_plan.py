@@ -12,7 +12,8 @@ from nengo.processes import PresentInput
 import nengo_permadrop as npd
 from nengo_permadrop import testing
 from nengo_permadrop.batched.compiled import engine as plan_engine
-from nengo_permadrop.batched.compiled import kernels, rows, tables
+from nengo_permadrop.batched.compiled import kernels, layout, rows, tables
+from nengo_permadrop.batched.compiled.plan import find_plan
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.seeds import derive_seed
 
@@ -155,7 +156,7 @@ def test_any_number_of_spikes(rates, synapse):
     net.layers[0].bias = rates
     planned = assert_plan_equals_steps(net, n_replicas=3, steps=80)
     spikes = planned.data[net.all_probes[1]][0] * planned.dt / RECTIFIED.amplitude
-    assert spikes[: kernels.WINDOW].sum() > 2 * kernels.WINDOW * 20
+    assert spikes[: layout.WINDOW].sum() > 2 * layout.WINDOW * 20
 
 
 def test_a_deep_network_of_nengos_answers():
@@ -171,7 +172,7 @@ def test_a_deep_network_of_nengos_answers():
     assert sim.plan is not None
     last = sim.data[net.all_probes[len(net.layers)]] * sim.dt / 0.7
     # more than there is room to list
-    assert last[:, -kernels.WINDOW :].sum(axis=(1, 2)).min() > 2 * kernels.WINDOW * 64
+    assert last[:, -layout.WINDOW :].sum(axis=(1, 2)).min() > 2 * layout.WINDOW * 64
     for i, seed in enumerate([1, 2]):
         expected = reference_replica(net, 100, seed, seed)
         for probe, values in zip(net.all_probes, expected):
@@ -201,10 +202,10 @@ def test_room_makes_no_difference(post):
             nengo.Connection(second.neurons, out, transform=transform, synapse=0.01)
             second_probe = nengo.Probe(second.neurons)
             first_probe = nengo.Probe(first.neurons[:16])
-        sim = run(net, n_replicas=3, steps=2 * kernels.WINDOW + 3)
+        sim = run(net, n_replicas=3, steps=2 * layout.WINDOW + 3)
         assert sim.plan is not None
         counts = sim.data[first_probe] * sim.dt / often.amplitude
-        listed = counts[0].sum() < 4 * kernels.WINDOW * first.n_neurons
+        listed = counts[0].sum() < 4 * layout.WINDOW * first.n_neurons
         return sim.data[first_probe], sim.data[second_probe], listed
 
     few, many = answer(n_silent=0), answer(n_silent=1000)
@@ -233,17 +234,18 @@ def test_counted_rows_are_added_as_listed_ones():
 
 
 def test_what_is_multiplied_was_never_listed():
-    assert rows.MOST_ADDED >= 2 * kernels.WINDOW
-    assert rows.COUNTED >= kernels.TILE
+    assert rows.MOST_ADDED >= 2 * layout.WINDOW
+    assert rows.COUNTED >= layout.TILE
 
 
 def test_tiles_and_windows():
     """Populations of several tiles and a run of several windows."""
-    n = (kernels.TILE + 40, 2 * kernels.TILE, 30)
+    n = (layout.TILE + 40, 2 * layout.TILE, 30)
     net = with_probes(layered_network(n=n))
-    sim = assert_plan_equals_steps(net, n_replicas=3, steps=kernels.WINDOW + 10)
-    made = tables.Tables(sim.plan, sim.dt, np.float64)
-    assert made.tiles[:, kernels.T_SIZE].max() <= kernels.TILE
+    sim = assert_plan_equals_steps(net, n_replicas=3, steps=layout.WINDOW + 10)
+    plan, _ = find_plan(sim.model, np.float64)
+    made = tables.Tables(plan, sim.dt, np.float64)
+    assert made.tiles[:, layout.T_SIZE].max() <= layout.TILE
     assert len(made.tiles) > len(made.populations)
 
 

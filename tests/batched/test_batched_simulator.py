@@ -390,12 +390,14 @@ def test_a_second_process_compiles_nothing():
 def test_a_change_of_any_compiled_code_is_compiled():
     """Numba itself looks only at the file that a kernel is in."""
     from nengo_permadrop.batched import compiled
-    from nengo_permadrop.batched.compiled import kernels, rows
+    from nengo_permadrop.batched.compiled import kernels, layout, membranes, rows, runs
 
     files = Path(compiled.__file__).parent.glob("*.py")
     with_compiled = {path.name for path in files if "@jit" in path.read_text()}
-    assert with_compiled == {"kernels.py", "rows.py"}
-    source = Path(kernels.__file__).read_bytes() + Path(rows.__file__).read_bytes()
+    modules = (kernels, layout, membranes, rows, runs)
+    names = {Path(module.__file__).name for module in modules}
+    assert with_compiled | {"layout.py"} == names
+    source = b"".join(Path(module.__file__).read_bytes() for module in modules)
     enclosed = [cell.cell_contents for cell in kernels.run_block.py_func.__closure__]
     assert enclosed == [hashlib.sha256(source).hexdigest()]
 

@@ -9,6 +9,7 @@ from kmodels import combo, drawn, mlp, observations
 from nengo.exceptions import ValidationError
 
 import nengo_permadrop as npd
+from nengo_permadrop import testing
 from nengo_permadrop.converter.checks import (
     LIMIT,
     SPREAD_LIMIT,
@@ -24,6 +25,7 @@ from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 from nengo_permadrop.training.recipe import softlif_at
+from nengo_permadrop.support.inputs import evenly_spaced
 
 WIDE = {"units": (60, 60)}
 
@@ -330,3 +332,15 @@ def test_what_is_advised_for_loihi_can_be_followed(redraw):
     assert "method='weights'" in _correction(npd.Converter(mlp(units=(6, 6))))
     rows = [x.reshape(8, -1) for x in observations(kmodel, 8)]
     assert "exact" not in _fix(conv, expect(conv, rows).layers)
+
+
+def test_large_networks_are_looked_at_in_fewer_rows(monkeypatch):
+    """So that memory is bounded; as if these rows had been given."""
+    conv = npd.Converter(testing.mlp(), seed=0)
+    X = list(testing.observations(conv.graph, 40).values())
+    whole = expect(conv, X)
+    monkeypatch.setattr("nengo_permadrop.converter.expected._MOST_VALUES", 8 * 80 * 5)
+    few, given = expect(conv, X), expect(conv, evenly_spaced(X, 5))
+    assert few.bias == given.bias != whole.bias
+    monkeypatch.setattr("nengo_permadrop.converter.expected._MOST_VALUES", 1)
+    assert expect(conv, X).bias == expect(conv, evenly_spaced(X, 1)).bias

@@ -10,6 +10,7 @@ import nengo_permadrop as npd
 
 nengo_loihi = pytest.importorskip("nengo_loihi")
 
+from nengo_permadrop.neurons.loihi import discretised_constants  # noqa: E402
 from nengo_permadrop.targets.loihi.configuration import configure  # noqa: E402
 from nengo_permadrop.targets.loihi.model import LoihiModel  # noqa: E402
 
@@ -312,3 +313,11 @@ def test_dropping_dimensions_warns():
         nengo.Connection(a, b, transform=dropout, synapse=0.005)
     with pytest.warns(UserWarning, match="drops dimensions.*2 inputs"):
         LoihiModel(net, DT)
+
+
+@pytest.mark.parametrize("tau_rc, tau_ref", [(0.02, 0.002), (0.0317, 0.00262), (1, 0)])
+def test_discretised_constants_are_nengo_loihis(tau_rc, tau_ref):
+    found = discretised_constants(tau_rc, tau_ref, 0.001)
+    loihi = nengo_loihi.neurons
+    expected = loihi.discretize_tau_rc(tau_rc, 0.001)
+    assert found == (expected, loihi.discretize_tau_ref(tau_ref, 0.001))

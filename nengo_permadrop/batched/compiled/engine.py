@@ -7,8 +7,9 @@ import numba
 import numpy as np
 from nengo.exceptions import SimulationError
 
-from nengo_permadrop.batched.compiled import kernels
+from nengo_permadrop.batched.compiled import kernels, layout
 from nengo_permadrop.batched.compiled.currents import InputCurrents, distinct_rows
+from nengo_permadrop.batched.compiled.membranes import SERIES_LIMIT
 from nengo_permadrop.batched.compiled.neuron_types import is_lif, lif_times
 from nengo_permadrop.batched.compiled.tables import Tables
 from nengo_permadrop.batched.random.masks import DropoutMasks
@@ -16,6 +17,7 @@ from nengo_permadrop.batched.random.seeding import initial_states
 from nengo_permadrop.dropout.clock import redraw_index
 
 _BLOCK = 32  # most replicas of a block
+_LIST_BYTES = 128 * 2**20  # most room for the lists of a block's spikes
 _OUTPUT_BYTES = 64 * 2**20  # of what is probed at a time
 _MOST_STEPS = 500  # between two looks at whether the run was interrupted
 
@@ -37,6 +39,8 @@ class PlanEngine:
         self.plan = plan
         self.dtype = np.dtype(dtype)
         self.tables = Tables(plan, model.dt, dtype)
+        for population in plan.populations:
+            population.forget_weights()
 
     def reset(self, seeds, inputs):
         """
@@ -70,10 +74,10 @@ class PlanEngine:
 
         n_columns = [tables.n_neurons] * 2 + [tables.n_filtered] * 2
         self._state = tuple(np.zeros((n, size), self.dtype) for size in n_columns)
-        for population, columns in zip(self.plan.populations, tables.state_columns):
-            if population.neuron_type is not None:
-                self._initialise(population, columns, seeds)
         self._blocks, self._leaders = self._make_blocks(seeds, inputs)
+        for number, population in enumerate(self.plan.populations):
+            if population.neuron_type is not None:
+                self._initialise(number, population, seeds)
         self._synapses = {
             probe: self._make_synapse(readout)
             for probe, readout in self.plan.readouts.items()
@@ -143,7 +147,7 @@ class PlanEngine:
 
     def _check(self, status):
         """Raise what the kernels found."""
-        found = np.flatnonzero(status & kernels.STATUS_INFINITE)
+        found = np.flatnonzero(status & layout.STATUS_INFINITE)
         if len(found):
             names = ", ".join(self.plan.populations[i].name for i in found)
             raise SimulationError(
@@ -175,27 +179,32 @@ class PlanEngine:
             for name, value in saved.items():
                 own[name][...] = value
 
-    def _initialise(self, population, columns, seeds):
+    def _initialise(self, number, population, seeds):
         ensemble, neuron_type = population.ensemble, population.neuron_type
+        columns = self.tables.state_columns[number]
+        rows = slice(None)
+        if self.tables.shared[number]:  # only the leaders' state is used
+            rows = np.concatenate(
+                [b[np.unique(self._leaders[b])] for b in self._blocks]
+            )
         signals = self.model.sig[ensemble.neurons]
         names = ("voltage", "refractory_time")[: len(neuron_type.state)]
         for name, array in zip(names, self._state):
-            array[:, columns] = signals[name].initial_value
+            array[rows, columns] = signals[name].initial_value
         drawn = initial_states(
             neuron_type,
             population.size,
-            seeds.ensemble_seeds(self.model.seeds[ensemble]),
+            seeds.ensemble_seeds(self.model.seeds[ensemble])[rows],
             self.dtype,
         )
         for name, array in zip(names, self._state):
             if name in drawn:
-                array[:, columns] = drawn[name]
-        number = self.plan.populations.index(population)
+                array[rows, columns] = drawn[name]
         if is_lif(neuron_type):
             dt = self.model.dt
-            small = dt <= kernels.SERIES_LIMIT * lif_times(neuron_type, dt).tau_rc
+            small = dt <= SERIES_LIMIT * lif_times(neuron_type, dt).tau_rc
             series = small and not np.any(self._state[0][:, columns] > 1)
-            self.tables.numbers[number, kernels.N_SERIES] = series
+            self.tables.numbers[number, layout.N_SERIES] = series
 
     def _make_blocks(self, seeds, inputs):
         """
@@ -212,7 +221,8 @@ class PlanEngine:
                 keys = np.stack([alike, distinct_rows(values)[1]], axis=1)
                 alike = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
         order = np.argsort(alike, kind="stable")
-        size = min(_BLOCK, max(1, -(-n // (2 * n_threads()))))
+        most = max(1, _LIST_BYTES // kernels.list_bytes(self.tables.room))
+        size = min(_BLOCK, most, max(1, -(-n // (2 * n_threads()))))
         blocks = [order[start : start + size] for start in range(0, n, size)]
         leaders = np.empty(n, dtype=np.int64)
         for block in blocks:
@@ -259,6 +269,8 @@ class PlanEngine:
         for columns, term in self.tables.kept:
             keep = self._keep[:, columns]
             keep[:, term.columns] = self._masks[term.dropout].keep[:, term.mask_columns]
+        for masks in self._masks.values():
+            masks.forget()  # those of inputs are made again, with the currents
 
     def _read(self, probe, output):
         """What a probe reads, from the populations' output."""

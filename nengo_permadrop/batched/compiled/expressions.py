@@ -16,17 +16,25 @@ from typing import Any
 
 import numpy as np
 from nengo.builder.neurons import SimNeurons
-from nengo.builder.operator import Copy, DotInc, ElementwiseInc, Reset, SimPyFunc
+from nengo.builder.operator import (
+    Copy,
+    DotInc,
+    ElementwiseInc,
+    Reset,
+    SimPyFunc,
+    SparseDotInc,
+)
 from nengo.builder.processes import SimProcess
 from nengo.node import Node
 from nengo.processes import PresentInput
 from nengo.synapses import LinearFilter
+from nengo.transforms import SparseMatrix
+from scipy import sparse
 
 from nengo_permadrop.batched.random.masks import separable_dropouts
-from nengo_permadrop.dropout.builder import RedrawMask
+from nengo_permadrop.dropout.builder import RedrawMask, base_weights
 from nengo_permadrop.dropout.nodes import Shift
-
-_LARGEST_DIAGONAL = 4096
+from nengo_permadrop.dropout.weights import scaled_rows
 
 
 class NotPlanned(Exception):
@@ -64,7 +72,7 @@ class Term:
         The source is neurons, otherwise it is a Node.
     columns : (n_columns,) ndarray of int
     rows : (n_rows,) ndarray of int
-    matrix : (n_rows, n_columns) ndarray, or None
+    matrix : (n_rows, n_columns) ndarray or csr_matrix, or None
         None: the identity.
     dropout : `.BuiltDropout` or None
     mask_columns : (n_columns,) ndarray of int, or None
@@ -76,7 +84,7 @@ class Term:
     spiking: bool
     columns: np.ndarray
     rows: np.ndarray
-    matrix: np.ndarray = None
+    matrix: Any = None
     dropout: Any = None
     mask_columns: np.ndarray = None
     filter: StateSpace = None
@@ -98,8 +106,9 @@ class Term:
 
     def times(self, weights, dropout=None):
         """``weights @ self``, with a mask in between if a dropout is given."""
-        weights = weights[:, self.rows]
-        rows = np.arange(len(weights))
+        if not np.array_equal(self.rows, np.arange(weights.shape[1])):
+            weights = weights[:, self.rows]
+        rows = np.arange(weights.shape[0])
         if dropout is not None:
             if self.matrix is not None or self.dropout is not None or self.filter:
                 raise NotPlanned(f"{dropout.conn} drops what is not a single source")
@@ -118,12 +127,10 @@ class Term:
         """``diag(factors) @ self``."""
         factors = factors[self.rows]
         if self.matrix is not None:
-            return replace(self, matrix=factors[:, np.newaxis] * self.matrix)
+            return replace(self, matrix=scaled_rows(self.matrix, factors))
         if np.all(factors == 1):
             return self
-        if len(factors) > _LARGEST_DIAGONAL:
-            raise NotPlanned(f"{self.source} is scaled by a large diagonal matrix")
-        return replace(self, matrix=np.diag(factors))
+        return replace(self, matrix=sparse.diags(factors, format="csr"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,8 +350,7 @@ class Reader:
             return op.Y, x.times(self._constant(op.A))
         if built.decoders is not None:
             raise NotPlanned(f"{built.conn} drops decoded values")
-        size_out, size_in = built.dropout.shape
-        weights = built.dropout.init.sample_base(size_out, size_in)
+        weights = base_weights(built.dropout)
         if built.encoders is not None:
             weights = built.encoders.T @ weights
         return op.Y, x.times(weights, built)
@@ -375,11 +381,16 @@ class Reader:
         changes = [op for op in self.writers[signal.base] if type(op) is not RedrawMask]
         if changes or signal in self._not_separable or signal in self._node_outputs:
             raise NotPlanned(f"{signal!r} differs between replicas or changes")
-        return np.asarray(signal.initial_value, dtype=np.float64)
+        value = signal.initial_value
+        if signal.sparse:
+            value = value.allocate() if isinstance(value, SparseMatrix) else value
+            return sparse.csr_matrix(value, dtype=np.float64)
+        return np.asarray(value, dtype=np.float64)
 
     _SOURCES = {
         Copy: "src",
         DotInc: "X",
+        SparseDotInc: "X",
         ElementwiseInc: "X",
         SimProcess: "input",
         SimPyFunc: "x",
@@ -388,6 +399,7 @@ class Reader:
         Reset: _read_reset,
         Copy: _read_copy,
         DotInc: _read_dot,
+        SparseDotInc: _read_dot,
         ElementwiseInc: _read_elementwise,
         SimProcess: _read_process,
         SimPyFunc: _read_function,

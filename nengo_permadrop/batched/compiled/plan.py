@@ -21,7 +21,7 @@ why. Populations that no probe depends on are left out.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import nengo
@@ -35,6 +35,8 @@ from nengo_permadrop.batched.steps.neurons import has_curve
 from nengo_permadrop.dropout.masks import BERNOULLI
 
 logger = logging.getLogger(__name__)
+
+_FORGOTTEN = "forgotten"  # in place of weights: None would be the identity
 
 
 @dataclass(eq=False)
@@ -76,6 +78,10 @@ class Population:
     def terms(self):
         """All terms of the current."""
         return self.spikes + self.inputs + self.filtered_inputs
+
+    def forget_weights(self):
+        """Free the weights of ``spikes``, when tables have been made of them."""
+        self.spikes = tuple(replace(term, matrix=_FORGOTTEN) for term in self.spikes)
 
 
 @dataclass(eq=False)

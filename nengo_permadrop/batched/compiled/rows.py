@@ -12,8 +12,9 @@ what is counted makes no difference, not in the last bit either. Only with very 
 spikes in a step they are multiplied by these; the counts are negative then.
 """
 
-import numba
 import numpy as np
+
+from nengo_permadrop.batched.compiled.layout import L_KEEP, L_ROW, L_TILE, jit
 
 # Spikes of a neuron in a step, on average over a tile, up to which weights are added
 # one by one. Products round otherwise, but don't take longer for more spikes. (There is
@@ -22,11 +23,6 @@ MOST_ADDED = 128
 COUNTED = 2**15  # above all numbers of neurons
 _OFTEN = 16  # spikes from which on a neuron's weights aren't read again for each
 _LISTED = 256  # rows
-
-jit = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz"})
-
-# columns of the table of links
-L_TILE, L_ROW, L_KEEP = range(3)
 
 
 @jit

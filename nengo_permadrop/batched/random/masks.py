@@ -3,12 +3,18 @@
 from collections import defaultdict
 
 import numpy as np
-from nengo.builder.operator import DotInc
+from nengo.builder.operator import DotInc, SparseDotInc
 from nengo.dists import Distribution
 
 from nengo_permadrop.batched.random.seeding import mask_keys
-from nengo_permadrop.dropout.builder import RedrawMask, built_dropouts
+from nengo_permadrop.dropout.builder import (
+    RedrawMask,
+    base_weights,
+    built_dropouts,
+)
 from nengo_permadrop.dropout.masks import BERNOULLI, keep_mask, scale_factors
+
+_MOST_BITS = 2**22  # units of replicas whose masks are drawn at a time
 
 
 class DropoutMasks:
@@ -32,7 +38,7 @@ class DropoutMasks:
         Which inputs are kept in each replica; None if they are multiplied by noise.
     factor : float
         What the inputs that are kept are multiplied by.
-    weights : (..., size_in) ndarray
+    weights : (..., size_in) ndarray or csr_matrix
         What the masked inputs are multiplied by: the base weights, with the encoders.
     """
 
@@ -42,10 +48,7 @@ class DropoutMasks:
         self.keys = mask_keys(seeds)
         self.factor = 1.0 / (1.0 - dropout.rate)
         self.dtype = np.dtype(dtype)
-        weights = dropout.init.sample_base(dropout.size_out, dropout.size_in)
-        if built.encoders is not None:
-            weights = built.encoders.T.dot(weights)
-        self.weights = weights.astype(self.dtype)
+        self._weights = None
         self.decoders = None
         if built.decoders is not None:
             self.decoders = built.decoders.astype(self.dtype)
@@ -53,24 +56,58 @@ class DropoutMasks:
 
     def redraw(self, index):
         """Take the masks of the redraw with this number."""
+        self._index = index
+        self.forget()
+
+    def forget(self):
+        """Free the masks, which are made when they are asked for."""
+        self._keep = self._scale = None
+
+    @property
+    def keep(self):
         dropout = self.built.dropout
-        self.keep = self._scale = None
-        arguments = self.keys, dropout.size_in, dropout.rate, index, dropout.groups
-        if dropout.noise == BERNOULLI:
-            self.keep = keep_mask(*arguments)
-        else:
-            self._scale = scale_factors(*arguments, dropout.noise, dtype=self.dtype)
+        if self._keep is None and dropout.noise == BERNOULLI:
+            keys, *others = self._arguments
+            keep = np.empty((keys.size, dropout.size_in), dtype=bool)
+            each = max(1, _MOST_BITS // dropout.size_in)  # there are 64 a unit
+            for start in range(0, keys.size, each):
+                replicas = slice(start, start + each)
+                keep[replicas] = keep_mask(keys[replicas], *others)
+            self._keep = keep
+        return self._keep
+
+    @property
+    def _arguments(self):
+        dropout = self.built.dropout
+        return self.keys, dropout.size_in, dropout.rate, self._index, dropout.groups
+
+    @property
+    def weights(self):
+        # not made for the kernels, which have weights of their own
+        if self._weights is None:
+            built = self.built
+            weights = base_weights(built.dropout, decoders=built.decoders)
+            if built.encoders is not None:
+                weights = built.encoders.T.dot(weights)
+            self._weights = weights.astype(self.dtype)
+        return self._weights
 
     @property
     def nbytes(self):
-        """Memory that the masks take, in bytes."""
-        return sum(m.nbytes for m in (self.keep, self._scale) if m is not None)
+        """Memory that the masks take, in bytes, when they have been made."""
+        dropout = self.built.dropout
+        itemsize = 1 if dropout.noise == BERNOULLI else self.dtype.itemsize
+        return self.keys.size * dropout.size_in * itemsize
 
     @property
     def scale(self):
         """What the inputs are multiplied by, ``(n_replicas, size_in)``."""
         if self._scale is None:  # not made where only ``keep`` is used: it is large
-            self._scale = self.keep * self.dtype.type(self.factor)
+            noise = self.built.dropout.noise
+            if noise == BERNOULLI:
+                self._scale = self.keep * self.dtype.type(self.factor)
+            else:
+                self._scale = scale_factors(*self._arguments, noise, dtype=self.dtype)
         return self._scale
 
     def apply(self, x):
@@ -111,7 +148,8 @@ def separable_dropouts(model):
             not isinstance(built.dropout.init.base, Distribution)
             and signal is built.weights
             and all(
-                isinstance(op, RedrawMask) or (type(op) is DotInc and op.A is signal)
+                isinstance(op, RedrawMask)
+                or (type(op) in (DotInc, SparseDotInc) and op.A is signal)
                 for op in touching[signal.base]
             )
         ):

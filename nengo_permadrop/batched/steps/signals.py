@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from nengo.exceptions import BuildError
 from nengo.transforms import SparseMatrix
 
 
@@ -68,6 +69,12 @@ class ReplicaSignals:
     def _allocate(self, signal):
         value = signal.initial_value
         if signal.sparse:
+            if self.varies(signal) and self.n_replicas > 1:
+                raise BuildError(
+                    f"{signal.name} is a sparse matrix that differs between replicas "
+                    "in more than its mask, because something else reads or changes "
+                    "it; give the connection dense weights (.toarray())"
+                )
             value = value.allocate() if isinstance(value, SparseMatrix) else value
             return value.astype(self._dtype_of(signal))
         dtype = self._dtype_of(signal)

@@ -63,10 +63,16 @@ def dot_inc(op, context):
 
 @register_step(SparseDotInc)
 def sparse_dot_inc(op, context):
-    """``Y += A . X`` for a sparse matrix, the same in all replicas."""
+    """``Y += A . X`` for a sparse matrix, the same in all replicas but for masks."""
     a, x, y = context[op.A], context[op.X], context[op.Y]
+    masks = context.masks.get(op.A)
 
-    if context.varies(op.X):
+    if masks is not None:
+
+        def step_sparsedotinc():
+            y[...] += masks.apply(x)
+
+    elif context.varies(op.X):
 
         def step_sparsedotinc():
             y[...] += a.dot(x.T).T
@@ -174,7 +180,11 @@ def redraw_mask(op, context):
 
         def set_masks(index):
             for array, (key, base) in zip(weights, keyed):
-                array[...] = op.built.masked(key, base, index)
+                masked = op.built.masked(key, base, index)
+                if op.weights.sparse:
+                    array.data[...] = masked.data
+                else:
+                    array[...] = masked
 
     else:
         set_masks = masks.redraw

@@ -6,7 +6,7 @@ from pathlib import Path
 import shtab
 
 from nengo_permadrop import datasets
-from nengo_permadrop.backends.base import backend_names
+from nengo_permadrop.backends.base import CLASSICAL, backend_names
 from nengo_permadrop.cli import codes
 from nengo_permadrop.cli.arguments import (
     ROWS,
@@ -122,7 +122,7 @@ def _add_running(command):
     option = command.add_argument
     option(
         "--backend",
-        choices=[name for name in backend_names() if name != "keras"],
+        choices=[name for name in backend_names() if name not in CLASSICAL],
         default="batched",
         help="what simulates the spiking network (default: %(default)s)",
     )

@@ -9,17 +9,21 @@ biases.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import nengo
 import numpy as np
 from nengo.exceptions import ValidationError
+from scipy import sparse
 
 from nengo_permadrop.converter.meanfield.curves import Curve
 from nengo_permadrop.converter.meanfield.noise import SpikeNoise
+from nengo_permadrop.converter.meanfield.products import sampled_product
 from nengo_permadrop.converter.timing import holder
 from nengo_permadrop.dropout.masks import BERNOULLI, scale_factors
 from nengo_permadrop.dropout.nodes import Shift
 from nengo_permadrop.dropout.transforms import PermanentDropout
+from nengo_permadrop.dropout.weights import is_sparse, squared, with_data
 
 
 @dataclass(eq=False)
@@ -32,7 +36,7 @@ class Edge:
     conn : `nengo.Connection`
     pre : Nengo object
         Ensemble or Node.
-    weights : (size_out, size_in) ndarray
+    weights : (size_out, size_in) ndarray or csr_matrix
         Without dropout.
     mask : int or None
         Place among the masks.
@@ -40,8 +44,40 @@ class Edge:
 
     conn: nengo.Connection
     pre: object
-    weights: np.ndarray
+    weights: Any
     mask: int = None
+
+    @property
+    def values(self):
+        """The weights that can be others: all, or those of a sparse matrix."""
+        return self.weights.data if is_sparse(self.weights) else self.weights
+
+    @values.setter
+    def values(self, values):
+        if is_sparse(self.weights):
+            values = with_data(self.weights, values)
+        self.weights = values
+
+    def gradient(self, received, sent):
+        """
+        The derivative of a loss by `values`.
+
+        Parameters
+        ----------
+        received : (n, size_out) ndarray
+            Its derivative by what is received.
+        sent : (n, size_in) ndarray
+            What is sent.
+
+        Returns
+        -------
+        gradient : ndarray
+            Of the shape of `values`.
+        """
+        if not is_sparse(self.weights):
+            return received.T @ sent
+        places = self.weights.indptr, self.weights.indices
+        return sampled_product(received.T.copy(), sent.T.copy(), *places)
 
 
 @dataclass(eq=False)
@@ -215,7 +251,7 @@ class MeanField:
                     mean, var = mean * masks[edge.mask], var * masks[edge.mask] ** 2
                 total = total + mean @ edge.weights.T
                 if np.ndim(var):
-                    variance = variance + var @ (edge.weights**2).T
+                    variance = variance + var @ squared(edge.weights).T
             current = np.zeros((n, layer.bias.size)) + layer.gain * total + layer.bias
             variance = np.zeros_like(current) + layer.gain**2 * variance
             if layer.curve is None:
@@ -280,7 +316,8 @@ class MeanField:
 
         Returns
         -------
-        by_weights : {`Edge`: (size_out, size_in) ndarray}
+        by_weights : {`Edge`: ndarray}
+            By their ``values``.
         by_bias : {`Layer`: (size,) ndarray}
         """
         gradients = dict(gradients)
@@ -298,7 +335,7 @@ class MeanField:
                 mask = 1.0
                 if edge.mask is not None and masks is not None:
                     mask = masks[edge.mask]
-                by_weights[edge] = gradient.T @ (mean * mask)
+                by_weights[edge] = edge.gradient(gradient, mean * mask)
                 if edge.pre not in self.inputs:
                     sent = (gradient @ edge.weights) * mask
                     gradients[edge.pre] = gradients.get(edge.pre, 0.0) + sent
@@ -329,8 +366,11 @@ def _weights(conn):
     else:
         weights = getattr(transform, "init", None)
     sizes = _size(conn.post_obj), _size(conn.pre_obj)
-    if not isinstance(weights, np.ndarray) or weights.shape != sizes:
+    known = isinstance(weights, np.ndarray) or is_sparse(weights)
+    if not known or weights.shape != sizes:
         raise ValidationError(f"what comes through {conn} isn't known", attr="conv")
+    if is_sparse(weights):
+        return sparse.csr_matrix(weights, dtype=float)
     return np.asarray(weights, float)
 
 

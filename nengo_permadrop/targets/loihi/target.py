@@ -20,6 +20,8 @@ class LoihiTarget(Target):
     rate_neurons = False
     gates = True
     curve = "loihi"
+    # nengo-loihi has no sparse connections from the host, and doesn't split blocks
+    sparse_weights = False
     whole_steps = True
     # of relu neurons, which lose on average half a time step with each spike;
     # at lower rates the noise of spikes biases the next layer more
