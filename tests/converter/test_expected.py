@@ -24,8 +24,8 @@ from nengo_permadrop.converter.timing import path_delay
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
-from nengo_permadrop.training.recipe import softlif_at
 from nengo_permadrop.support.inputs import evenly_spaced
+from nengo_permadrop.training.recipe import softlif_at
 
 WIDE = {"units": (60, 60)}
 
