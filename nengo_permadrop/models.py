@@ -4,6 +4,7 @@ from nengo_permadrop.combo.architecture import combo_small
 from nengo_permadrop.training import (
     anneal,
     for_dataset,
+    lenet,
     mlp,
     r2,
     train,
@@ -14,6 +15,7 @@ __all__ = [
     "anneal",
     "combo_small",
     "for_dataset",
+    "lenet",
     "mlp",
     "r2",
     "train",

@@ -7,7 +7,7 @@ import numpy as np
 from nengo.exceptions import ValidationError
 
 from nengo_permadrop.graph.links import apply_link
-from nengo_permadrop.sources.registry import opened, read_model
+from nengo_permadrop.sources.registry import any_graph, opened
 from nengo_permadrop.support.registry import Registry, instance
 
 _BACKENDS = Registry(
@@ -290,7 +290,7 @@ class Backend:
         -------
         content : object
         """
-        return read_model(model) if self.takes == "model" else model
+        return any_graph(model) if self.takes == "model" else model
 
     def check(self, problem):
         """

@@ -140,6 +140,48 @@ def add_trust(command):
     )
 
 
+class _Several(argparse.Action):
+    """Every value of an option that is given several times, a tuple."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, (*getattr(namespace, self.dest), values))
+
+
+def add_reading(command, model="the model's file"):
+    """
+    Add the options of how a model's file is read.
+
+    Parameters
+    ----------
+    command : `argparse.ArgumentParser`
+    model : str, optional
+        What the model's argument is called.
+    """
+    add_trust(command)
+    command.add_argument(
+        "--dropout-class",
+        dest="dropout_classes",
+        action=_Several,
+        default=(),
+        metavar="NAME",
+        help=f"class in {model} that is permanent dropout and doesn't end in Dropout; "
+        "once for each of several",
+    )
+    command.add_argument(
+        "--max-to-avg-pool",
+        action="store_true",
+        help=f"take averages where {model} pools the largest of several elements",
+    )
+
+
+def reading_of(args):
+    """What `add_reading` read but for ``trust``, as options of `.Converter`."""
+    return {
+        "dropout_classes": args.dropout_classes,
+        "max_to_avg_pool": args.max_to_avg_pool,
+    }
+
+
 def count(text):
     """A whole number, at least 1."""
     number = int(text)

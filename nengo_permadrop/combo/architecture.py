@@ -74,7 +74,7 @@ def model(
        ``Pilot1/Combo`` of ECP-CANDLE/Benchmarks.
     """
     keras = require("keras")
-    layers = RecipeLayers(rate, seed, target, activation, gamma)
+    layers = RecipeLayers(rate, seed, target, activation, gamma=gamma)
 
     def encoder(n_features, name):
         x = inputs = keras.Input((n_features,), name=f"{name}_features")

@@ -79,6 +79,8 @@ def infer(
     seed=0,
     candle_scaling=False,
     trust=False,
+    dropout_classes=(),
+    max_to_avg_pool=False,
     presentation_time=None,
     settle=None,
     executor=None,
@@ -136,6 +138,8 @@ def infer(
         file beside the model (`.features_path`).
     trust : bool, optional
         Load the model with Keras, whatever code that runs, as in `.load_model`.
+    dropout_classes, max_to_avg_pool
+        As in `.Converter`.
     presentation_time : float, optional
         Seconds that a row is shown; by default 0.06 more than ``settle``.
     settle : float, optional
@@ -176,7 +180,7 @@ def infer(
     PredictionTables(output, sample_set, drug_set, quantiles)  # if it can be
     if checkpoint is not None:
         check_folder(checkpoint)
-    loaded = _load(model_file, weights_file, trust)
+    loaded = _load(model_file, weights_file, trust, dropout_classes, max_to_avg_pool)
     engine_version = engine.version_for(loaded)
     features = model_features(
         model_file,
@@ -250,7 +254,7 @@ def _predictions(sampler, pairs, executor):
     return predicted
 
 
-def _load(model_file, weights_file, trust):
+def _load(model_file, weights_file, trust, dropout_classes, max_to_avg_pool):
     """The model, as its source reads it; that of Keras needs no Keras, but to trust."""
     lacks_weights = weights_file is not None and not Path(weights_file).exists()
     if lacks_weights and Path(model_file).exists():
@@ -258,7 +262,13 @@ def _load(model_file, weights_file, trust):
             f"{weights_file}: no such file of weights; name that of {model_file} with "
             "-w (weights_file=), or that file itself, to keep the weights in it"
         )
-    return opened(model_file, trust=trust, weights=weights_file)
+    return opened(
+        model_file,
+        trust=trust,
+        weights=weights_file,
+        dropout_classes=dropout_classes,
+        max_to_avg_pool=max_to_avg_pool,
+    )
 
 
 def _check_sizes(graph, model_file, features):

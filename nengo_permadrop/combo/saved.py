@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 from nengo.exceptions import ValidationError
 
-from nengo_permadrop.sources.keras.loading import load_model, load_weights
+from nengo_permadrop.sources.keras.loading import (
+    dropouts_named,
+    load_model,
+    load_weights,
+)
 from nengo_permadrop.sources.keras.saving import save_model, save_weights
 from nengo_permadrop.sources.registry import opened
 from nengo_permadrop.support.archives import read_npz, readable, write_npz
@@ -258,7 +262,15 @@ def fingerprint(dataset):
     return digest.hexdigest()
 
 
-def trained(model, weights=None, trust=False, trains_on=False):
+def trained(
+    model,
+    weights=None,
+    trust=False,
+    *,
+    by_keras=False,
+    dropout_classes=(),
+    max_to_avg_pool=False,
+):
     """
     A network that was trained before.
 
@@ -270,8 +282,11 @@ def trained(model, weights=None, trust=False, trains_on=False):
         File of other weights for it.
     trust : bool, optional
         Load the network by Keras, whatever code that runs, as in `.load_model`.
-    trains_on : bool, optional
-        Whether it will be trained on: its file is loaded by Keras then, not read.
+    by_keras : bool, optional
+        Load its file by Keras instead of reading it: to train it on, or for answers
+        that the graph in the file hasn't, of pools that take the largest.
+    dropout_classes, max_to_avg_pool
+        As in `.Converter`.
 
     Returns
     -------
@@ -291,9 +306,13 @@ def trained(model, weights=None, trust=False, trains_on=False):
             load_weights(model, weights)
         return model, {}
     record = read_record(model) or {}
-    if not trains_on:
-        return opened(model, trust=trust, weights=weights), record
-    model = load_model(model, trust=trust)
+    if not by_keras:
+        options = {
+            "dropout_classes": dropout_classes,
+            "max_to_avg_pool": max_to_avg_pool,
+        }
+        return opened(model, trust=trust, weights=weights, **options), record
+    model = load_model(model, dropouts_named(dropout_classes), trust=trust)
     if weights is not None:
         load_weights(model, weights)
     return model, record

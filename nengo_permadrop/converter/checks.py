@@ -315,7 +315,7 @@ def _is_hard(layer):
     parameters = layer.parameters
     return layer.kind == "softlif" and (
         parameters.get("gain", LAYER_GAIN) < LAYER_GAIN
-        or parameters.get("amplitude", LAYER_AMPLITUDE) != LAYER_AMPLITUDE
+        or parameters.get("amplitude", LAYER_AMPLITUDE) > LAYER_AMPLITUDE
         or parameters.get("gamma", GAMMA) > GAMMA
     )
 

@@ -21,7 +21,7 @@ N_VERIFIED, TOLERANCE = 5, 1e-4
 _MADE_UP = "by theory, for inputs of mean 0 and variance 1"
 
 
-def conversion_facts(model, target="nengo"):
+def conversion_facts(model, target="nengo", *, max_to_avg_pool=False):
     """
     Convert a model, verify the conversion, and tell what became of what.
 
@@ -31,6 +31,8 @@ def conversion_facts(model, target="nengo"):
         Or any other that `.Converter` takes.
     target : {"nengo", "loihi"}, optional
         Where the spiking network shall run.
+    max_to_avg_pool : bool, optional
+        As in `.Converter`.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def conversion_facts(model, target="nengo"):
         If the model can't be converted, or the conversion computes something else.
     """
     with own_network(0):
-        conv = Converter(model, target=target)
+        conv = Converter(model, target=target, max_to_avg_pool=max_to_avg_pool)
     rng = np.random.RandomState(0)
     rows = {
         name: rng.standard_normal((N_VERIFIED, *shape))

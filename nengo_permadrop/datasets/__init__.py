@@ -28,6 +28,8 @@ _LOADERS = Registry(
         "combo-small": "nengo_permadrop.combo.small:combo_small",
         "diabetes": "nengo_permadrop.datasets.diabetes:diabetes",
         "digits": "nengo_permadrop.datasets.digits:digits",
+        "digits-images": "nengo_permadrop.datasets.images:digits_images",
+        "shapes": "nengo_permadrop.datasets.shape_images:shapes",
     },
     attr="name",
 )

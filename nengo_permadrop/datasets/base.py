@@ -19,7 +19,8 @@ class Split:
     Attributes
     ----------
     inputs : {str: (n_rows, n_features) ndarray of float32}
-        By the names of the network's inputs, in their order.
+        By the names of the network's inputs, in their order. Images are (n_rows,
+        height, width, channels).
     target : (n_rows, n_outputs) ndarray of float32
         What is to be predicted.
     labels : {str: (n_rows,) ndarray}
@@ -102,9 +103,10 @@ class Dataset:
     A regression problem, ready to train a network on.
 
     Inputs and target are standardised (mean 0 and standard deviation 1 of every
-    column) with the moments of the training rows alone, so that nothing of the
-    validation and test rows is known in training. A data set may leave the target in
-    its own units; its mean is then 0 and its standard deviation 1 here.
+    column; of images, of every channel) with the moments of the training rows alone, so
+    that nothing of the validation and test rows is known in training. A data set may
+    leave the target in its own units; its mean is then 0 and its standard deviation 1
+    here. One may scale both by constants, too (`.images.image_dataset`).
 
     Attributes
     ----------
@@ -233,17 +235,15 @@ def standardised(
 
     raw = [rows.take(np.asarray(part)) for part in parts]
     train = raw[0].inputs
-    scalers = {key: StandardScaler().fit(x) for key, x in train.items()}
+    scalers = {key: StandardScaler().fit(_by_column(x)) for key, x in train.items()}
     if alike:
-        common = StandardScaler().fit(np.concatenate([train[key] for key in alike]))
+        common = np.concatenate([_by_column(train[key]) for key in alike])
+        common = StandardScaler().fit(common)
         scalers.update(dict.fromkeys(alike, common))
     target_scaler = StandardScaler().fit(raw[0].target)
     scaled = [
         Split(
-            inputs={
-                key: scalers[key].transform(x).astype(np.float32)
-                for key, x in part.inputs.items()
-            },
+            inputs={key: _scaled(scalers[key], x) for key, x in part.inputs.items()},
             target=target_scaler.transform(part.target).astype(np.float32),
             labels=part.labels,
         )
@@ -267,6 +267,15 @@ def standardised(
             {key: (scaler.mean_, scaler.scale_) for key, scaler in scalers.items()},
         ),
     )
+
+
+def _by_column(x):
+    """Rows of columns; of images, a row a pixel and a column a channel."""
+    return x.reshape(-1, x.shape[-1])
+
+
+def _scaled(scaler, x):
+    return scaler.transform(_by_column(x)).reshape(x.shape).astype(np.float32)
 
 
 def random_parts(n_rows, n_validation, n_test, rng):

@@ -18,6 +18,7 @@ from nengo_permadrop.datasets.base import Split
 from nengo_permadrop.datasets.tables import parts_of
 
 # by whether there is a target: what says which columns are no features
+_IMAGE_AXES = 4  # rows, height, width, channels
 _WHICH = {
     True: "which are the target, name the row, or aren't used is said by y, ids and "
     "ignore (--target, --id, --ignore)",
@@ -64,7 +65,8 @@ def own_rows(
     table : `.tables.Table`
     shapes : {str: tuple of int} or None
         Shape of one row of each of the network's inputs, in their order. None for a
-        network that is yet to be made: one input, named "input".
+        network that is yet to be made: one input, named "input", of as many features as
+        there are; images, (n_rows, height, width, channels), stay images.
     target : column, list of columns, array_like or None
         Name or number of the target's columns, or key of its array; or the targets
         themselves. None takes "y" of arrays.
@@ -375,7 +377,9 @@ def _all_arrays(parts, shapes):
 def _shaped(values, shape, words):
     """Values in the shape that an input takes; ``words`` are of two sizes."""
     if shape is None:
-        return values.reshape(len(values), -1)
+        # a network that is yet to be made takes images as such
+        is_image = values.ndim == _IMAGE_AXES
+        return values if is_image else values.reshape(len(values), -1)
     size, needed = math.prod(values.shape[1:]), math.prod(shape)
     if values.ndim == 1 and len(values) == needed > 1:
         raise ValidationError(

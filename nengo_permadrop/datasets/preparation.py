@@ -23,8 +23,9 @@ class Preparation:
     ids : tuple of str
         Names of the columns that name a row.
     moments : {str: (mean, std)} or None
-        Of each input's features, ``(n_features,)`` each: ``(x - mean) / std`` is what
-        the network takes. None if it takes the rows as they are.
+        Of each input's features, ``(n_features,)`` each, or of the channels of images:
+        ``(x - mean) / std`` is what the network takes. None if it takes the rows as
+        they are.
     """
 
     output_names: tuple

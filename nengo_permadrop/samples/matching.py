@@ -19,6 +19,7 @@ from nengo_permadrop.support.validation import validated_targets
 
 # Whether targets that look like labels have been warned of, in a context of `told_once`
 _told = contextvars.ContextVar("told", default=None)
+_are_quantities = contextvars.ContextVar("are_quantities", default=False)
 
 _SCORES_OF_REGRESSION = (
     "these scores are of regression, and a label is no quantity. Score probabilities "
@@ -195,7 +196,7 @@ def regression_targets(y, samples):
                 attr="y",
             )
     array = matched_targets(y, samples)
-    two_values = bool(np.isin(array, (0, 1)).all())
+    two_values = bool(np.isin(array, (0, 1)).all()) and not _are_quantities.get()
     if two_values and n_outputs > 1 and len(array) > 1:
         if np.all(array.sum(axis=1) == 1):
             raise ValidationError(
@@ -213,6 +214,16 @@ def regression_targets(y, samples):
             stacklevel=3,  # whoever called the metric
         )
     return array
+
+
+@contextlib.contextmanager
+def as_quantities():
+    """A context in which targets of 0 and 1 are meant as the numbers that they are."""
+    token = _are_quantities.set(True)
+    try:
+        yield
+    finally:
+        _are_quantities.reset(token)
 
 
 @contextlib.contextmanager

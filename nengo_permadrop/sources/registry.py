@@ -1,5 +1,6 @@
 """The sources that there are, and which of them takes a model."""
 
+import inspect
 import os
 
 from nengo.exceptions import ValidationError
@@ -140,6 +141,38 @@ def opened(
 def _pooling(max_to_avg_pool):
     """An option for those sources that know it."""
     return {"max_to_avg_pool": True} if max_to_avg_pool else {}
+
+
+def any_graph(model):
+    """
+    The graph of a model, whatever it pools, for its shapes and what identifies it.
+
+    Where the model takes the largest of several elements, averages stand in the graph:
+    it isn't warned of that, as no network is made of it.
+
+    Parameters
+    ----------
+    model : object
+        As for `read_model`, but for files.
+
+    Returns
+    -------
+    graph : `.ModelGraph`
+
+    Raises
+    ------
+    nengo_permadrop.ConversionError
+        As `read_model`.
+    """
+    if isinstance(model, ModelGraph):
+        return model
+    source = source_of(model)
+    try:
+        return source.read(model)
+    except ConversionError:
+        if "max_to_avg_pool" not in inspect.signature(source.read).parameters:
+            raise
+        return source.read(model, **_pooling(True))
 
 
 def read_model(

@@ -81,6 +81,7 @@ def judge_accuracy(study):
         f"and {r2:.2f} for that on all {len(study.dataset.test)} test rows."
         f"{_sizes(study, found)}"
     )
+    words += _classes(study)
     worst, line = min(r2, found.r2), found.line()
     if line is not None:
         words += f" Targets and predictions have a correlation of {line[2]:.2f}."
@@ -91,6 +92,22 @@ def judge_accuracy(study):
     answer = f"{'A little' if worst < LITTLE_R2 else 'In part'} (r2 {worst:.2f})."
     steps = (TRAIN_ON,) if line is None else (_rescaled(line),)
     return Judgement(question, "fair", answer, words, steps)
+
+
+def _classes(study):
+    """How often the class is right, where there are classes."""
+    if study.accuracy is None:
+        return ""
+    share = {name: _exact_percent(each) for name, each in study.accuracy.items()}
+    return (
+        f" The spiking network's mean has the right class for {share['spiking']} of "
+        f"them, the classical network's for {share['classical']}, and for "
+        f"{share['test']} of all test rows."
+    )
+
+
+def _exact_percent(share):
+    return f"{100 * share:.3g}%"
 
 
 def _bad(study, found, worst, line, words):

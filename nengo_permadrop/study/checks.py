@@ -99,6 +99,16 @@ def check_given(dataset, model, weights, epochs, model_options, dataset_options)
         )
 
 
+def check_reading(model, options):
+    """Raise if something is said of how a model is read, and there is none."""
+    for attr in ("dropout_classes", "max_to_avg_pool"):
+        if model is None and options[attr]:
+            raise ValidationError(
+                "is said of a trained model; give the model, too, or leave it out",
+                attr=attr,
+            )
+
+
 def _check_dataset(dataset):
     if hasattr(dataset, "test"):
         return

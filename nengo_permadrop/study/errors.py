@@ -76,18 +76,25 @@ class Errors:
 
     @property
     def r2(self):
-        """The coefficient of determination, mean over the outputs."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            left = self.rms**2 / self.spread**2
+        """
+        The coefficient of determination, mean over the outputs whose targets differ.
+
+        NaN if there are none. Of classes, few rows may lack some.
+        """
+        differ = self.spread > 0
+        if not differ.any():
+            return float("nan")
+        left = self.rms[differ] ** 2 / self.spread[differ] ** 2
         return float(1 - np.mean(left))
 
     @property
     def better_than_mean(self):
         """Whether they are smaller than those of the mean by more than chance."""
-        if not self.spread.all():  # all targets are the same
+        differ = self.spread > 0
+        if not differ.any():  # all targets are the same
             return False
         gain = (self.y - self.y.mean(axis=0)) ** 2 - self.errors**2
-        gain = (gain / self.y.var(axis=0)).mean(axis=1)
+        gain = (gain[:, differ] / self.y.var(axis=0)[differ]).mean(axis=1)
         if len(gain) < 3 or gain.std() == 0:
             return bool(gain.mean() > 0)
         error = gain.std(ddof=1) / np.sqrt(len(gain))

@@ -10,6 +10,7 @@ from nengo_permadrop.sources.keras.saving import save_model
 from nengo_permadrop.sources.registry import read_model
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.files import atomic_path
+from nengo_permadrop.support.validation import as_names
 
 WEIGHTS = "model.weights.h5"
 NAMES = tuple(f"model{ending}" for ending in ENDINGS)
@@ -55,6 +56,33 @@ def write_model(model, directory):
             attr="model",
         )
     return list(files)
+
+
+def reading_options(found, dropout_classes=(), max_to_avg_pool=False):
+    """
+    How a model's file is read, as it is said now or was for its study.
+
+    Parameters
+    ----------
+    found : dict or None
+        What the study has found, of `.found_by_study`.
+    dropout_classes : str or sequence of str, optional
+    max_to_avg_pool : bool, optional
+
+    Returns
+    -------
+    options : {"dropout_classes": tuple of str, "max_to_avg_pool": bool}
+        Of `.opened`.
+    """
+    before = (found or {}).get("options") or {}
+    classes = before.get("dropout_classes") or ()
+    return {
+        "dropout_classes": (
+            *as_names(dropout_classes, "dropout_classes"),
+            *as_names(classes, "dropout_classes"),
+        ),
+        "max_to_avg_pool": bool(max_to_avg_pool or before.get("max_to_avg_pool")),
+    }
 
 
 def written_model(directory):

@@ -26,6 +26,17 @@ def warnings_of(study):
         )
     for warning in study.samples_spiking.meta.get("warnings", ()):
         found.append(f"Before it was simulated, theory said: {warning}")
+    if study.accuracy is not None:
+        found.append(
+            "The targets are classes, and are predicted as numbers: 1 in the column of "
+            "a row's class, and 0 in the others. Intervals, and errors of that number, "
+            "say little of classes; how often the class is right does."
+        )
+    for words in study.network.get("replaced", ()):
+        found.append(
+            f"In the spiking network {words}; the classical one's answers are those of "
+            "the model as it is."
+        )
     if not agreement.independent:
         found.append(
             "All observations of a draw had the same masks, so that the p-values of "

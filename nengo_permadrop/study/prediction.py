@@ -16,9 +16,9 @@ from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.metrics.recalibration import Recalibration
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.sampler import sample
-from nengo_permadrop.sources.registry import opened, read_model
+from nengo_permadrop.sources.registry import any_graph, opened
 from nengo_permadrop.study.folder import UNFINISHED
-from nengo_permadrop.study.model_file import written_model
+from nengo_permadrop.study.model_file import reading_options, written_model
 from nengo_permadrop.study.report import FOUND, PREPARATION
 from nengo_permadrop.support.files import atomic_path
 from nengo_permadrop.support.folders import prepare_folder
@@ -53,6 +53,8 @@ def predict(
     presentation_time=None,
     settle=None,
     trust=False,
+    dropout_classes=(),
+    max_to_avg_pool=False,
     executor=None,
     progress=True,
     checkpoint=None,
@@ -95,6 +97,8 @@ def predict(
         As in `.sample`.
     trust : bool, optional
         Load ``model`` whatever code that runs, as in `.load_model`.
+    dropout_classes, max_to_avg_pool
+        As in `.Converter`. Of a study's folder, by default, its own.
 
     Returns
     -------
@@ -130,10 +134,11 @@ def predict(
     if output is not None:
         _check_output(output, data)
 
-    model, preparation, recalibration = _loaded(model, trust)
+    options = {"dropout_classes": dropout_classes, "max_to_avg_pool": max_to_avg_pool}
+    model, preparation, recalibration, options = _loaded(model, trust, options)
     inputs, given = _rows(model, data, columns, ids, ignore, preparation)
     samples = _all_outputs(
-        _network(model, backend, seed),
+        _network(model, backend, seed, options["max_to_avg_pool"]),
         inputs,
         checkpoint,
         n_draws=n_draws,
@@ -157,13 +162,23 @@ def predict(
     return table
 
 
-def prepared(model, data, *, columns=None, ids=(), ignore=(), trust=False):
+def prepared(
+    model,
+    data,
+    *,
+    columns=None,
+    ids=(),
+    ignore=(),
+    trust=False,
+    dropout_classes=(),
+    max_to_avg_pool=False,
+):
     """
     A network, and rows as it takes them.
 
     Parameters
     ----------
-    model, data, columns, ids, ignore, trust
+    model, data, columns, ids, ignore, trust, dropout_classes, max_to_avg_pool
         As in `predict`.
 
     Returns
@@ -171,7 +186,8 @@ def prepared(model, data, *, columns=None, ids=(), ignore=(), trust=False):
     model : `keras.Model` or `.Converter`
     inputs : {str: (n_rows, ...) ndarray}
     """
-    model, preparation, _ = _loaded(model, trust)
+    options = {"dropout_classes": dropout_classes, "max_to_avg_pool": max_to_avg_pool}
+    model, preparation, _, _ = _loaded(model, trust, options)
     return model, _rows(model, data, columns, ids, ignore, preparation)[0]
 
 
@@ -192,13 +208,17 @@ def _check_output(output, data):
     prepare_folder(path.parent)
 
 
-def _loaded(model, trust):
-    """A network, and what a study's folder knows of it: preparation, recalibration."""
+def _loaded(model, trust, options):
+    """
+    A network, what a study's folder knows of it (preparation, recalibration), and the
+    options that it was read with.
+    """
     if not isinstance(model, (str, os.PathLike)):
-        return model, None, None
+        return model, None, None, reading_options(None, **options)
     folder, found = Path(model), found_by_study(model)
+    options = reading_options(found, **options)
     if found is None:
-        return opened(model, trust=trust), None, None
+        return opened(model, trust=trust, **options), None, None, options
     path, weights = written_model(folder)
     if not (folder / PREPARATION).exists():
         raise ValidationError(
@@ -213,8 +233,8 @@ def _loaded(model, trust):
     recalibration = None
     if scale and all(isinstance(each, float) for each in scale):
         recalibration = Recalibration(np.array(scale))
-    network = opened(path, trust=trust, weights=weights)
-    return network, preparation, recalibration
+    network = opened(path, trust=trust, weights=weights, **options)
+    return network, preparation, recalibration, options
 
 
 def found_by_study(path):
@@ -285,11 +305,15 @@ def _rows(model, data, columns, ids, ignore, preparation):
     return preparation.inputs(rows.inputs), rows.labels
 
 
-def _network(model, backend, seed):
+def _network(model, backend, seed, max_to_avg_pool):
     if isinstance(model, Converter) or get_backend(backend).takes != "network":
         return model
     with own_network(derive_seed(seed, _NETWORK)):
-        return Converter(model, target=get_backend(backend).target)
+        return Converter(
+            model,
+            target=get_backend(backend).target,
+            max_to_avg_pool=max_to_avg_pool,
+        )
 
 
 def _all_outputs(model, inputs, checkpoint, **options):
@@ -319,7 +343,7 @@ def _all_outputs(model, inputs, checkpoint, **options):
 
 
 def _graph(model):
-    return model.graph if isinstance(model, Converter) else read_model(model)
+    return model.graph if isinstance(model, Converter) else any_graph(model)
 
 
 def _in_units(samples, preparation):

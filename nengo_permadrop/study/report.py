@@ -205,6 +205,7 @@ def to_dict(study):
         },
         "network": study.network,
         "r2": study.r2,
+        "accuracy": study.accuracy,
         "options": study.options,
         "tuning": _tuning(study),
         "certificate": _certificate(study.certificate),

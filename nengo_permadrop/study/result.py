@@ -53,9 +53,13 @@ class Study:
         rows.
     network : dict
         "layers" of neurons, "neurons", "neuron_types" (their number by type),
-        "firing_rates" (see `.Converter`), "gammas" of SoftLIF, "dropouts" and
-        "verification_error" of the spiking network, "epochs" (None if they aren't
-        known) and "parameters" of the classical one.
+        "firing_rates" (see `.Converter`), what is "replaced" (sentences), "gammas" of
+        SoftLIF, "dropouts" and "verification_error" of the spiking network, "epochs"
+        (None if they aren't known) and "parameters" of the classical one.
+    accuracy : {str: float} or None
+        Where targets say to which class a row belongs: the share of rows whose class is
+        the largest output's. Of the "spiking" and the "classical" network for the
+        observations, and of the classical one for "validation" and "test" rows.
     options : dict
         What the study was called with, and the times that were chosen.
     seeds : {str: int}
@@ -101,6 +105,7 @@ class Study:
     tuning: object = None
     certificate: object = None
     power: float = None
+    accuracy: dict = None
     date: str = ""
     command: str = ""
     folder: str = None

@@ -15,13 +15,14 @@ from nengo_permadrop.datasets.own import own_dataset
 from nengo_permadrop.dropout.seeds import derive_seed
 from nengo_permadrop.execution.pool import usable_cpus
 from nengo_permadrop.samples.matching import told_once
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.registry import any_graph
 from nengo_permadrop.study import report
 from nengo_permadrop.study.checks import (
     check_data,
     check_given,
     check_options,
     check_own,
+    check_reading,
     name_of,
     only_model,
 )
@@ -31,7 +32,7 @@ from nengo_permadrop.study.steps import StudyRun, identity, n_bytes
 from nengo_permadrop.support.folders import new_folder
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.provenance import Steps
-from nengo_permadrop.support.validation import check_path
+from nengo_permadrop.support.validation import as_names, check_path
 from nengo_permadrop.training.models import for_dataset
 
 # Parts of a study that take randomness; a part's seed depends on its place here
@@ -84,6 +85,8 @@ def study(
     ids=(),
     ignore=(),
     trust=False,
+    dropout_classes=(),
+    max_to_avg_pool=False,
     overwrite=False,
 ):
     """
@@ -174,6 +177,13 @@ def study(
         Columns of ``X`` that aren't used.
     trust : bool, optional
         Load ``model`` whatever code that runs, as in `.load_model`.
+    dropout_classes : str or sequence of str, optional
+        For a file of ``model``: names of classes in it that are permanent dropout, as
+        in `.Converter`.
+    max_to_avg_pool : bool, optional
+        Take averages where ``model`` takes the largest of several elements, as in
+        `.Converter`. The spiking network is compared with the model as it is, so that
+        the study shows what difference it makes; a file is loaded by Keras for that.
     overwrite : bool, optional
         Replace another study in ``output``, or the same one that is finished.
 
@@ -223,11 +233,14 @@ def study(
         "calibrate": calibrate,
         "synapse": synapse,
         "tune": tune,
+        "dropout_classes": as_names(dropout_classes, "dropout_classes"),
+        "max_to_avg_pool": bool(max_to_avg_pool),
     }
     if X is None and dataset is None:
         dataset = "diabetes"
     check_options(options)
     check_given(dataset, model, weights, epochs, model_options, dataset_options)
+    check_reading(model, options)
     check_own(own, dataset_options)
     if output is not None:
         check_path(output, "output")
@@ -268,8 +281,13 @@ def _studied(
     seeds = {part: derive_seed(seed, i) for i, part in enumerate(SEEDED)}
     given, record = None, {}
     if model is not None:
+        pools = options["max_to_avg_pool"]
         given, record = trained(
-            model, weights, trust, trains_on=options["anneal"] is not None
+            model,
+            weights,
+            trust,
+            by_keras=options["anneal"] is not None or pools,
+            dropout_classes=options["dropout_classes"],
         )
     dataset = _loaded(dataset, own, given, record, seeds, dataset_options)
     if options["observations"] is None:
@@ -298,10 +316,10 @@ def _run(run, is_trained, epochs, record, output):
     """All steps of a study, from the training to the report."""
     before = len(record["history"]) if record else None
     n_epochs = run.train(is_trained, epochs, before)
-    r2 = run.score()
+    scored = run.score()
     conv, error = run.convert()
     samples = run.draw(conv)
-    result = run.result(conv, error, n_epochs, r2, samples)
+    result = run.result(conv, error, n_epochs, scored, samples)
     if output is not None:
         with run.steps("report", f"writing the report to {output}"):
             report.write_rest(result, run.folder.directory)
@@ -315,7 +333,7 @@ def _loaded(dataset, own, model, record, seeds, dataset_options):
         return own_dataset(
             own["X"],
             own["y"],
-            shapes=None if model is None else read_model(model).input_shapes,
+            shapes=None if model is None else any_graph(model).input_shapes,
             columns=own["columns"],
             ids=own["ids"],
             ignore=own["ignore"],
@@ -339,7 +357,12 @@ def _times(options, model, target):
         return {}  # which will choose them
     # of the network before training: weights make no difference to it
     with own_network(0):
-        untrained = Converter(model, target=target, synapse=options["synapse"])
+        untrained = Converter(
+            model,
+            target=target,
+            synapse=options["synapse"],
+            max_to_avg_pool=options["max_to_avg_pool"],
+        )
     presentation_time, settle = presentation_times(
         untrained, options["presentation_time"], options["settle"]
     )

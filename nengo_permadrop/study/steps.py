@@ -11,19 +11,26 @@ from nengo_permadrop.combo.saved import fingerprint
 from nengo_permadrop.converter.network import Converter
 from nengo_permadrop.execution.pool import process_pool
 from nengo_permadrop.graph.graph import Activation
+from nengo_permadrop.graph.replaced import replaced_words
 from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sampling.certificate import certify
 from nengo_permadrop.sampling.cheapest import tune
 from nengo_permadrop.sampling.sampler import sample
-from nengo_permadrop.sources.registry import read_model
+from nengo_permadrop.sources.registry import any_graph
 from nengo_permadrop.study import uncertainty
 from nengo_permadrop.study.result import Study
 from nengo_permadrop.support.digest import digest
 from nengo_permadrop.support.isolation import own_network
 from nengo_permadrop.support.provenance import command, now, versions
 from nengo_permadrop.training import fit
+from nengo_permadrop.training.evaluation import (
+    accuracy,
+    are_classes,
+    mean_predictions,
+    scores,
+)
 from nengo_permadrop.version import version
 
 # Most validation rows that are calibrated on
@@ -137,15 +144,18 @@ class StudyRun:
         return len(history["loss"])
 
     def score(self):
-        """Coefficients of determination, by the name of the rows."""
+        """Scores of the classical network's means, by their name and the rows'."""
         words = "scoring the mean predictions of the classical network"
+        r2, accuracies = {}, {}
         with self.steps("scoring", words):
-            return {
-                name: fit.r2(
+            for name in ("validation", "test"):
+                target, mean = mean_predictions(
                     self.model, getattr(self.dataset, name), seed=self.seeds["score"]
                 )
-                for name in ("validation", "test")
-            }
+                r2[name] = scores(target, mean)["r2"]
+                mean = self.dataset.in_units(mean)
+                accuracies.update(_accuracies(self.dataset, target, {name: mean}))
+        return {"r2": r2, "accuracy": accuracies}
 
     def convert(self):
         """The spiking network, and how far its rates are from the classical one's."""
@@ -153,7 +163,10 @@ class StudyRun:
         with self.steps("conversion", words):
             with own_network(self.seeds["network"]):
                 conv = Converter(
-                    self.model, target=self.target, synapse=self.options["synapse"]
+                    self.model,
+                    target=self.target,
+                    synapse=self.options["synapse"],
+                    max_to_avg_pool=self.options["max_to_avg_pool"],
                 )
             error = conv.verify(self.shown.take(slice(5)).inputs)
         if self.options["calibrate"]:
@@ -243,9 +256,12 @@ class StudyRun:
         self.folder.save_samples(name, samples)
         return samples
 
-    def result(self, conv, error, n_epochs, r2, samples):
+    def result(self, conv, error, n_epochs, scored, samples):
         """What was found, a `.Study`."""
         certificate = self.certified(conv, samples)
+        means = {name: samples[name].mean() for name in ("spiking", "classical")}
+        accuracies = _accuracies(self.dataset, self.shown.target, means)
+        accuracies.update(scored["accuracy"])
         with self.steps("tests", "comparing the distributions"):
             recalibration = uncertainty.fit(samples["validation"], self.dataset)
             agreement = ks_agreement(
@@ -263,12 +279,14 @@ class StudyRun:
             agreement=agreement,
             control=control,
             recalibration=recalibration,
-            r2=r2,
+            r2=scored["r2"],
+            accuracy=accuracies or None,
             network={
                 "layers": len(conv.all_ensembles),
                 "neurons": conv.n_neurons,
                 "neuron_types": _neuron_types(conv),
                 "firing_rates": dict(conv.firing_rates),
+                "replaced": replaced_words(conv.graph),
                 "gammas": _gammas(conv.graph),
                 "dropouts": len(conv.dropouts),
                 "verification_error": error,
@@ -288,6 +306,18 @@ class StudyRun:
             folder=self.folder.given,
             **{f"samples_{name}": each for name, each in samples.items()},
         )
+
+
+def _accuracies(dataset, target, means):
+    """
+    Accuracies of means in the target's units, by their names; none if it has no
+    classes.
+    """
+    if not are_classes(dataset.in_units(dataset.test.target)):
+        return {}
+    return {
+        name: accuracy(dataset.in_units(target), mean) for name, mean in means.items()
+    }
 
 
 def power_of(samples, seed):
@@ -353,7 +383,7 @@ def identity(dataset, given, options, epochs, model_options):
         **own,
         "command": "study",
         "data": digest([fingerprint(dataset), rows]),
-        "model": None if given is None else digest(read_model(given)),
+        "model": None if given is None else digest(any_graph(given)),
         "model_options": model_options,
         "epochs": epochs,
         "backend version": get_backend(options["backend"]).version(),

@@ -1,5 +1,6 @@
 """The part of a study that asks whether the predictive distributions are of use."""
 
+import contextlib
 import warnings
 import weakref
 
@@ -9,6 +10,7 @@ from nengo_permadrop.metrics.recalibration import Recalibration, recalibrate
 from nengo_permadrop.metrics.residuals import without_spread
 from nengo_permadrop.metrics.scores import score
 from nengo_permadrop.plots import plot_calibration
+from nengo_permadrop.samples.matching import as_quantities
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.support.plain import not_finite, plain
 
@@ -57,11 +59,20 @@ def fit(samples, dataset):
             stacklevel=2,
         )
     scale = np.ones(samples.n_outputs)
-    for i, fitted in enumerate(~constant.T):
-        if fitted.any():
-            rows = PredictiveSamples(samples.values[:, fitted, i : i + 1])
-            (scale[i],) = recalibrate(rows, target[fitted, i : i + 1]).scale
+    with _meant(target):
+        for i, fitted in enumerate(~constant.T):
+            if fitted.any():
+                rows = PredictiveSamples(samples.values[:, fitted, i : i + 1])
+                (scale[i],) = recalibrate(rows, target[fitted, i : i + 1]).scale
     return Recalibration(scale)
+
+
+def _meant(target):
+    """
+    A context in which indicators of classes are scored as the study predicts them: as
+    several quantities. Of one target alone it isn't known what its 0 and 1 are.
+    """
+    return as_quantities() if target.shape[1] > 1 else contextlib.nullcontext()
 
 
 def not_fitted(study):
@@ -132,7 +143,8 @@ def _score(study):
     reasons = {}
     for network in NETWORKS:
         for when, samples in _before_and_after(study, network).items():
-            table = score(samples, y)
+            with _meant(y):
+                table = score(samples, y)
             told = table.attrs["undefined"]
             for i, row in enumerate(table.to_dict(orient="records")):
                 place = f"{i}.{network}.{when}."
@@ -186,7 +198,8 @@ def draw_calibration(study, axes):
         axes, ("before", "after"), ("as they are", "recalibrated on validation rows")
     ):
         shown = dict(zip(NETWORKS, (each[when] for each in curves)))
-        plot_calibration(shown, y, ax=ax)
+        with _meant(y):
+            plot_calibration(shown, y, ax=ax)
         ax.set_title(title)
 
 

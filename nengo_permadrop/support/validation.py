@@ -154,6 +154,35 @@ def check_execution(executor=None, checkpoint=None, max_memory=None):
         check_number(max_memory, "max_memory", 0, low_open=True, unit="bytes")
 
 
+def as_names(value, attr):
+    """
+    Names that are given as one, or as several.
+
+    Parameters
+    ----------
+    value : str or sequence of str
+    attr : str
+        What they are called.
+
+    Returns
+    -------
+    names : tuple of str
+
+    Raises
+    ------
+    nengo.exceptions.ValidationError
+        If it is something else.
+    """
+    names = (value,) if isinstance(value, str) else value
+    if not isinstance(names, (list, tuple)) or not all(
+        isinstance(name, str) and name for name in names
+    ):
+        raise ValidationError(
+            f"must be names, such as ('MCDropout',), got {value!r}", attr=attr
+        )
+    return tuple(names)
+
+
 def check_path(path, attr):
     """A str or path-like object."""
     if not isinstance(path, (str, os.PathLike)):

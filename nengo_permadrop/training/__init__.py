@@ -7,6 +7,14 @@ data set with a network or training of its own brings a `.Recipe` along; see
 """
 
 from nengo_permadrop.training.fit import anneal, r2, train, train_for_dataset
-from nengo_permadrop.training.models import for_dataset, mlp
+from nengo_permadrop.training.models import for_dataset, lenet, mlp
 
-__all__ = ["anneal", "for_dataset", "mlp", "r2", "train", "train_for_dataset"]
+__all__ = [
+    "anneal",
+    "for_dataset",
+    "lenet",
+    "mlp",
+    "r2",
+    "train",
+    "train_for_dataset",
+]

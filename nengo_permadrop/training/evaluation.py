@@ -6,7 +6,7 @@ from nengo.exceptions import ValidationError
 from nengo_permadrop.dropout.seeds import derive_seed, mix64
 from nengo_permadrop.graph.links import apply_link
 from nengo_permadrop.sources.masks import forward_masks
-from nengo_permadrop.sources.registry import read_model, source_of
+from nengo_permadrop.sources.registry import any_graph, source_of
 
 _AT_ONCE = 1000  # rows; the values of all layers are kept
 
@@ -61,6 +61,23 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
 
     Parameters
     ----------
+    model, rows, n_draws, n_rows, seed
+        As of `mean_predictions`.
+
+    Returns
+    -------
+    scores : {str: float}
+        As in `scores`.
+    """
+    return scores(*mean_predictions(model, rows, n_draws, n_rows, seed))
+
+
+def mean_predictions(model, rows, n_draws=20, n_rows=2000, seed=0):
+    """
+    Means of the predictive distributions, and what was to be predicted.
+
+    Parameters
+    ----------
     model : `keras.Model`, or another source's model
         With permanent dropout.
     rows : `.Split` or `.ComboRows`
@@ -73,8 +90,7 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
 
     Returns
     -------
-    scores : {str: float}
-        As in `scores`.
+    target, mean : (n_rows, n_outputs) ndarray
     """
     rows = rows.take(slice(n_rows))
     forward = source_of(model).forward(model)
@@ -91,7 +107,7 @@ def mean_scores(model, rows, n_draws=20, n_rows=2000, seed=0):
             shape = forward.graph.shapes[index]
             draws = apply_link(forward.links[name], draws, shape)
         means.append(np.mean(draws, axis=0, dtype=np.float64))
-    return scores(rows.target, np.concatenate(means))
+    return rows.target, np.concatenate(means)
 
 
 def _masks(forward, seeds):
@@ -136,6 +152,49 @@ def scores(target, prediction):
     }
 
 
+def are_classes(target):
+    """
+    Whether targets say to which class each row belongs.
+
+    Parameters
+    ----------
+    target : (n_rows, n_outputs) ndarray
+        In units of its own.
+
+    Returns
+    -------
+    are_classes : bool
+        Whether there are several columns, of probabilities, and at least half of the
+        rows are certain: 1 in one column, and 0 in the others.
+    """
+    if target.ndim != 2 or target.shape[1] < 2 or len(target) == 0:
+        return False
+    near = {"rtol": 0, "atol": 1e-4}  # they may have been standardised in float32
+    if target.min() < -near["atol"] or not np.allclose(target.sum(axis=1), 1, **near):
+        return False
+    return bool(np.mean(np.isclose(target.max(axis=1), 1, **near)) >= 0.5)
+
+
+def accuracy(target, prediction):
+    """
+    The share of rows whose class is predicted.
+
+    Parameters
+    ----------
+    target : (n_rows, n_classes) ndarray
+        The probability of each class. Where several have the largest, each is right.
+    prediction : (n_rows, n_classes) ndarray
+        The class whose column is largest is what is predicted.
+
+    Returns
+    -------
+    accuracy : float
+    """
+    chosen = np.argmax(prediction, axis=1)[:, np.newaxis]
+    found = np.take_along_axis(target, chosen, axis=1)[:, 0]
+    return float(np.mean(np.isclose(found, target.max(axis=1), rtol=0, atol=1e-4)))
+
+
 def check_fits(model, dataset):
     """
     Raise an error if a network can't predict the target of a data set.
@@ -151,7 +210,7 @@ def check_fits(model, dataset):
     nengo.exceptions.ValidationError
         If inputs or outputs differ in number.
     """
-    graph = read_model(model)
+    graph = any_graph(model)
     taken = [graph.size(value) for value in graph.inputs.values()]
     given = list(dataset.n_features.values())
     if taken != given:

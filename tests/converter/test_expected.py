@@ -25,18 +25,19 @@ from nengo_permadrop.metrics.comparison import ks_agreement
 from nengo_permadrop.samples.samples import PredictiveSamples
 from nengo_permadrop.sources.keras.layers import PermanentDropout, SoftLIF, keras
 from nengo_permadrop.support.inputs import evenly_spaced
+from nengo_permadrop.training.recipe import softlif_at
 
 WIDE = {"units": (60, 60)}
 
 
-def weak(seed=0):
+def weak(seed=0, gain=1.0, amplitude=0.005, gamma=0.03):
     """SoftLIF layers half of whose signal is below the threshold of LIF neurons."""
     keras.utils.set_random_seed(seed)
     inp = keras.Input((6,), name="x")
     x = inp
     for _ in range(3):
         x = keras.layers.Dense(40, kernel_initializer="he_normal")(x)
-        x = SoftLIF(gain=1.0, amplitude=0.005, gamma=0.03)(x)
+        x = SoftLIF(gain=gain, amplitude=amplitude, gamma=gamma)(x)
         x = PermanentDropout(0.2)(x)
     return drawn(keras.Model(inp, keras.layers.Dense(1, name="y")(x)), seed)
 
@@ -210,6 +211,15 @@ def test_weak_layers_are_named():
     assert (
         "'soft_lif" in words and "SoftLIF(gain=2, amplitude=0.01, gamma=0.02)" in words
     )
+
+
+def test_neurons_that_fire_more_than_by_default_are_not_to_be_trained_with_less():
+    softlif = {"gamma": 0.02, **softlif_at(200)}
+    conv = npd.Converter(weak(**softlif))
+    assert "Train with the defaults" not in _fix(conv, expect(conv, [rows()]).layers)
+    softlif = {"gamma": 0.02, **softlif_at(50)}
+    conv = npd.Converter(weak(**softlif))
+    assert "Train with the defaults" in _fix(conv, expect(conv, [rows()]).layers)
 
 
 def test_answers_that_are_read_for_a_moment():

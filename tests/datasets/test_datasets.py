@@ -11,10 +11,14 @@ pytest.importorskip("sklearn")
 SMALL = {
     "diabetes": {},
     "digits": {},
+    "digits-images": {},
+    "shapes": dict(n_rows=60, n_validation=10, n_test=15),
     "combo-small": dict(n_cells=8, n_drugs=7, n_validation=10, n_test=15),
 }
 
 
+# scaled by constants, with tests of their own
+IMAGES = {"digits-images", "shapes"}
 # read from files, with tests of its own
 FROM_FILES = {"combo"}
 
@@ -39,6 +43,7 @@ def test_same_seed_same_data(name):
         assert np.array_equal(getattr(a, part).target, getattr(b, part).target)
 
 
+@pytest.mark.parametrize("name", sorted(set(SMALL) - IMAGES))
 def test_standardised_by_training_rows(name):
     data = datasets.load(name, seed=0, **SMALL[name])
     rows = [x for key, x in data.train.inputs.items() if not key.startswith("drug")]

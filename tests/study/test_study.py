@@ -239,7 +239,6 @@ def test_combo_is_candles_network_with_candles_training(combo_folder, monkeypatc
         return {"loss": [1.0] * 10}
 
     monkeypatch.setattr("nengo_permadrop.combo.dataset.train", fake)
-    monkeypatch.setattr(fit, "r2", lambda *args, **kwargs: 0.5)
     options = {"data_dir": combo_folder, "n_test": 10}
     small = {"dense": (6,), "dense_feature_layers": (5,)}
     result = study("combo", dataset_options=options, model_options=small, **COMBO)

@@ -81,7 +81,7 @@ def test_another_study_replaces_it_if_asked(tmp_path):
 @pytest.mark.parametrize(
     "owner, name",
     [
-        (fit, "r2"),
+        (study_run, "mean_predictions"),
         (report, "write_model"),
         (report, "render"),
     ],
@@ -96,7 +96,7 @@ def test_a_late_failure_loses_nothing(owner, name, whole, tmp_path, monkeypatch)
         patch.setattr(owner, name, failing)
         with pytest.raises(RuntimeError, match="late"):
             study("diabetes", output=tmp_path, **TINY)
-    drawn = [] if name == "r2" else NAMES
+    drawn = [] if name == "mean_predictions" else NAMES
     for network in drawn:
         saved = npd.load_samples(tmp_path / f"samples_{network}.npz")
         expected = npd.load_samples(whole / f"samples_{network}.npz")
@@ -225,7 +225,7 @@ def test_training_on_combo_goes_on_after_its_last_epoch(tmp_path, monkeypatch):
 
 
 def test_model_that_does_not_fit_is_told_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(fit, "r2", None)
+    monkeypatch.setattr(study_run, "mean_predictions", None)
     options = {"output": tmp_path, "n_draws": 8, "observations": 5, "progress": False}
     with pytest.raises(ValidationError, match=r"inputs of \[3\] features.*\[10\]"):
         study("diabetes", model=models.mlp(3, units=(5,)), **options)

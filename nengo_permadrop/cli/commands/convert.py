@@ -4,7 +4,7 @@ from pathlib import Path
 
 import shtab
 
-from nengo_permadrop.cli.arguments import add_command, add_trust
+from nengo_permadrop.cli.arguments import add_command, add_reading, reading_of
 from nengo_permadrop.cli.output import show
 from nengo_permadrop.targets.registry import target_names
 
@@ -22,7 +22,7 @@ def add(commands):
         help=".h5, .keras, .onnx or .pt2 file, folder of a study, or SavedModel folder",
     )
     model.complete = shtab.FILE
-    add_trust(command)
+    add_reading(command)
     command.add_argument(
         "--target",
         choices=target_names(),
@@ -35,12 +35,15 @@ def run(args):
     """Convert and verify."""
     from nengo_permadrop.converter.describe import conversion_facts, in_words
     from nengo_permadrop.sources.registry import opened
-    from nengo_permadrop.study.model_file import written_model
+    from nengo_permadrop.study.model_file import reading_options, written_model
     from nengo_permadrop.study.prediction import found_by_study
 
     path, weights = args.model, None
-    if found_by_study(path) is not None:
+    found = found_by_study(path)
+    if found is not None:
         path, weights = written_model(Path(path))
-    model = opened(path, trust=args.trust, weights=weights)
-    facts = conversion_facts(model, target=args.target)
+    options = reading_options(found, **reading_of(args))
+    model = opened(path, trust=args.trust, weights=weights, **options)
+    pools = options["max_to_avg_pool"]
+    facts = conversion_facts(model, target=args.target, max_to_avg_pool=pools)
     show(args, facts, in_words(facts))

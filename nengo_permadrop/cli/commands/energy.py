@@ -10,11 +10,12 @@ from nengo_permadrop.cli.arguments import (
     add_columns,
     add_command,
     add_data,
+    add_reading,
     add_times,
-    add_trust,
     check_own_rows,
     columns_of,
     count,
+    reading_of,
     seed,
 )
 from nengo_permadrop.cli.output import show
@@ -31,7 +32,7 @@ def add(commands):
     option = command.add_argument
     model = ".h5 or .keras file, such as the model.h5 of a study, or a study's folder"
     add_data(option("model", help=model))
-    add_trust(command)
+    add_reading(command)
     option(
         "--dataset",
         choices=datasets.names(),
@@ -81,11 +82,16 @@ def run(args):
 
     from nengo_permadrop.accounting.estimate import energy
     from nengo_permadrop.converter.network import Converter
+    from nengo_permadrop.study.model_file import reading_options
+    from nengo_permadrop.study.prediction import found_by_study
 
     check_own_rows(args)
-    model, inputs = _dataset_rows(args) if args.data is None else _own_rows(args)
+    found = found_by_study(args.model)
+    options = reading_options(found, **reading_of(args))
+    rows = _own_rows if args.data is not None else _dataset_rows
+    model, inputs = rows(args, found, options)
     with nengo.Network(seed=args.seed):
-        conv = Converter(model)
+        conv = Converter(model, max_to_avg_pool=options["max_to_avg_pool"])
     estimate = energy(
         conv,
         inputs,
@@ -103,15 +109,15 @@ def run(args):
     show(args, found, str(estimate))
 
 
-def _dataset_rows(args):
+def _dataset_rows(args, found, options):
     """A model, and the first test rows of the data set that it was trained on."""
     from nengo_permadrop.combo.saved import trained, warn_of_other_rows
     from nengo_permadrop.dropout.seeds import derive_seed
     from nengo_permadrop.study.run import SEEDED
     from nengo_permadrop.training.evaluation import check_fits
 
-    path, weights, studied = _model_of_study(args.model, args.dataset)
-    model, record = trained(path, weights, trust=args.trust)
+    path, weights, studied = _model_of_study(args.model, args.dataset, found)
+    model, record = trained(path, weights, trust=args.trust, **options)
     loading = {
         "seed": derive_seed(args.seed, SEEDED.index("data")),
         **(record.get("data_options") or {}),
@@ -125,12 +131,10 @@ def _dataset_rows(args):
     return model, shown.inputs
 
 
-def _model_of_study(path, dataset):
+def _model_of_study(path, dataset, found):
     """Files of a study's model and weights, and its data set; None for what isn't."""
     from nengo_permadrop.study.model_file import written_model
-    from nengo_permadrop.study.prediction import found_by_study
 
-    found = found_by_study(path)
     if found is None:
         return path, None, None
     dataset = dataset or found.get("options", {}).get("dataset")
@@ -143,11 +147,11 @@ def _model_of_study(path, dataset):
     return *written_model(Path(path)), dataset
 
 
-def _own_rows(args):
+def _own_rows(args, found, options):
     """A model, and the first rows of the user's file."""
     from nengo_permadrop.study.prediction import prepared
 
     model, inputs = prepared(
-        args.model, args.data, **columns_of(args), trust=args.trust
+        args.model, args.data, **columns_of(args), trust=args.trust, **options
     )
     return model, {name: x[: args.observations] for name, x in inputs.items()}

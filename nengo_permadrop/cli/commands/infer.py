@@ -5,10 +5,11 @@ import sys
 from nengo_permadrop.backends.base import backend_names
 from nengo_permadrop.cli.arguments import (
     add_command,
+    add_reading,
     add_times,
-    add_trust,
     count,
     fractions,
+    reading_of,
     seed,
 )
 from nengo_permadrop.cli.output import show
@@ -131,7 +132,7 @@ def _add_options(command):
         action="store_true",
         help="scale features again on each set, as CANDLE does, for its own models",
     )
-    add_trust(command)
+    add_reading(command)
     add_times(command)
     option(
         "--workers",
@@ -183,6 +184,7 @@ def run(args):
             seed=args.seed,
             candle_scaling=args.candle_scaling,
             trust=args.trust,
+            **reading_of(args),
             presentation_time=args.presentation_time,
             settle=args.settle,
             checkpoint=args.checkpoint,

@@ -9,12 +9,13 @@ from nengo_permadrop.cli.arguments import (
     add_columns,
     add_command,
     add_data,
+    add_reading,
     add_times,
-    add_trust,
     columns_of,
     count,
     fraction,
     fractions,
+    reading_of,
     seed,
 )
 from nengo_permadrop.cli.output import show
@@ -81,7 +82,7 @@ def add(commands):
         metavar="DIR",
         help="keep finished draws there, to go on after a crash",
     )
-    add_trust(command)
+    add_reading(command)
 
 
 def run(args):
@@ -102,6 +103,7 @@ def run(args):
         presentation_time=args.presentation_time,
         settle=args.settle,
         trust=args.trust,
+        **reading_of(args),
         checkpoint=args.checkpoint,
     )
     print(in_words(table.attrs), file=sys.stderr)

@@ -13,12 +13,13 @@ from nengo_permadrop.cli.arguments import (
     add_columns,
     add_command,
     add_data,
+    add_reading,
     add_times,
-    add_trust,
     check_own_rows,
     columns_of,
     count,
     positive,
+    reading_of,
     seed,
 )
 from nengo_permadrop.cli.output import show
@@ -144,7 +145,7 @@ def _add_network(command):
         "trained again",
     )
     option("--weights", metavar="FILE", help="other weights for --model")
-    add_trust(command)
+    add_reading(command, "--model")
     option(
         "--epochs",
         type=count,
@@ -211,6 +212,7 @@ def run(args):
         tune=args.tune,
         **columns_of(args),
         trust=args.trust,
+        **reading_of(args),
         overwrite=args.overwrite,
     )
     verdict = result.verdict()

@@ -221,7 +221,8 @@ def _layer(data, dropout_classes):
             str(layer),
             f"is a class of {package or module}, not Keras's of that name",
             "Use Keras's layer, or give the class a name of its own; if it is "
-            f"permanent dropout, say so with dropout_classes=({plain_name!r},)",
+            f"permanent dropout, say so with dropout_classes=({plain_name!r},), "
+            f"--dropout-class {plain_name}",
         )
     return layer
 

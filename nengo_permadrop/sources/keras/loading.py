@@ -97,6 +97,26 @@ def load_model(path, custom_objects=None, trust=False):
             return _load(path, copy, custom_objects)
 
 
+def dropouts_named(names):
+    """
+    Our ``PermanentDropout`` under the names of a user's classes, for `load_model`.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        As ``dropout_classes`` of `.Converter`.
+
+    Returns
+    -------
+    custom_objects : dict
+    """
+    if not names:
+        return {}
+    from nengo_permadrop.sources.keras.layers import PermanentDropout
+
+    return dict.fromkeys([names] if isinstance(names, str) else names, PermanentDropout)
+
+
 def load_weights(model, path):
     """
     Load weights that were saved with `keras.Model.save_weights`, by any version.

@@ -14,7 +14,7 @@ for _largest, _average in AVERAGES.items():
     REFUSED[_largest] = (
         "takes the largest of several elements, and what goes into a neuron is a sum",
         f"Train the model with {_average}, or take averages in its place: "
-        "max_to_avg_pool=True",
+        "max_to_avg_pool=True (--max-to-avg-pool)",
     )
 REFUSED["Lambda"] = (
     "is Python code, which isn't read",
