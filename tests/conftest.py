@@ -29,7 +29,7 @@ with contextlib.suppress(ImportError):
 # should be there, as in .ci/run, a skip would hide that it isn't: "all" that the extra
 # ``all`` installs, or some packages by name.
 REQUIRED = os.environ.get("NPD_REQUIRE_EXTRAS", "").split()
-# Of the extra ``bench``; of what can't be beside TensorFlow 2.12; and what only deployed
+# of the extra ``bench``, what can't be beside TensorFlow 2.12, and what only deployed
 # models need
 NOT_REQUIRED = {"snntorch", "spikingjelly", "ai_edge_litert", "openvino"}
 NOT_REQUIRED |= {"torch", "onnx", "onnxruntime", "onnxscript"}
