@@ -99,9 +99,8 @@ class Converter(nengo.Network):
         dropout. Those whose names end in "Dropout" are known, such as ``MCDropout``; in
         a model in memory, all subclasses are.
     max_to_avg_pool : bool, optional
-        Take averages where the model takes the largest of several elements, which
-        neurons have no connections for; otherwise they are refused. Answers are others
-        then, and `.Converter.verify` compares with the model that takes averages.
+        Take averages where the model takes the largest of several elements, which are
+        refused otherwise; `.Converter.verify` compares with the model that does.
     example_inputs : array_like, list of array_like or {str: array_like}, optional
         For a module of PyTorch: rows of its inputs, such as ``X[:1]``.
 
@@ -397,10 +396,9 @@ class Converter(nengo.Network):
         Parameters
         ----------
         X : array_like, list of array_like or {str: array_like}, optional
-            Rows that rates and bias are for, ``(n_observations, ...)`` an input; 256 of
-            them, at the most, evenly spaced (fewer of large networks). By default they
-            are made up, with mean 0 and variance 1, or what a batch normalisation of
-            the inputs has seen.
+            Rows that rates and bias are for, ``(n_observations, ...)`` an input: 256 at
+            the most, evenly spaced (fewer of large networks). By default made up, with
+            mean 0 and variance 1, or what a batch normalisation of inputs has seen.
         certificate : `.Certificate`, optional
             As `.certify` gives it, which is shown with the rest. By default the one
             that the converter has.
