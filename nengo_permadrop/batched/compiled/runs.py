@@ -5,7 +5,7 @@ A neuron's weights to the neurons of a tile are kept as *runs*: weights of neigh
 which are added without looking up a place for each. Those of a convolution are the
 channels at one place of its kernel; and as runs of equal weights are kept once, a
 convolution's weights are little more than its kernels, however large its images are.
-Runs are as long as some blocks of `.layout.LANES` numbers, filled up with zeros.
+Runs are as long as some blocks of ``LANES`` numbers, filled up with zeros.
 """
 
 from llvmlite import ir
