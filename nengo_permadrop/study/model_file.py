@@ -72,7 +72,7 @@ def reading_options(found, dropout_classes=(), max_to_avg_pool=False):
     Returns
     -------
     options : {"dropout_classes": tuple of str, "max_to_avg_pool": bool}
-        Of `.opened`.
+        Of `.registry.opened`.
     """
     before = (found or {}).get("options") or {}
     classes = before.get("dropout_classes") or ()
