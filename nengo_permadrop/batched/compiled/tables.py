@@ -61,7 +61,9 @@ class Tables:
         self._tiles, self._links, self._weights = [], [], []
         self._events_of = []  # of tiles: most spikes that are listed in a window
         self._tiles_of, self._n_weights = [], 0
-        self._pointers, self._runs = [np.zeros(1, np.int64)], [np.zeros((1, 3), int)]
+        self._pointers, self._runs = [np.zeros(1, np.int64)], [
+            np.zeros((1, 3), np.int64)
+        ]
         self._n_pointers = self._n_runs = 1
         self.shared = []
 
