@@ -11,10 +11,10 @@ neurons with Alpha synapses; dropout before each layer but the first; random wei
 
 snnTorch and SpikingJelly run in an environment of their own, which needs only them and
 PyTorch. Every simulator runs in a process of its own, for its peak memory; the round of
-all is repeated, and medians are compared. NengoDL and the PyTorch loops get minibatches,
-and fewer replicas, as each minibatch takes as long; times are for all replicas. The
-answers of NengoDL with dropout must have the mean of ours, within five standard errors;
-others have simpler neurons, or no dropout.
+all is repeated, and medians are compared. NengoDL and the PyTorch loops get minibatches
+and fewer replicas, as each minibatch takes as long; times are for all replicas. Answers
+of NengoDL with dropout must have the mean of ours, within five standard errors; others
+have simpler neurons, or no dropout.
 """
 
 import argparse
