@@ -15,7 +15,7 @@ def test_benchmark_imports(path):
     pytest.importorskip("distributed")
     if path.stem == "dl_training":
         pytest.importorskip("nengo_dl")
-    if path.stem in ("damaged_programs", "onnx_roads"):
+    if path.stem in ("damaged_programs", "onnx_roads", "torch_agreement"):
         pytest.importorskip("torch")
         pytest.importorskip("onnx")
     names = runpy.run_path(str(path), run_name="benchmark")

@@ -65,5 +65,9 @@ def test_in_distribution(backend):
 
 def test_networks_drop_where_they_should(name):
     conv = npd.Converter(testing.NETWORKS[name](rate=0.4))
-    assert all(0 < dropout.keep().mean() < 1 for dropout in conv.dropouts)
+    kept = []
+    for seed in range(20):  # of three channels, all may be kept
+        conv.reseed(seed)
+        kept.append([dropout.keep().mean() for dropout in conv.dropouts])
+    assert np.all(0 < np.mean(kept, axis=0)) and np.all(np.mean(kept, axis=0) < 1)
     assert draws(name, "batched").std(axis=0).min() > 0
