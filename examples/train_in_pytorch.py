@@ -25,7 +25,9 @@ def build():
         linear = torch.nn.Linear(size, 100)
         torch.nn.init.kaiming_normal_(linear.weight)
         torch.nn.init.constant_(linear.bias, 0.2)
-        layers += [linear, SoftLIF(), PermanentDropout(0.1)]
+        # 200 spikes a second for an activation of 1
+        softlif = SoftLIF(gain=6.18, amplitude=0.005)
+        layers += [linear, softlif, PermanentDropout(0.1)]
         size = 100
     return torch.nn.Sequential(*layers, torch.nn.Linear(size, 1))
 
