@@ -12,9 +12,8 @@ neurons with Alpha synapses; dropout before each layer but the first; random wei
 snnTorch and SpikingJelly run in an environment of their own, which needs only them and
 PyTorch. Every simulator runs in a process of its own, for its peak memory; the round of
 all is repeated, and medians are compared. NengoDL and the PyTorch loops get minibatches
-and fewer replicas, as each minibatch takes as long; times are for all replicas. Answers
-of NengoDL with dropout must have the mean of ours, within five standard errors; others
-have simpler neurons, or no dropout.
+and fewer replicas, as each minibatch takes as long; times are for all replicas. Draws
+of NengoDL with dropout must be ours; others have simpler neurons, or no dropout.
 """
 
 import argparse
@@ -78,7 +77,12 @@ class Network:
             shape = side, side, n_channels
             constant = np.full(matrix.shape[0], 0.2)
             value = writer.affine(
-                f"conv_{number}", "Conv2D", [value], [matrix.tocsr()], shape, constant
+                f"conv_{number}",
+                "Conv2D",
+                [value],
+                [matrix.tocsr().astype(np.float32)],  # as models have them
+                shape,
+                constant,
             )
             value = writer.activation(f"lif_{number}", "SoftLIF", value, "softlif")
             if number > 0:
@@ -316,7 +320,7 @@ def worker(name, options, folder):
     network = Network(options["side"], options["channels"])
     n = options["replicas"]
     answers, seconds, more = globals()[name](network, n, options["batch"])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     np.save(folder / f"{name}.npy", answers)
     found = {"seconds": seconds, "GB": peak, **more}
     (folder / f"{name}.json").write_text(json.dumps(found))
@@ -353,17 +357,18 @@ def compare(names, options, pythons, repeats):
         print(f"{name}: {seconds:.1f} s, {seconds / ours:.1f} x ours, {peak:.2f} GB")
         for key, value in more.items():
             print(f"    {key}: {value:.1f} s")
-    if {"batched", "nengo_dl"} <= set(names):
-        check(answers["batched"], answers["nengo_dl"])
+    if "nengo_dl" in names:
+        own = {**options, "replicas": len(answers["nengo_dl"])}
+        _, ours = timed("batched", own, sys.executable)
+        check(ours, answers["nengo_dl"])
 
 
 def check(ours, theirs):
-    """That the mean answers are the same; 100 of them, a false alarm in 20,000 runs."""
-    parts = [np.array_split(each, 10) for each in (ours, theirs)]
-    for mine, other in zip(*parts):
-        errors = [each.var(axis=0, ddof=1) / len(each) for each in (mine, other)]
-        z = np.abs(mine.mean(axis=0) - other.mean(axis=0)) / np.sqrt(sum(errors))
-        assert z.max() < 5, f"mean answers differ by {z.max():.1f} standard errors"
+    """That draws are the same, but for a spike in another step now and then."""
+    error = np.abs(ours - theirs)
+    spread = ours.std(axis=0).mean()
+    print(f"draws differ by {np.median(error) / spread:.1e} of their spread")
+    assert np.median(error) < 0.05 * spread
 
 
 def growth(options):
