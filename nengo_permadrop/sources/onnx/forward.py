@@ -5,6 +5,7 @@ import numpy as np
 from nengo_permadrop.graph.dropouts import check_dropout, drop_terms
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Drop
+from nengo_permadrop.sources.batches import in_batches
 from nengo_permadrop.sources.onnx.convert import needed_calls, neutral
 from nengo_permadrop.support.optional import require
 
@@ -91,15 +92,8 @@ class OnnxForward:
         outputs : list of (n, ...) ndarray
             One an output of the model, before its link if it has one.
         """
-        n = len(inputs[0])
-        size = self.model.rows if self.model.fixed else n
-        parts = []
-        for start in range(0, n, size):
-            part = slice(start, start + size)
-            given = None if masks is None else [_rows(m[part], size) for m in masks]
-            answers = self._outputs([_rows(x[part], size) for x in inputs], given)
-            parts.append([y[: n - start] for y in answers])
-        return [np.concatenate(each) for each in zip(*parts)]
+        size = self.model.rows if self.model.fixed else None
+        return in_batches(self._outputs, inputs, masks, size)
 
     def _outputs(self, inputs, masks):
         types = {
@@ -199,11 +193,3 @@ def _needed(proto, changed):
             needed.update(each.input)
         kept.append(nodes)
     return [each for nodes in reversed(kept) for each in nodes]
-
-
-def _rows(array, size):
-    """An array with rows of 0 behind it, of as many rows as are needed."""
-    missing = size - len(array)
-    if not missing:
-        return array
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])

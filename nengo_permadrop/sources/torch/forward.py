@@ -5,6 +5,7 @@ import numpy as np
 from nengo_permadrop.graph.dropouts import check_dropout, drop_terms
 from nengo_permadrop.graph.errors import ConversionError
 from nengo_permadrop.graph.graph import Drop
+from nengo_permadrop.sources.batches import in_batches
 from nengo_permadrop.sources.torch.convert import neutral
 from nengo_permadrop.sources.torch.exporting import constant_tensors, fixed_size
 from nengo_permadrop.sources.torch.program import operator_of
@@ -87,16 +88,9 @@ class TorchForward:
         outputs : list of (n, ...) ndarray
             One an output of the model, before its link if it has one.
         """
-        n = len(inputs[0])
-        size = _fixed_rows(self.model.exported) or n
-        parts = []
+        size = _fixed_rows(self.model.exported)
         with require("torch").no_grad():
-            for start in range(0, n, size):
-                part = slice(start, start + size)
-                given = None if masks is None else [_rows(m[part], size) for m in masks]
-                answers = self._outputs([_rows(x[part], size) for x in inputs], given)
-                parts.append([y[: n - start] for y in answers])
-        return [np.concatenate(each) for each in zip(*parts)]
+            return in_batches(self._outputs, inputs, masks, size)
 
     def _outputs(self, inputs, masks):
         torch = require("torch")
@@ -157,14 +151,6 @@ def _fixed_rows(exported):
     name, *_ = exported.graph_signature.user_inputs
     (node,) = (each for each in exported.graph.nodes if each.name == name)
     return fixed_size(node.meta["val"].shape[0])
-
-
-def _rows(array, size):
-    """An array with rows of 0 behind it, of as many rows as are needed."""
-    missing = size - len(array)
-    if not missing:
-        return array
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
 
 
 def _average(operator, x, size, stride=(), padding=0, dilation=1, ceil_mode=False):
