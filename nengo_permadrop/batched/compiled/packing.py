@@ -87,7 +87,7 @@ class PackedWeights:
 
     def __init__(self):
         self._places = {}  # by hash
-        self._parts = []
+        self._room = np.zeros(0)  # doubled when it is full
         self.size = 0
 
     def add(self, runs):
@@ -123,22 +123,25 @@ class PackedWeights:
 
     def weights(self, dtype):
         """All weights, 1-D."""
-        return np.concatenate([np.zeros(0, dtype), *self._parts])
+        return self._room[: self.size].astype(dtype)
 
     def _append(self, runs, which, lengths):
-        self._parts.append(_filled_up(runs, which, lengths))
-        self.size += len(self._parts[-1])
+        part = _filled_up(runs, which, lengths)
+        start, self.size = self.size, self.size + len(part)
+        if self.size > len(self._room):
+            room = np.zeros(max(self.size, 2 * start), dtype=part.dtype)
+            room[:start] = self._room[:start]
+            self._room = room
+        self._room[start : self.size] = part
 
     def _are_at(self, runs, places):
-        if len(self._parts) > 1:
-            self._parts = [np.concatenate(self._parts)]
         lengths = LANES * runs.blocks
         expected = _filled_up(runs, np.arange(len(places)), lengths)
         at = np.arange(len(expected))
         at += np.repeat(places - (np.cumsum(lengths) - lengths), lengths)
         if at.max() >= self.size:
             return False
-        return np.array_equal(self._parts[0][at], expected)
+        return np.array_equal(self._room[at], expected)
 
 
 def _filled_up(runs, which, lengths):
